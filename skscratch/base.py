@@ -1,0 +1,496 @@
+"""What both estimators do alike: checked input, training, and raw scores.
+
+`fit` checks its input, encodes table and targets, builds the network, trains it and keeps the best epoch's
+weights; `_scores` encodes and runs the network forward.
+"""
+
+import copy
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+
+from . import columns, rules
+from .encoding import FeatureEncoder
+from .hyperparameters import HyperParameters, is_pair
+from .lbfgs import minimise
+from .network import build
+from .optimizers import SGD, Adam
+from .schedules import OPEN_ENDED, SCHEDULES, with_warmup
+from .stopping import Monitor, split
+from .table import Table
+from .threads import one_blas_thread
+from .training import Data, Recipe, Record, State, train
+
+__all__ = ["ScratchMLP"]
+
+DOUBLE_UP_TO = 200  # rows: tables of one batch are trained in double precision by dtype="auto"
+SERIAL_WORK = 2**18  # multiplications: below, BLAS does not start threads
+
+
+@dataclass(frozen=True)
+class Held:
+    """Validation rows: as given (X, y), checked (data), as targets (values), and their weights."""
+
+    X: Any
+    y: Any
+    data: Any
+    values: np.ndarray
+    weight: np.ndarray | None
+
+
+def _take(X: Any, data: Any, rows: np.ndarray) -> Any:
+    """Rows of X in a form that `predict` takes: of the frame itself where columns have types, else as checked."""
+    return _safe_indexing(X, rows) if isinstance(data, columns.Columns) else data[rows]
+
+
+def _check_weight(sample_weight: Any, n: int) -> np.ndarray | None:
+    """Weights (n,) of float64, non-negative and not all zero; None where they are not given."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n, sample_weight)
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weight.ndim != 1 or len(weight) != n:
+        raise ValueError(f"sample_weight must be of shape ({n},), one for each row of X. Got shape {weight.shape}.")
+    if (weight < 0).any():
+        raise ValueError(f"Negative values in sample_weight: {weight.min()} at row {int(weight.argmin())}.")
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number: all weights are zero.")
+    return weight
+
+
+class ScratchMLP(HyperParameters):
+    """Fitting, and raw scores; the subclasses know about targets."""
+
+    # ---------------------------------------------------------------- fitting
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the network to a table.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+            Numbers as they are, in any units; in a DataFrame also strings, categories and booleans.
+            Missing values are NaN, None or pandas.NA.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels (or an indicator matrix) for the classifier, numbers for the regressor.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; 2 counts as the row twice, 0 as if it were absent.
+        X_val, y_val : as X and y, default=None
+            Rows to validate on after each epoch: the best epoch's weights are kept, and with
+            `early_stopping` they decide when to stop, in place of a part of X.
+        sample_weight_val : array-like, default=None
+            Weights of the rows of `X_val`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidParameterError
+            For a parameter of the wrong type or out of range.
+        ValueError, TypeError
+            For input that does not fit; whatever was fitted before is as it was.
+        """
+        with self._intact_on_error():
+            return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+
+    def _partial_fit(self, X, y, sample_weight, validation, classes=None):
+        with self._intact_on_error():
+            return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)
+
+    @contextmanager
+    def _intact_on_error(self):
+        """Take back every attribute that was set, if an error comes."""
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes=None):
+        rules.check(self)
+        self._check_together()
+        continuing = hasattr(self, "_parameters") and (incremental or self.warm_start)
+        if continuing:
+            self._check_same_network()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        data = self._check_X(X, reset=not continuing)
+        y = self._check_y(y)
+        check_consistent_length(data, y)
+        weight = _check_weight(sample_weight, data.shape[0])
+        if not continuing:
+            self._start_targets(y, classes)
+        values = self._target_values(y)
+        weight = self._row_weights(values, weight)
+        if weight is not None and not np.all(weight > 0):  # weight 0 is as if absent: leave the rows out
+            kept = np.flatnonzero(weight > 0)
+            if not len(kept):
+                raise ValueError("Sample weights must contain at least one non-zero number: all weights are zero.")
+            X, y = _take(X, data, kept), y[kept]
+            data, values, weight = data[kept], values[kept], weight[kept]
+        if not incremental:
+            self._check_enough(values, continuing)
+        held = self._check_validation(*validation)
+
+        old = self._state if continuing else None
+        state = None if old is None else old.copy()
+        rng = self._generator() if state is None else state.rng
+        validation_rows = None
+        if held is None and self.early_stopping and not incremental:
+            validation_rows = None if state is None else state.validation_rows
+            if validation_rows is None or validation_rows[-1] >= len(values):
+                validation_rows = split(len(values), self.validation_fraction, weight, self._strata(values), rng)
+            rows = validation_rows
+            w_val = None if weight is None else weight[rows]
+            held = Held(_take(X, data, rows), y[rows], data[rows], values[rows], w_val)
+            kept = np.setdiff1d(np.arange(len(values)), rows)
+            data, values, weight = data[kept], values[kept], None if weight is None else weight[kept]
+        if not continuing:
+            self._start(data, values, weight)
+        if state is None:
+            state = self._new_state(rng, fresh=not continuing)
+        state.validation_rows = validation_rows
+        state.incremental |= incremental
+        if self.solver == "lbfgs":  # its line searches need double precision, whatever dtype comes out
+            state.parameters = state.parameters.astype(np.float64)
+        dtype = state.parameters.dtype
+        training = Data(
+            self._encoder.transform(data, dtype),
+            self._encode_targets(values, dtype),
+            None if weight is None else weight[None].astype(dtype),
+        )
+        self._train(state, training, held, incremental)
+        return self
+
+    def _check_together(self) -> None:
+        """Rules that concern several parameters at once."""
+        n_hidden = len(self._hidden())
+        if isinstance(self.activation, list | tuple) and not is_pair(self.activation):
+            if len(self.activation) != n_hidden:
+                raise rules.InvalidParameterError(
+                    f"The 'activation' parameter of {type(self).__name__} must be one for each of the {n_hidden} "
+                    f"hidden layers, or one for all. Got {self.activation!r} instead."
+                )
+        if self.solver == "lbfgs":
+            for name in ("dropout", "weight_decay", "clip_norm"):
+                if getattr(self, name):
+                    raise rules.InvalidParameterError(
+                        f"The {name!r} parameter of {type(self).__name__} must be {getattr(type(self), name)!r} with "
+                        f"solver='lbfgs', which has no single steps. Got {getattr(self, name)!r} instead."
+                    )
+
+    def _shape(self) -> dict[str, Any]:
+        """What a network that goes on training must keep."""
+        return {
+            "hidden_layer_sizes": self._hidden(),
+            "activation": self.activation,
+            "n_members": self.n_members,
+            "fit_intercept": self.fit_intercept,
+        }
+
+    def _check_same_network(self) -> None:
+        for name, value in self._shape().items():
+            if value != self._fitted_shape[name]:
+                raise ValueError(
+                    f"Training cannot go on with another network: {name} was {self._fitted_shape[name]!r} and is now "
+                    f"{value!r}. Call fit with warm_start=False for a new one."
+                )
+
+    def _hidden(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        return [int(sizes)] if np.ndim(sizes) == 0 else [int(size) for size in sizes]
+
+    def _check_X(self, X, reset: bool):
+        """Validated input: float array, CSR matrix or Columns; sets the names and number of features."""
+        if reset:
+            self._categorical = None  # which columns are categories, if the table is read column by column
+        by_column = columns.wants_columns(X, self.categorical_features) if reset else self._categorical is not None
+        if by_column:
+            if sp.issparse(X):
+                raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
+            if not columns.is_frame(X):
+                X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            table = columns.read(X, self.categorical_features, self._categorical)
+            self._categorical = table.categorical
+            if table.shape[0] < 1:
+                raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
+            return table
+        return validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            ensure_all_finite="allow-nan",
+            reset=reset,
+        )
+
+    def _check_validation(self, X_val, y_val, weight_val) -> "Held | None":
+        """Validation rows that were given, checked as those of training are."""
+        if X_val is None:
+            for name, value in (("y_val", y_val), ("sample_weight_val", weight_val)):
+                if value is not None:
+                    raise ValueError(f"{name} was given without X_val.")
+            return None
+        if y_val is None:
+            raise ValueError("X_val was given without y_val.")
+        try:
+            data = self._check_X(X_val, reset=False)
+            y = self._check_y(y_val)
+            check_consistent_length(data, y)
+            weight = _check_weight(weight_val, data.shape[0])
+            return Held(X_val, y, data, self._target_values(y), weight)
+        except ValueError as error:
+            raise ValueError(f"X_val and y_val do not match X and y: {error}") from error
+
+    def _generator(self) -> np.random.RandomState:
+        """A generator of this fit's own; one that was passed in moves on by one draw."""
+        given = check_random_state(self.random_state)
+        own = copy.deepcopy(given)
+        given.randint(2**31 - 1)
+        return own
+
+    def _start(self, data, values, weight) -> None:
+        """Fit encoder and target scaling, and build the network."""
+        names = getattr(self, "feature_names_in_", None)
+        names = [f"x{j}" for j in range(data.shape[1])] if names is None else [str(name) for name in names]
+        automatic = isinstance(self.dtype, str) and self.dtype == "auto"
+        single = np.float64 if data.shape[0] <= DOUBLE_UP_TO else np.float32
+        self._dtype = np.dtype(single if automatic else self.dtype)
+        self._encoder = FeatureEncoder(self.scale_features).fit(data, weight, names)
+        self._fit_target_scale(values, weight)
+        hidden = self._hidden()
+        shared = isinstance(self.activation, str) or is_pair(self.activation)
+        self._network = build(
+            len(self._encoder.names),
+            self._encoder.categories,
+            hidden,
+            self.n_outputs_,
+            [self.activation] * len(hidden) if shared else list(self.activation),
+            bias=self.fit_intercept,
+            dropout=self.dropout,
+            init=self.init if isinstance(self.init, str) else "auto",
+        )
+        self._fitted_shape = self._shape()
+        self.n_layers_ = len(hidden) + 2
+        self.out_activation_ = self._loss.link.name
+
+    def _new_state(self, rng: np.random.RandomState, fresh: bool) -> State:
+        """Parameters drawn, given or (where training goes on without a state) as they are; a new optimizer."""
+        if fresh:
+            parameters = np.zeros((self.n_members, self._network.layout.size), self._dtype)
+            self._network.initialise(parameters, rng)
+            if not isinstance(self.init, str):
+                self._set_weights(parameters, *self.init)
+        else:
+            parameters = self._parameters.copy()
+        state = State(parameters, None, rng)
+        if not fresh:
+            state.history = {name: list(values) for name, values in self.history_.items()}
+        return state
+
+    def _set_weights(self, parameters: np.ndarray, coefs: Any, intercepts: Any) -> None:
+        """Copy given weights and biases into `parameters`."""
+        layers = self._network.dense(parameters)
+        for what, arrays in (("coefs", coefs), ("intercepts", intercepts)):
+            if what == "intercepts" and not self.fit_intercept:
+                continue
+            if len(arrays) != len(layers):
+                raise ValueError(f"init gives {len(arrays)} {what} for the {len(layers)} layers of the network.")
+            for i, (layer, given) in enumerate(zip(layers, arrays, strict=True)):
+                place = layer.W if what == "coefs" else layer.b[:, 0]
+                given = np.asarray(given, dtype=float)
+                if given.shape not in (place.shape, place.shape[1:]):
+                    raise ValueError(
+                        f"init gives {what}[{i}] the shape {given.shape}; it must be {place.shape[1:]}, or "
+                        f"{place.shape} to give each member its own."
+                    )
+                place[...] = given
+
+    def _train(self, state: State, training: Data, held: "Held | None", incremental: bool) -> None:
+        """Run the solver on `state`, and take over what it found."""
+        if state.epoch >= state.end or state.end - state.start != self.max_iter:
+            state.start, state.end = state.epoch, state.epoch + self.max_iter
+        begun = state.epoch
+        by_epochs = self.solver != "lbfgs"
+        open_ended = not by_epochs or self.learning_rate in tuple(OPEN_ENDED)
+        may_stop = not incremental and (self.early_stopping or (by_epochs and open_ended))
+        monitor = Monitor(
+            state,
+            validate=None if held is None else self._validator(held, state.parameters.dtype),
+            patience=self.n_iter_no_change if may_stop else np.inf,
+            tol=self.tol,
+            adaptive_rate=self.learning_rate_init if self.learning_rate == "adaptive" else None,
+            keep_best=self.restore_best_weights and by_epochs and (held is not None or not incremental),
+            report=self._report if self.verbose else None,
+        )
+        with one_blas_thread(), np.errstate(all="ignore"):
+            if by_epochs:
+                state.optimizer = state.optimizer or self._optimizer(state.parameters)
+                recipe, stop_at = self._recipe(), state.epoch + 1 if incremental else state.end
+                done = train(self._network, self._loss, training, state, recipe, stop_at, monitor)
+            else:
+                done = minimise(
+                    self._network,
+                    self._loss,
+                    training,
+                    state,
+                    alpha=self.alpha,
+                    max_evaluations=self.max_fun,
+                    gradient_tolerance=self.tol,
+                    monitor=monitor,
+                )
+        if monitor.stopped or not by_epochs:
+            state.end = state.epoch  # what was planned is over: a next call plans anew
+        found = state.best if monitor.keep_best and state.best is not None else state.parameters
+        if not np.isfinite(found).all():
+            raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
+        self._parameters = found.astype(self._dtype)
+        self._state = state
+        self._set_results(state, begun, held is not None)
+        if not done and not incremental and open_ended and np.isfinite(self.n_iter_no_change):
+            warnings.warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet. Increase "
+                "max_iter, or use a schedule with an end, such as learning_rate='cosine'.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _optimizer(self, parameters: np.ndarray) -> SGD | Adam:
+        if self.solver == "sgd":
+            return SGD(parameters, self.momentum, self.nesterovs_momentum)
+        return Adam(parameters, self.beta_1, self.beta_2, self.epsilon)
+
+    def _recipe(self) -> Recipe:
+        schedule = self.learning_rate if callable(self.learning_rate) else SCHEDULES[self.learning_rate]
+        return Recipe(
+            rate=self.learning_rate_init,
+            schedule=with_warmup(schedule, self.warmup),
+            batch_size=200 if isinstance(self.batch_size, str) else int(self.batch_size),
+            shuffle=self.shuffle,
+            alpha=self.alpha,
+            weight_decay=self.weight_decay,
+            clip_norm=self.clip_norm,
+            power_t=self.power_t if self.learning_rate == "invscaling" else None,
+        )
+
+    def _validator(self, held: "Held", dtype: np.dtype):
+        """Function from parameters to (validation loss, validation score)."""
+        table = self._encoder.transform(held.data, dtype)
+        targets = self._encode_targets(held.values, dtype)
+        truth = targets.buffer(len(table))
+        targets.gather(np.arange(len(table)), truth)
+        scorer = self.scoring
+        if isinstance(scorer, str) and scorer != "loss":
+            from sklearn.metrics import get_scorer
+
+            scorer = get_scorer(scorer)
+
+        def validate(parameters: np.ndarray) -> tuple[float, float]:
+            z = self._loss.link.pool(self._network.scores(parameters, table))[None]  # (1, n, out)
+            rows, evaluate = self._loss.bind(z, truth, np.empty_like(z))
+            evaluate()
+            loss = float(np.average(rows[0, :, 0], weights=held.weight))
+            if isinstance(scorer, str):
+                return loss, -loss
+            if not np.isfinite(z).all():
+                return loss, float("nan")
+            seen = copy.copy(self)  # with these parameters, and X_val encoded once for all epochs
+            seen._parameters, seen._encoded = parameters, (held.X, table)
+            if scorer is None:
+                return loss, float(seen.score(held.X, held.y, held.weight))
+            weights = {} if held.weight is None else {"sample_weight": held.weight}
+            return loss, float(scorer(seen, held.X, held.y, **weights))
+
+        return validate
+
+    def _report(self, record: Record, validation_loss: float, score: float) -> None:
+        line = f"Iteration {record.epoch}, loss = {record.loss:.8f}"
+        if score == score:
+            line += f", validation loss = {validation_loss:.8f}, score = {score:.6f}"
+        print(line)
+
+    def _set_results(self, state: State, begun: int, validated: bool) -> None:
+        history = state.history
+        self.history_ = history
+        self.n_iter_ = state.epoch - begun
+        self.t_ = state.n_seen
+        self.loss_curve_ = history.get("loss", [])
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
+        self.best_loss_ = None if validated else state.best_loss
+        self.best_iteration_ = state.best_epoch
+        self.validation_loss_curve_ = history.get("validation_loss")
+        self.validation_scores_ = history.get("validation_score")
+        self.best_validation_score_ = state.best_score if validated else None
+
+    # ------------------------------------------------------------- predicting
+
+    def _scores(self, X) -> np.ndarray:
+        """Raw scores of all members, (K, n, out)."""
+        check_is_fitted(self)
+        known = getattr(self, "_encoded", None)
+        table = known[1] if known is not None and X is known[0] else self._encode(X)
+        work = len(table) * self._parameters.size
+        if work <= SERIAL_WORK:
+            return self._network.scores(self._parameters, table)
+        with one_blas_thread():
+            return self._network.scores(self._parameters, table)
+
+    def _encode(self, X) -> Table:
+        return self._encoder.transform(self._check_X(X, reset=False), self._dtype)
+
+    def _strata(self, values: np.ndarray) -> np.ndarray | None:
+        """Codes by which to stratify the rows held out for validation."""
+        return None
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weight matrix of each layer, (n_in, n_out); of several members (K, n_in, n_out)."""
+        self._only_fitted("coefs_")
+        return [layer.W[0] if len(layer.W) == 1 else layer.W for layer in self._network.dense(self._parameters)]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Bias vector of each layer, (n_out,); of several members (K, n_out); zeros where there is none."""
+        self._only_fitted("intercepts_")
+        biases = [
+            layer.b[:, 0] if hasattr(layer, "b") else np.zeros_like(layer.W[:, 0])
+            for layer in self._network.dense(self._parameters)
+        ]
+        return [b[0] if len(b) == 1 else b for b in biases]
+
+    def _only_fitted(self, name: str) -> None:
+        if not hasattr(self, "_parameters"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r} before it is fitted")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_parameters")
+
+    def __getstate__(self) -> dict:
+        """Without the state that only a continued training needs, unless it is to be continued."""
+        state = dict(super().__getstate__())
+        if "_state" in state and not (self.warm_start or state["_state"] is None or state["_state"].incremental):
+            state["_state"] = None
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+

@@ -1,0 +1,220 @@
+"""Class docstrings of the two estimators: one text for what they share."""
+
+__all__ = ["CLASSIFIER", "REGRESSOR"]
+
+_NETWORK = """\
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        [network] Number of units of each hidden layer; `()` for none, a linear model.
+    activation : str, pair of callables, or list of these, default='relu'
+        [network] Activation of the hidden layers, one for all or one for each: {activations};
+        or (function, derivative), both elementwise on the pre-activation.
+    out_activation : {{'auto', {links}}}, default='auto'
+        [network] Activation of the output; 'auto' is the one that suits the loss.
+    fit_intercept : bool, default=True
+        [network] Whether the layers have biases.
+    init : str or (coefs, intercepts), default='auto'
+        [network] Initial weights: {initializers}, or 'auto' for the one that suits the activation;
+        or the arrays themselves, as lists.
+    n_members : int, default=1
+        [ensemble] Train so many networks together, from different initial weights, and average their
+        predictions (of a classifier, their probabilities).
+"""
+
+_SHARED = """\
+    solver : {{'adam', 'sgd', 'lbfgs'}}, default='adam'
+        [optimisation] How weights are updated. 'lbfgs' uses the whole table at once, and suits small ones.
+    learning_rate : {{{schedules}}} or callable, default='cosine'
+        [optimisation] Schedule of the rate: a function of progress, from 0 at the start to 1 at `max_iter`
+        epochs, giving a factor on `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
+        scikit-learn's and have no end of their own; 'multi_cosine' is RealMLP's "coslog4". Not for 'lbfgs'.
+    learning_rate_init : float, default=0.005
+        [optimisation] The rate that the schedule multiplies.
+    warmup : float, default=0.0
+        [optimisation] Share of training over which the rate rises from 0, whatever the schedule.
+    batch_size : int or 'auto', default='auto'
+        [optimisation] Rows in a step; 'auto' is min(200, n_samples).
+    shuffle : bool, default=True
+        [optimisation] Whether the rows come in another order each epoch.
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        [optimisation] Decay of Adam's two moments, and the constant that keeps it from dividing by zero.
+    momentum : float, default=0.9
+        [optimisation] Momentum of 'sgd'.
+    nesterovs_momentum : bool, default=True
+        [optimisation] Whether that momentum is Nesterov's.
+    power_t : float, default=0.5
+        [optimisation] Exponent of the schedule 'invscaling'.
+    max_fun : int, default=15000
+        [optimisation] Most evaluations of the loss by 'lbfgs'.
+    alpha : float, default=0.0001
+        [regularisation] L2 penalty ½ alpha ‖W‖² / (sum of all sample weights), added to the mean loss. It does
+        not depend on the batch size.
+    weight_decay : float, default=0.0
+        [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay
+        (Loshchilov & Hutter 2019, AdamW).
+    dropout : float, default=0.0
+        [regularisation] Share of hidden units that a training step leaves out.
+    clip_norm : float, default=None
+        [regularisation] Largest norm of a step's gradient, over all weights of a member.
+    max_iter : int, default=200
+        [stopping] Number of epochs (of iterations, for 'lbfgs') at most.
+    tol : float, default=0.0001
+        [stopping] An epoch counts as better if the loss or score improves by at least this. For 'lbfgs', the
+        size of the gradient at which it stops.
+    n_iter_no_change : int or inf, default=10
+        [stopping] Epochs in a row that may fail to be better before training stops: by validation score with
+        `early_stopping`, else by training loss, and then only on a schedule without an end.
+    early_stopping : bool, default=False
+        [stopping] Whether validation decides when to stop: on `X_val` if `fit` was given one, else on a part
+        of the rows, stratified by class.
+    validation_fraction : float, default=0.1
+        [stopping] That part's share of the total sample weight.
+    scoring : 'loss', str, callable or None, default='loss'
+        [stopping] What validation measures: the loss, a scikit-learn scorer, or (None) the method `score`.
+    restore_best_weights : bool, default=True
+        [stopping] Whether the weights of the best epoch are kept, by validation score where there is one, else
+        by training loss; if not, those of the last.
+    categorical_features : 'from_dtype', array-like or None, default='from_dtype'
+        [table] Which columns are categories: those of dtype category, string or object in a DataFrame; or
+        their numbers, names or a mask; None for none. Up to 20 categories become one-hot columns, more get a
+        learned embedding. Categories not seen in `fit` count as missing.
+    scale_features : bool, default=True
+        [table] Whether each number column is centered on its median, divided by its quartile range, and
+        squeezed smoothly into (-3, 3): raw units and outliers do no harm.
+"""
+
+_RUNNING = """\
+    dtype : {{'auto', 'float32', 'float64'}}, default='auto'
+        [running] Precision of the network. 'auto' is float32, and float64 for tables of up to 200 rows.
+    random_state : int, RandomState instance or None, default=None
+        [running] Seed of initial weights, order of rows, dropout and validation split. The same seed gives the
+        same bits on one machine.
+    warm_start : bool, default=False
+        [running] Whether `fit` goes on where the last call stopped: weights, optimizer and random numbers. An
+        interrupted fit is finished; after one that ended, the schedule begins anew, for `max_iter` epochs more.
+    verbose : bool or int, default=False
+        [running] Whether to print a line an epoch.
+"""
+
+_ATTRIBUTES = """\
+    coefs_, intercepts_ : list of ndarray
+        Weight matrix (n_in, n_out) and bias vector (n_out,) of each layer; with several members a leading axis
+        for them. The first layer's rows are the encoded columns.
+    loss_, best_loss_ : float
+        Mean training loss of the last epoch and of the best (None where validation decided).
+    loss_curve_, validation_loss_curve_, validation_scores_ : list of float
+        One value an epoch; the latter two are None without validation.
+    best_validation_score_ : float or None
+        The highest of `validation_scores_`.
+    best_iteration_ : int
+        The epoch, counted from 1, whose weights are kept.
+    history_ : dict of list
+        All that was recorded of each epoch: loss, learning rate, seconds, validation loss and score.
+    n_iter_ : int
+        Epochs run by the last call of fit.
+    t_ : int
+        Rows that training has seen, counting repeats.
+    n_layers_, n_outputs_ : int
+        Number of layers, counting input and output; number of outputs.
+    out_activation_ : str
+        Activation of the output.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str
+        Names of the columns of X, where they all have one.
+"""
+
+_NOTES = """\
+    Every step of the arithmetic is in the package's files, in NumPy. One batch passes through them in this
+    order: `encoding` (table to numbers), `network` and `layers` (forward), `losses`, `layers` again (backward),
+    `optimizers` (update), with `training` as the loop around it.
+"""
+
+
+def _choices() -> dict[str, str]:
+    from .activations import ACTIVATIONS
+    from .layers import INITIALIZERS
+    from .links import LINKS
+    from .schedules import SCHEDULES
+
+    tables = {"activations": ACTIVATIONS, "links": LINKS, "initializers": INITIALIZERS, "schedules": SCHEDULES}
+    return {name: ", ".join(f"'{key}'" for key in table) for name, table in tables.items()}
+
+
+def _document(summary: str, loss: str, table: str, attributes: str, example: str) -> str:
+    parameters = (_NETWORK + loss + _SHARED).format(**_choices()) + table + _RUNNING.format()
+    sections = {
+        "Parameters": parameters,
+        "Attributes": _ATTRIBUTES + attributes,
+        "Notes": _NOTES,
+        "Examples": example,
+    }
+    return summary + "".join(f"\n    {name}\n    {'-' * len(name)}\n{text}" for name, text in sections.items()) + "    "
+
+
+_GROUPS = """
+    What to change first: `hidden_layer_sizes`, `max_iter` and `learning_rate_init`; against overfitting `dropout`,
+    `weight_decay`, or `early_stopping=True`; for a better and slower model `n_members`. The parameters below are
+    marked with their group: network, ensemble, loss, optimisation, regularisation, stopping, table, running.
+"""
+
+CLASSIFIER = _document(
+    """Neural network classifier for tables: numbers in any units, categories, missing values.
+"""
+    + _GROUPS,
+    """\
+    loss : {{'log_loss', 'squared_error'}} or callable, default='log_loss'
+        [loss] Cross-entropy, or ½ (p - y)² of the probabilities. A callable takes targets and raw scores, both
+        (n, n_outputs), and returns the loss of each row (n,) and its gradient by the raw scores.
+    class_weight : dict, 'balanced', list of dict or None, default=None
+        [loss] Weight of each class, on top of `sample_weight`; 'balanced' gives each the same total. A list
+        has a dictionary for each label of a multilabel target.
+    label_smoothing : float, default=0.0
+        [loss] Share of each target that is spread over all classes.
+""",
+    "",
+    """\
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+""",
+    """\
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skscratch import ScratchMLPClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    >>> model = ScratchMLPClassifier(random_state=0).fit(X_train, y_train)
+    >>> model.score(X_test, y_test) > 0.93
+    True
+""",
+)
+
+REGRESSOR = _document(
+    """Neural network regressor for tables: numbers in any units, categories, missing values.
+"""
+    + _GROUPS,
+    """\
+    loss : str or callable, default='squared_error'
+        [loss] 'squared_error', 'absolute_error', 'huber', 'quantile', or for targets that are counts or positive
+        'poisson' and 'gamma', which predict through exp. A callable takes scaled targets and raw scores, both
+        (n, n_outputs), and returns the loss of each row (n,) and its gradient by the raw scores.
+    quantile : float or increasing array-like of float, default=0.5
+        [loss] Which quantile 'quantile' predicts; several give a column each, and never cross.
+    huber_delta : float, default=1.35
+        [loss] Residual, in units of the target's scale, from which 'huber' is linear.
+""",
+    """\
+    scale_target : bool, default=True
+        [table] Whether y is centered and scaled for training, as the loss wants it: mean and standard deviation
+        for squared error, median and quartile range for losses that outliers should not move. Predictions
+        are in the units of y.
+""",
+    "",
+    """\
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from skscratch import ScratchMLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
+    >>> cross_val_score(ScratchMLPRegressor(random_state=0), X, y).mean() > 0.35
+    True
+""",
+)

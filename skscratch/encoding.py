@@ -1,0 +1,184 @@
+"""From a table as it comes to the numbers a network reads: scaling, missing values, categories.
+
+Each number column becomes (x - median) / quartile range, squeezed smoothly into (-3, 3); missing becomes 0,
+with a column beside it that says so.  A small category becomes one-hot columns, a large one a code for an
+embedding.  All statistics are weighted, so that weight 2 counts as the row twice.
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .columns import Columns
+from .statistics import weighted_quantiles
+from .table import Table
+
+__all__ = ["FeatureEncoder"]
+
+MAX_ONE_HOT = 20  # more categories than this get a learned embedding
+LIMIT = 3.0  # of the smooth clipping (Holzmüller et al. 2024, section 3)
+CHUNK = 4096  # rows at a time: bounds the memory of scaling
+
+
+class FeatureEncoder:
+    """Turn checked input (float array with NaN, CSR matrix or Columns) into a Table.
+
+    Attributes, once fitted
+    -----------------------
+    categorical : list of bool, or None
+        Which columns are categories, where the table was read column by column.
+    names : list of str
+        What each column of the numeric block holds.
+    categories : tuple of int
+        Number of categories of each column that has an embedding.
+    """
+
+    def __init__(self, scale: bool):
+        self.scale = scale
+
+    def fit(self, data: Any, weight: np.ndarray | None, names: list[str]) -> "FeatureEncoder":
+        """Learn medians, quartile ranges and categories from the rows of `data`."""
+        self.categorical = data.categorical if isinstance(data, Columns) else None
+        numbers = [j for j in range(data.shape[1]) if not (self.categorical and self.categorical[j])]
+        self._statistics(data, numbers, weight)
+        self._values: list[np.ndarray] = []  # of each category column, sorted
+        for j in range(data.shape[1]):
+            if self.categorical and self.categorical[j]:
+                self._values.append(_distinct(data, j))
+        self.names = [names[j] for j in numbers] + [f"{names[numbers[i]]} missing" for i in self._flagged]
+        large = []
+        if self.categorical:
+            for name, values in zip((names[j] for j in np.flatnonzero(self.categorical)), self._values, strict=True):
+                if len(values) > MAX_ONE_HOT:
+                    large.append(len(values))
+                else:
+                    self.names += [f"{name}={value}" for value in values]
+        self.categories = tuple(large)
+        return self
+
+    def _statistics(self, data: Any, numbers: list[int], weight: np.ndarray | None) -> None:
+        """Center and factor of each number column, and which of them have a "missing" column beside them."""
+        self._center, self._factor = np.zeros(len(numbers)), np.ones(len(numbers))
+        flagged = []
+        columns = sp.csc_matrix(data) if sp.issparse(data) else data
+        for i, j in enumerate(numbers):
+            x, w = _column(columns, j, weight)
+            absent = np.isnan(x)
+            if absent.any():
+                if not absent.all():
+                    flagged.append(i)
+                x, w = x[~absent], None if w is None else w[~absent]
+            elif not self.scale:
+                continue
+            low, q25, median, q75, high = weighted_quantiles(x, w, (0, 0.25, 0.5, 0.75, 1))
+            self._center[i] = 0.0 if np.isnan(median) else median
+            if self.scale:
+                with np.errstate(over="ignore"):
+                    spread = q75 - q25 if q75 > q25 else (high - low) / 2
+                # a spread that overflows or underflows says nothing of the column: treat it as constant
+                factor = 1 / spread if spread > 0 else 0.0
+                self._factor[i] = factor if np.isfinite(factor) else 0.0
+        self._flagged = np.array(flagged, dtype=int)
+
+    def transform(self, data: Any, dtype: np.dtype) -> Table:
+        """Encode the rows of `data`, which has the columns that were fitted, in numbers of type `dtype`."""
+        if sp.issparse(data):
+            return self._transform_sparse(data, dtype)
+        if not isinstance(data, Columns) and not self.scale and not len(self._flagged):
+            if not np.isnan(data).any():
+                return Table(np.ascontiguousarray(data, dtype=dtype))
+        n, n_numbers = data.shape[0], len(self._center)
+        X = np.zeros((n, len(self.names)), dtype)
+        if isinstance(data, Columns):
+            numbers = [v for v, is_category in zip(data.values, data.categorical, strict=True) if not is_category]
+            raw = np.column_stack(numbers) if numbers else np.empty((n, 0))
+        else:
+            raw = data
+        for start in range(0, n, CHUNK):
+            rows = slice(start, start + CHUNK)
+            self._scale(raw[rows], X[rows, :n_numbers])
+            if len(self._flagged):
+                X[rows, n_numbers : n_numbers + len(self._flagged)] = np.isnan(raw[rows][:, self._flagged])
+        codes = self._categories(data, X, n_numbers + len(self._flagged)) if self.categorical else None
+        return Table(X, codes)
+
+    def _scale(self, raw: np.ndarray, out: np.ndarray, columns: Any = slice(None)) -> None:
+        """Scaled numbers of `raw` into `out`: 0 where missing (the median, where scaling is off)."""
+        center, factor = self._center[columns], self._factor[columns]
+        if not self.scale:
+            out[...] = np.where(np.isnan(raw), center, raw)
+            return
+        # in double precision up to here: a column of 1e9 ± 1 keeps its digits in a float32 network
+        scaled = np.subtract(raw, center, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            np.multiply(scaled, factor, out=scaled)
+            np.copyto(scaled, 0, where=np.isnan(scaled))
+            np.clip(scaled, -1e6, 1e6, out=scaled)
+            np.divide(scaled, np.sqrt(1 + (scaled / LIMIT) ** 2), out=out, casting="same_kind")
+
+    def _categories(self, data: Columns, X: np.ndarray, position: int) -> np.ndarray | None:
+        """Write one-hot columns into X from `position` on; codes (n, c) of the large categories."""
+        import pandas as pd
+
+        codes = []
+        columns = [v for v, is_category in zip(data.values, data.categorical, strict=True) if is_category]
+        for values, column in zip(self._values, columns, strict=True):
+            code = pd.Index(values, dtype=object).get_indexer(pd.Index(column, dtype=object))  # -1: unknown
+            if len(values) > MAX_ONE_HOT:
+                codes.append((code + 1).astype(np.int32))
+            else:
+                known = np.flatnonzero(code >= 0)
+                X[known, position + code[known]] = 1
+                position += len(values)
+        return np.column_stack(codes) if codes else None
+
+    def _transform_sparse(self, data: sp.csr_matrix, dtype: np.dtype) -> Table:
+        """Scale the stored values v to f(v) - f(0), and leave f(0), the same for all rows, to the offset."""
+        data = sp.csr_matrix(data)
+        if not data.has_canonical_format:
+            data = data.copy()
+            data.sum_duplicates()
+        missing = np.isnan(data.data)
+        if not self.scale and not len(self._flagged) and not missing.any():
+            return Table(data.astype(dtype, copy=False))
+        zero = np.zeros((1, data.shape[1]))
+        self._scale(np.zeros((1, data.shape[1])), zero)
+        values = np.empty(data.nnz)
+        self._scale(data.data, values, data.indices)
+        values -= zero[0, data.indices]
+        X = sp.csr_matrix((values.astype(dtype), data.indices, data.indptr), shape=data.shape)
+        if len(self._flagged):
+            mark = sp.csr_matrix((missing.astype(dtype), data.indices, data.indptr), shape=data.shape)
+            X = sp.hstack([X, mark[:, self._flagged]], format="csr", dtype=dtype)
+            X.eliminate_zeros()
+        offset = np.zeros((1, X.shape[1]), dtype)
+        offset[:, : data.shape[1]] = zero
+        return Table(X, None, offset if offset.any() else None)
+
+
+def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values of column j and their weights; of a sparse column, all its zeros as one value."""
+    if isinstance(columns, Columns):
+        return columns.values[j], weight
+    if not sp.issparse(columns):
+        return columns[:, j], weight
+    rows = slice(columns.indptr[j], columns.indptr[j + 1])
+    n = columns.shape[0]
+    stored = np.ones(rows.stop - rows.start) if weight is None else weight[columns.indices[rows]]
+    zeros = (n if weight is None else weight.sum()) - stored.sum()
+    if len(stored) == n:
+        return columns.data[rows], stored
+    return np.append(columns.data[rows], 0.0), np.append(stored, max(zeros, 0.0))
+
+
+def _distinct(data: Columns, j: int) -> np.ndarray:
+    """The sorted categories of column j that occur; ValueError where the dtype declares more than rows."""
+    declared, n = data.declared[j], data.shape[0]
+    if declared is not None and declared > n:
+        raise ValueError(
+            f"Column {data.names[j]!r} has {declared} categories, more than the {n} rows of X: nothing can be "
+            "learned of most of them. Drop the column, merge rare categories, or remove unused ones."
+        )
+    present = {value for value in data.values[j] if value is not None}
+    return np.array(sorted(present, key=lambda value: (type(value).__name__, value)), dtype=object)

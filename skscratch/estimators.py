@@ -1,0 +1,335 @@
+"""The two estimators: what is a classifier's or a regressor's own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import log_expit, log_softmax
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, column_or_1d
+
+from . import conversion, rules
+from .base import ScratchMLP
+from .documentation import CLASSIFIER, REGRESSOR
+from .hyperparameters import class_weight_rule, hyper, levels_rule
+from .losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, make_loss
+from .table import Targets
+from .targets import ClassTargets, NumberTargets, class_weights
+
+__all__ = ["ScratchMLPClassifier", "ScratchMLPRegressor"]
+
+
+def _takes_steps(estimator: Any) -> bool:
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for stochastic solvers; 'lbfgs' is not one.")
+    return True
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
+    __doc__ = CLASSIFIER
+
+    loss: Any = hyper("log_loss", rules.either(rules.choice(CLASSIFICATION_LOSSES), rules.function))
+    class_weight: Any = hyper(None, class_weight_rule)
+    label_smoothing: float = hyper(0.0, rules.real(0, 1))
+
+    @available_if(_takes_steps)
+    def partial_fit(
+        self, X, y, sample_weight=None, classes=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ):
+        """Go on training with one pass over the given rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val
+            As in `fit`. With `X_val` the weights of the best call so far are those that predict.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self : object
+            The estimator, one epoch further.
+        """
+        if classes is not None and hasattr(self, "_parameters") and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"`classes` {classes} is not the same as on the last call: {self.classes_}.")
+        if classes is None and not hasattr(self, "_parameters") and np.ndim(y) == 1:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return self._partial_fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), classes)
+
+    def decision_function(self, X):
+        """Raw scores: above 0 means the second class, or the label; the largest of several is the class.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) for two classes, else (n_samples, n_outputs_)
+            Of several members, the scores whose probabilities are the members' mean.
+        """
+        z = self._pooled(X)
+        return z[:, 0] if self._targets.kind == "binary" else z
+
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,), or (n_samples, n_outputs_) for a multilabel target
+        """
+        scores = self._pooled(X)
+        return self._targets.decode(scores)
+
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`; of a multilabel target, the probability of each label.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of class probabilities, finite however sure the network is.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+        """
+        z = self._pooled(X)
+        if self._targets.kind == "multiclass":
+            return log_softmax(z, axis=1)
+        if self._targets.kind == "multilabel":
+            return log_expit(z)
+        return log_expit(np.concatenate([-z, z], axis=1))
+
+    def _pooled(self, X) -> np.ndarray:
+        """(n, n_outputs): one raw score from all members."""
+        scores = self._scores(X)
+        return self._loss.link.pool(scores)
+
+    # what `fit` asks of a classifier
+
+    def _check_y(self, y):
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _start_targets(self, y, classes) -> None:
+        self._targets = ClassTargets(y, classes)
+        self.classes_, self.n_outputs_ = self._targets.classes, self._targets.n_outputs
+        link = "softmax" if self._targets.kind == "multiclass" else "logistic"
+        if self.out_activation not in ("auto", link):
+            raise ValueError(
+                f"The 'out_activation' parameter must be 'auto' or {link!r} for a {self._targets.kind} target. Got "
+                f"{self.out_activation!r} instead."
+            )
+        self._loss = make_loss(self.loss, link)
+
+    def _target_values(self, y) -> np.ndarray:
+        return self._targets.codes(y)
+
+    def _check_enough(self, values, continuing: bool) -> None:
+        if self._targets.kind == "multilabel":
+            return
+        present = self.classes_[np.unique(values)]
+        if len(present) < 2:
+            raise ValueError(f"A classifier needs at least two classes, but y has only one class: {present.tolist()}.")
+        if continuing and len(present) < len(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {present}"
+            )
+
+    def _row_weights(self, values, weight):
+        return class_weights(self.class_weight, self._targets, values, weight)
+
+    def _fit_target_scale(self, values, weight) -> None:
+        """Class codes have no scale."""
+
+    def _encode_targets(self, values, dtype) -> Targets:
+        return self._targets.encode(values, self.label_smoothing, dtype)
+
+    def _strata(self, values):
+        return None if self._targets.kind == "multilabel" else values
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    @classmethod
+    def from_sklearn(cls, mlp):
+        """Make the equivalent of a scikit-learn MLPClassifier.
+
+        Parameters
+        ----------
+        mlp : sklearn.neural_network.MLPClassifier
+            Fitted or not.
+
+        Returns
+        -------
+        estimator : ScratchMLPClassifier
+            With the same hyper-parameters and everything else switched off; of a fitted one, with the same
+            weights, predictions and curves.
+        """
+        return conversion.from_sklearn(cls, mlp, "MLPClassifier")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
+    __doc__ = REGRESSOR
+
+    loss: Any = hyper("squared_error", rules.either(rules.choice(REGRESSION_LOSSES), rules.function))
+    quantile: Any = hyper(0.5, levels_rule)
+    huber_delta: float = hyper(1.35, rules.real(0, closed="neither"))
+    scale_target: bool = hyper(True, rules.boolean)
+
+    @available_if(_takes_steps)
+    def partial_fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Go on training with one pass over the given rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val
+            As in `fit`. With `X_val` the weights of the best call so far are those that predict.
+
+        Returns
+        -------
+        self : object
+            The estimator, one epoch further.
+        """
+        return self._partial_fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+
+    def predict(self, X):
+        """Predict numbers, in the units of the y that was fitted.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The mean over the members; a column for each of several targets or quantiles.
+        """
+        scores = self._scores(X)
+        y = self._numbers.decode(self._loss.link.mean(scores))
+        return y[:, 0] if y.shape[1] == 1 else y
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R²; with several quantiles, their mean D² pinball score.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+            1 is perfect, 0 is as good as a constant.
+        """
+        if self.loss != "quantile" or np.ndim(self.quantile) == 0 or np.size(self.quantile) == 1:
+            return super().score(X, y, sample_weight)
+        from sklearn.metrics import d2_pinball_score
+
+        columns = zip(self.quantile, self.predict(X).T, strict=True)
+        return float(np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=q) for q, p in columns]))
+
+    # what `fit` asks of a regressor
+
+    def _check_y(self, y):
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _start_targets(self, y, classes) -> None:
+        options: dict[str, Any] = {}
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        self._n_targets = self.n_outputs_
+        if self.loss == "huber":
+            options["delta"] = self.huber_delta
+        if self.loss == "quantile":
+            options["levels"] = np.atleast_1d(self.quantile)
+            if len(options["levels"]) > 1:
+                if self.n_outputs_ > 1 or self.out_activation not in ("auto", "identity"):
+                    raise ValueError(
+                        "Several quantiles are of one target and have no out_activation. Got y of "
+                        f"{self.n_outputs_} columns and out_activation={self.out_activation!r}; fit one regressor a "
+                        "column (sklearn.multioutput) or ask for one quantile."
+                    )
+                self.n_outputs_ = len(options["levels"])
+        self._loss = make_loss(self.loss, None if self.out_activation == "auto" else self.out_activation, **options)
+        if self.out_activation == "softmax" or (self._loss.canonical and self._loss.link.name != "exp"):
+            raise ValueError(
+                f"The 'out_activation' parameter of {type(self).__name__} cannot be {self.out_activation!r} with "
+                f"loss={self.loss!r}: " + ("it ends in 'exp'." if self._loss.canonical else "it is for classes.")
+            )
+
+    def _target_values(self, y) -> np.ndarray:
+        y = y[:, None] if y.ndim == 1 else y
+        if y.shape[1] != self._n_targets:
+            raise ValueError(f"y must have {self._n_targets} columns, as in the first call. Got {y.shape[1]}.")
+        lowest, allowed = self._loss.lowest
+        if y.min() < lowest or (y.min() == lowest and not allowed):
+            raise ValueError(
+                f"loss={self.loss!r} needs every y {'>=' if allowed else '>'} {lowest}; the smallest is {y.min()}."
+            )
+        link = self._loss.link
+        if y.min() < link.low or y.max() > link.high:
+            raise ValueError(
+                f"out_activation={link.name!r} gives values from {link.low} to {link.high}, but y lies between "
+                f"{y.min()} and {y.max()}: scale y, or choose another out_activation."
+            )
+        return y
+
+    def _check_enough(self, values, continuing: bool) -> None:
+        """One number is enough."""
+
+    def _row_weights(self, values, weight):
+        return weight
+
+    def _fit_target_scale(self, values, weight) -> None:
+        self._numbers = NumberTargets(values, weight, self._loss, self.scale_target)
+
+    def _encode_targets(self, values, dtype) -> Targets:
+        return self._numbers.encode(values, dtype)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = self.loss in ("poisson", "gamma")
+        return tags
+
+    @classmethod
+    def from_sklearn(cls, mlp):
+        """Make the equivalent of a scikit-learn MLPRegressor.
+
+        Parameters
+        ----------
+        mlp : sklearn.neural_network.MLPRegressor
+            Fitted or not.
+
+        Returns
+        -------
+        estimator : ScratchMLPRegressor
+            With the same hyper-parameters and everything else switched off; of a fitted one, with the same
+            weights, predictions and curves.
+        """
+        return conversion.from_sklearn(cls, mlp, "MLPRegressor")

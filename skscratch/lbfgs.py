@@ -1,0 +1,87 @@
+"""L-BFGS: the whole table is one batch, its sums added up in chunks of rows, stepped by SciPy."""
+
+import warnings
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+from scipy.optimize import OptimizeResult, minimize
+
+from .losses import Loss
+from .network import Network
+from .training import Data, Record, State, Step
+
+__all__ = ["minimise"]
+
+CHUNK = 4096  # rows at a time: bounds the memory of the hidden layers
+
+
+def minimise(
+    network: Network,
+    loss: Loss,
+    data: Data,
+    state: State,
+    *,
+    alpha: float,
+    max_evaluations: int,
+    gradient_tolerance: float,
+    monitor: Callable[[Record], bool],
+) -> bool:
+    """Minimise the mean loss plus penalty over `state.parameters` in place; whether it converged.
+
+    All members are minimised as one sum, which is smallest where each is.
+    """
+    parameters = state.parameters
+    n = len(data.table)
+    gradient, sums = np.empty_like(parameters), np.empty_like(parameters)
+    chunks = [np.arange(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
+    steps = {size: Step(network, loss, parameters, gradient, data, size) for size in {len(c) for c in chunks}}
+    total = data.total()  # (1 or K,)
+    penalised = network.layout.n_decayed
+    began = perf_counter()
+    n_members = len(parameters)
+    accepted = parameters.copy()  # the last iterate; trial points of the line search may be anywhere
+    loaded = stopped = False
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal loaded
+        np.copyto(parameters, x.reshape(parameters.shape))
+        sums[...] = 0
+        losses = np.zeros(n_members)
+        for rows in chunks:
+            step = steps[len(rows)]
+            if len(chunks) > 1 or not loaded:
+                step.load(rows)
+                loaded = True
+            losses += step.run(total)
+            np.add(sums, gradient, out=sums)
+        weights = parameters[:, :penalised]
+        losses += 0.5 * alpha * np.einsum("kp,kp->k", weights, weights)
+        sums[:, :penalised] += alpha / total[:, None] * weights
+        return float(np.sum(losses / total)), sums.ravel().astype(np.float64)
+
+    def callback(intermediate_result: OptimizeResult) -> None:
+        nonlocal stopped
+        np.copyto(accepted, intermediate_result.x.reshape(parameters.shape))
+        np.copyto(parameters, accepted)
+        state.epoch += 1
+        state.n_seen += n
+        mean = float(intermediate_result.fun) / n_members
+        if monitor(Record(state.epoch, mean, float("nan"), perf_counter() - began)):
+            stopped = True
+            raise StopIteration
+
+    result = None
+    try:
+        result = minimize(
+            objective,
+            parameters.ravel().astype(np.float64),
+            jac=True,
+            method="L-BFGS-B",
+            callback=callback,
+            options={"maxiter": state.end - state.epoch, "maxfun": max_evaluations, "gtol": gradient_tolerance},
+        )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+    np.copyto(parameters, accepted)
+    return stopped or result is None or result.status == 0

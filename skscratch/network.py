@@ -1,0 +1,128 @@
+"""Network: K multi-layer perceptrons of one shape, as a row of layers over one array of parameters."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import activations
+from .embeddings import Embedding
+from .layers import Activation, Dense, Dropout
+from .parameters import Layout
+from .table import SparseRows, Table
+
+__all__ = ["Network", "Pass", "build"]
+
+# Which start keeps the scale of signals through a layer, by what follows it; all others take Glorot's.
+_AUTO_INIT = {
+    **dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus"), "he_uniform"),
+    "selu": "lecun_normal",
+}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A network bound to the buffers of one batch shape."""
+
+    z: np.ndarray  # raw scores (K, B, out)
+    dz: np.ndarray | None  # their gradient, to be filled in by a loss
+    forward: Callable[[], None]
+    backward: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers and where their parameters lie; `parameters` (K, P) themselves are the caller's."""
+
+    layers: Sequence[Any]
+    layout: Layout
+
+    def initialise(self, parameters: np.ndarray, rng: np.random.RandomState) -> None:
+        """Draw all parameters, member after member, so that the first member is the lone network."""
+        for member in parameters:
+            for layer, p in zip(self.layers, self.layout.views(member[None]), strict=True):
+                layer.initialise(p, rng)
+
+    def bind(
+        self,
+        parameters: np.ndarray,
+        gradient: np.ndarray | None,
+        batch: Table,
+        rng: Callable[[], np.random.Generator] | None = None,
+    ) -> Pass:
+        """Prepare forward and backward for a batch; `gradient` and `rng` are None for prediction."""
+        p = self.layout.views(parameters)
+        g = [None] * len(p) if gradient is None else self.layout.views(gradient)
+        x: Any = batch.X if isinstance(batch.X, SparseRows) else batch.X[None]  # (1, B, d)
+        if batch.codes is not None:
+            x = batch
+        dx, forwards, backwards = None, [], []
+        for layer, p_layer, g_layer in zip(self.layers, p, g, strict=True):
+            x, dx, forward, backward = layer.bind(p_layer, g_layer, x, dx, rng)
+            forwards.append(forward)
+            backwards.insert(0, backward)
+
+        def run_forward() -> None:
+            for forward in forwards:
+                forward()
+
+        def run_backward() -> None:
+            for backward in backwards:
+                backward()
+
+        return Pass(x, dx, run_forward, run_backward)
+
+    def scores(self, parameters: np.ndarray, table: Table, chunk: int = 2048) -> np.ndarray:
+        """Raw scores (K, n, out) of all rows, computed `chunk` rows at a time."""
+        n = len(table)
+        z = np.empty((len(parameters), n, self.layers[-1].n_out), parameters.dtype)
+        for start in range(0, n, chunk):
+            rows = table.rows(start, min(start + chunk, n))
+            bound = self.bind(parameters, None, rows.as_batch())
+            bound.forward()
+            z[:, start : start + chunk] = bound.z
+        return z
+
+    def dense(self, array: np.ndarray) -> list[Any]:
+        """The views of the Dense layers alone, first to last: W (K, n_in, n_out) and b (K, 1, n_out)."""
+        return [
+            p for layer, p in zip(self.layers, self.layout.views(array), strict=True) if isinstance(layer, Dense)
+        ]
+
+
+def build(
+    n_numeric: int,
+    categories: tuple[int, ...],
+    hidden: Sequence[int],
+    n_out: int,
+    functions: Sequence[str | tuple[Callable, Callable]],
+    *,
+    bias: bool = True,
+    dropout: float = 0.0,
+    init: str = "auto",
+) -> Network:
+    """Embedding (if any category is large) → [Dense → Activation → Dropout] for each hidden size → Dense."""
+    layers: list[Any] = []
+    width = n_numeric
+    if categories:
+        layers.append(Embedding(n_numeric, categories))
+        width = layers[0].n_out
+    for n_units, function in zip(hidden, functions, strict=True):
+        layers.append(Dense(width, n_units, bias, *_start(init, function)))
+        named = activations.ACTIVATIONS[function] if isinstance(function, str) else activations.Pair(*function)
+        layers.append(Activation(named))
+        if dropout:
+            layers.append(Dropout(dropout))
+        width = n_units
+    # The output layer has no activation of its own to suit; scikit-learn gives it the hidden layers' bound
+    layers.append(Dense(width, n_out, bias, *_start(init, functions[-1] if functions and init != "auto" else "")))
+    return Network(tuple(layers), Layout([tuple(layer.slots()) for layer in layers]))
+
+
+def _start(init: str, function: str | tuple) -> tuple[str, float]:
+    """Initialiser and gain of a layer that `function` follows."""
+    if init == "auto":
+        init = _AUTO_INIT.get(function, "glorot_uniform") if isinstance(function, str) else "glorot_uniform"
+    # Glorot's bound suits functions of slope 1 at zero; scikit-learn narrows it for the logistic function
+    return init, 3**-0.5 if init.startswith("glorot") and function == "logistic" else 1.0

@@ -1,0 +1,35 @@
+"""Weighted mean, spread and quantiles, in which weight 2 counts as the row twice."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["weighted_mean_std", "weighted_quantiles"]
+
+
+def weighted_mean_std(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and population standard deviation of each column of `y` (n, d), both (d,)."""
+    mean = np.average(y, axis=0, weights=weight)
+    return mean, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+
+
+def weighted_quantiles(x: np.ndarray, weight: np.ndarray | None, levels: Sequence[float]) -> np.ndarray:
+    """Quantiles of a column `x` (n,) without NaN; the mean of both neighbours where a level falls between two.
+
+    This is the "averaged inverted distribution function" (Hyndman & Fan 1996, definition 2), the one
+    for which repeating a row and doubling its weight are the same.
+    """
+    if len(x) == 0:
+        return np.full(len(levels), np.nan)
+    if weight is None:
+        x, mass = np.sort(x), np.arange(1.0, len(x) + 1)
+    else:
+        order = np.argsort(x, kind="stable")
+        x, mass = x[order], np.cumsum(weight[order])
+    targets = np.asarray(levels) * mass[-1]
+    # the slack keeps rounding in the sums of weights from deciding what "falls between two" is
+    low = np.searchsorted(mass, targets * (1 - 1e-12), side="left")
+    high = np.searchsorted(mass, targets * (1 + 1e-12), side="right")
+    last = len(x) - 1
+    low, high = np.minimum(low, last), np.minimum(high, last)
+    return x[low] + (x[high] - x[low]) / 2

@@ -1,0 +1,104 @@
+"""Validation rows, the best epoch, and when to stop."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .training import Record, State
+
+__all__ = ["Monitor", "split"]
+
+
+def split(
+    n: int, fraction: float, weight: np.ndarray | None, strata: np.ndarray | None, rng: np.random.RandomState
+) -> np.ndarray:
+    """Numbers of the rows to validate on, in order: about `fraction` of the total weight.
+
+    With `strata` (class codes) each class gives its share, and one with a single row stays in training.
+    """
+    order = rng.permutation(n)
+    weight = np.ones(n) if weight is None else weight
+    held = np.zeros(n, dtype=bool)
+    groups = [order] if strata is None else [order[strata[order] == code] for code in np.unique(strata)]
+    owed = 0.0  # what earlier classes gave too little or too much: rare classes add up to their share
+    for rows in groups:
+        if len(rows) < 2:
+            continue
+        target = fraction * weight[rows].sum() + owed
+        mass = np.cumsum(weight[rows])
+        take = int(np.argmin(np.abs(np.append(0.0, mass) - target)))
+        take = min(take, len(rows) - 1)
+        held[rows[:take]] = True
+        owed = target - (mass[take - 1] if take else 0.0)
+    if held.sum() < 1:
+        raise ValueError(
+            f"The validation set would be empty: {fraction} of {n} rows. Increase validation_fraction, give X_val "
+            "and y_val, or fit more rows."
+        )
+    return np.flatnonzero(held)
+
+
+class Monitor:
+    """Keep the history and the best epoch's parameters; answer True when training should stop.
+
+    Parameters
+    ----------
+    state : State
+    validate : callable or None
+        From parameters to (validation loss, validation score); without it the training loss decides.
+    patience : float
+        Stop after so many epochs without an improvement of more than `tol`; infinity for never.
+    adaptive_rate : float or None
+        Base rate of the "adaptive" schedule, which then divides the rate by 5 instead, down to 1e-6.
+    keep_best : bool
+        Whether to copy the best epoch's parameters.
+    report : callable or None
+        Told of every epoch: (record, validation loss, validation score).
+    """
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        validate: Callable[[np.ndarray], tuple[float, float]] | None,
+        patience: float,
+        tol: float,
+        adaptive_rate: float | None,
+        keep_best: bool,
+        report: Callable | None = None,
+    ):
+        self.state, self.validate, self.patience, self.tol = state, validate, patience, tol
+        self.adaptive_rate, self.keep_best, self.report = adaptive_rate, keep_best, report
+        self.stopped = False
+
+    def __call__(self, record: Record) -> bool:
+        """Take in one epoch."""
+        state, history = self.state, self.state.history
+        for name, value in (("loss", record.loss), ("learning_rate", record.rate), ("seconds", record.seconds)):
+            history.setdefault(name, []).append(value)
+        if self.validate is None:
+            validation_loss = score = float("nan")
+            improved = record.loss <= state.best_loss - self.tol
+            best = record.loss < state.best_loss
+        else:
+            validation_loss, score = self.validate(state.parameters)
+            history.setdefault("validation_loss", []).append(validation_loss)
+            history.setdefault("validation_score", []).append(score)
+            improved = score >= state.best_score + self.tol
+            best = score > state.best_score
+            state.best_score = max(state.best_score, score) if score == score else state.best_score
+        state.best_loss = min(state.best_loss, record.loss)
+        state.stale = 0 if improved else state.stale + 1
+        if best:
+            state.best_epoch = state.epoch
+            if self.keep_best:
+                state.best = state.parameters.copy()
+        if self.report is not None:
+            self.report(record, validation_loss, score)
+        if state.stale >= self.patience:
+            if self.adaptive_rate is None or self.adaptive_rate * state.factor <= 1e-6:
+                self.stopped = True
+            else:
+                state.factor /= 5
+                state.stale = 0
+        return self.stopped

@@ -1,0 +1,95 @@
+"""What training reads row by row: the encoded table (numbers and category codes) and the targets."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+__all__ = ["SparseRows", "Table", "Targets"]
+
+
+@dataclass
+class SparseRows:
+    """Place for the `n` rows of a sparse batch: a new matrix each time, for a sparse block has no fixed size."""
+
+    n: int
+    offset: np.ndarray | None  # (1, d): the true rows are matrix + offset
+    matrix: sp.csr_matrix | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Encoded rows.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d), or csr_matrix of that shape
+        The numeric block; in a batch buffer, SparseRows in place of the matrix.
+    codes : ndarray of int32, shape (n, c), or None
+        Category codes of the columns with a learned embedding; 0 is "unknown or missing".
+    offset : ndarray of shape (1, d), or None
+        What a sparse block leaves out: the true row is X[i] + offset, the same for every row.
+    """
+
+    X: Any
+    codes: np.ndarray | None = None
+    offset: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    def rows(self, start: int, stop: int) -> "Table":
+        """The rows from `start` to `stop`, as views where the block is dense."""
+        codes = None if self.codes is None else self.codes[start:stop]
+        return Table(self.X[start:stop], codes, self.offset)
+
+    def buffer(self, n: int) -> "Table":
+        """An empty table for a batch of `n` rows, to be filled by `gather`."""
+        codes = None if self.codes is None else np.empty((n, self.codes.shape[1]), self.codes.dtype)
+        X = SparseRows(n, self.offset) if sp.issparse(self.X) else np.empty((n, self.X.shape[1]), self.X.dtype)
+        return Table(X, codes)
+
+    def as_batch(self) -> "Table":
+        """These rows as a batch, without a copy."""
+        if not sp.issparse(self.X):
+            return self
+        return Table(SparseRows(len(self), self.offset, self.X), self.codes)
+
+    def gather(self, rows: np.ndarray, batch: "Table") -> None:
+        """Copy the rows numbered `rows` into `batch`."""
+        if isinstance(batch.X, SparseRows):
+            batch.X.matrix = self.X[rows]
+        else:
+            # "clip" because the default mode makes a copy of the output first
+            self.X.take(rows, axis=0, out=batch.X, mode="clip")
+        if self.codes is not None:
+            self.codes.take(rows, axis=0, out=batch.codes, mode="clip")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the network should say of each row.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n, out), or of int32, shape (n,)
+        Targets in the units of the loss, or class codes to be looked up in `lookup`.
+    lookup : ndarray of shape (classes, out), or None
+        Target row of each class, label smoothing included.
+    """
+
+    values: np.ndarray
+    lookup: np.ndarray | None = None
+
+    def buffer(self, n: int) -> np.ndarray:
+        """Place for the targets of `n` rows, (n, out)."""
+        like = self.values if self.lookup is None else self.lookup
+        return np.empty((n, like.shape[1]), like.dtype)
+
+    def gather(self, rows: np.ndarray | slice, out: np.ndarray) -> None:
+        """Write the targets of the given rows into `out`."""
+        if self.lookup is None:
+            out[...] = self.values[rows]
+        else:
+            self.lookup.take(self.values[rows], axis=0, out=out, mode="clip")

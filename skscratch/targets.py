@@ -1,0 +1,137 @@
+"""Targets as a network's outputs: classes to codes and back, numbers to unit scale and back."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from .losses import Loss
+from .table import Targets
+
+__all__ = ["ClassTargets", "NumberTargets", "class_weights"]
+
+
+class ClassTargets:
+    """Class labels: one output for two classes, one a class for more, one a label for multilabel.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+    kind : {"binary", "multiclass", "multilabel"}
+    n_outputs : int
+    """
+
+    def __init__(self, y: Any, classes: Any = None):
+        """Learn the classes of `y`, or take `classes` for those of all later calls too."""
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "Several multiclass targets at once are not supported: y must be one column of labels, or an "
+                "indicator matrix of 0 and 1. Fit one classifier a column (sklearn.multioutput)."
+            )
+        if kind == "multilabel-indicator":
+            self.kind, self.n_outputs = "multilabel", y.shape[1]
+            self.classes = np.arange(y.shape[1])
+            return
+        self.classes = np.unique(y) if classes is None else np.unique(classes)
+        if len(self.classes) < 2:
+            raise ValueError(
+                f"A classifier needs at least two classes, but y has only one class: {self.classes.tolist()}."
+            )
+        self.kind = "binary" if len(self.classes) == 2 else "multiclass"
+        self.n_outputs = 1 if self.kind == "binary" else len(self.classes)
+
+    def codes(self, y: Any) -> np.ndarray:
+        """Index of each label in `classes` (n,), or the indicator matrix (n, n_outputs) of a multilabel target."""
+        if self.kind == "multilabel":
+            y = y.toarray() if sp.issparse(y) else np.asarray(y)
+            if y.ndim != 2 or y.shape[1] != self.n_outputs:
+                raise ValueError(
+                    f"y must be an indicator matrix of {self.n_outputs} columns, as in the first call. Got shape "
+                    f"{y.shape}."
+                )
+            return y
+        y = np.asarray(y)
+        if y.ndim != 1:
+            raise ValueError("y must be one column of labels, as in the first call; got an indicator matrix.")
+        known = np.isin(y, self.classes)
+        if not known.all():
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`: {np.unique(y[~known]).tolist()} are not among "
+                f"{self.classes.tolist()}."
+            )
+        return np.searchsorted(self.classes, y).astype(np.int32)
+
+    def encode(self, codes: np.ndarray, smoothing: float, dtype: np.dtype) -> Targets:
+        """Targets of the network: (1 - ε) · one-hot + ε / classes (Szegedy et al. 2016, section 7)."""
+        if self.kind == "multilabel":
+            return Targets((codes * (1 - smoothing) + smoothing / 2).astype(dtype))
+        n_classes = len(self.classes)
+        lookup = np.eye(n_classes) * (1 - smoothing) + smoothing / n_classes
+        if self.kind == "binary":
+            lookup = lookup[:, 1:]
+        return Targets(codes, np.ascontiguousarray(lookup, dtype=dtype))
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Labels for raw scores (n, n_outputs)."""
+        if self.kind == "multilabel":
+            return (z > 0).astype(int)
+        return self.classes[(z[:, 0] > 0).astype(int) if self.kind == "binary" else z.argmax(axis=1)]
+
+
+class NumberTargets:
+    """Numbers, of which y = center + spread · p, so that what the network learns is of order one.
+
+    Attributes
+    ----------
+    center, spread : ndarray of shape (n_targets,)
+    """
+
+    def __init__(self, y: np.ndarray, weight: np.ndarray | None, loss: Loss, scale: bool):
+        """Learn center and spread of `y` (n, n_targets), as the loss wants them."""
+        self.center, self.spread = np.zeros(y.shape[1]), np.ones(y.shape[1])
+        if scale:
+            self.center, self.spread = loss.scaling(y, weight)
+
+    def encode(self, y: np.ndarray, dtype: np.dtype) -> Targets:
+        """Targets of the network (n, n_targets)."""
+        return Targets(((y - self.center) / self.spread).astype(dtype))
+
+    def decode(self, p: np.ndarray) -> np.ndarray:
+        """Predictions in the units of y."""
+        return (self.center + self.spread * p.astype(np.float64)).astype(p.dtype)
+
+
+def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, weight: np.ndarray | None) -> Any:
+    """Weight of each row (n,) by its class, times `weight`; "balanced" gives all classes the same total.
+
+    In a multilabel target each label counts for itself, with its 0s and 1s balanced, and a row's weight is the
+    product over its labels, as everywhere in scikit-learn; a list holds one dictionary a label.
+    """
+    if class_weight is None:
+        return weight
+    ones = np.ones(len(codes)) if weight is None else weight
+    if targets.kind != "multilabel":
+        return ones * _one_target(class_weight, targets.classes, codes, ones)
+    each = class_weight if isinstance(class_weight, list) else [class_weight] * targets.n_outputs
+    if len(each) != targets.n_outputs:
+        raise ValueError(f"class_weight has {len(each)} dictionaries for the {targets.n_outputs} labels of y.")
+    for choice, column in zip(each, codes.T, strict=True):
+        weight = _one_target(choice, np.array([0, 1]), column.astype(int), ones) * (1 if weight is None else weight)
+    return weight
+
+
+def _one_target(class_weight: Any, classes: np.ndarray, codes: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Factor of each row, (n,)."""
+    if isinstance(class_weight, str):  # "balanced"
+        mass = np.bincount(codes, weights=weight, minlength=len(classes))
+        factors = weight.sum() / (np.count_nonzero(mass) * np.where(mass > 0, mass, 1))
+    else:
+        names = classes.tolist()
+        unknown = [name for name in class_weight if name not in names]
+        if unknown:
+            raise ValueError(f"class_weight names the classes {unknown}, which y does not have: {names}.")
+        factors = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
+    return factors[codes]

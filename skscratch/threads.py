@@ -1,0 +1,36 @@
+"""One BLAS thread while a network trains or predicts.
+
+The matrices are small: on a busy machine a second thread makes their products many times slower, and results
+would depend on how many threads a caller happens to allow.  The caller's own limit comes back afterwards.
+"""
+
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["one_blas_thread"]
+
+_lock = Lock()
+_users = 0
+_controller: ThreadpoolController | None = None  # finding the libraries takes time: once
+_limit: Any = None
+
+
+@contextmanager
+def one_blas_thread():
+    """Hold BLAS to one thread; the limit is the process's, so the last of several users to leave lifts it."""
+    global _users, _controller, _limit
+    with _lock:
+        if _users == 0:
+            _controller = _controller or ThreadpoolController()
+            _limit = _controller.limit(limits=1, user_api="blas")
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limit.restore_original_limits()

@@ -1,0 +1,270 @@
+"""Training: epochs of mini-batches, each loaded, run forward and backward, and stepped.
+
+`train` is the loop, `Step` is one batch of it, `State` is all that a continued training needs, and a
+`Record` tells one epoch's facts to the caller, who answers whether to stop.
+"""
+
+import copy
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from .losses import Loss
+from .network import Network
+from .optimizers import SGD, Adam
+from .table import Table, Targets
+
+__all__ = ["Data", "Recipe", "Record", "State", "Step", "train"]
+
+SHRINK = 0.25  # factor on the rate after a divergence
+MAX_SHRINKS = 20
+BLOWN_UP = 1e8  # times the first batch's loss: finite, and yet no use going on from
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training rows: encoded table, targets, and weights of shape (1 or K, n), or None where all are 1."""
+
+    table: Table
+    targets: Targets
+    weight: np.ndarray | None = None
+
+    def total(self) -> np.ndarray:
+        """Sum of the weights, (1 or K,)."""
+        return np.array([float(len(self.table))]) if self.weight is None else self.weight.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to step: everything of `train` that is a number or a rule."""
+
+    rate: float
+    schedule: Callable[[float], float]
+    batch_size: int
+    shuffle: bool = True
+    alpha: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    power_t: float | None = None  # exponent of "invscaling"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One epoch's facts; `seconds` count from the start of this call of fit."""
+
+    epoch: int
+    loss: float
+    rate: float
+    seconds: float
+
+
+@dataclass
+class State:
+    """All that a continued training needs, so that it gives the bits of one that was not interrupted."""
+
+    parameters: np.ndarray  # (K, P), as the last step left them (not the best epoch's)
+    optimizer: SGD | Adam | None
+    rng: np.random.RandomState
+    epoch: int = 0  # epochs done, over all calls
+    n_seen: int = 0  # rows seen, over all calls
+    start: int = 0  # the epochs over which the schedule runs: start <= epoch < end
+    end: int = 0
+    incremental: bool = False  # whether partial_fit was called: then there is no last call
+    factor: float = 1.0  # on the rate: "adaptive" and divergence shrink it
+    first_loss: float | None = None
+    order: np.ndarray | None = None  # the epoch's rows, in order
+    drawn: bool = False  # whether `order` was drawn for an epoch that was then interrupted
+    mask_seed: int = 0
+    best: np.ndarray | None = None  # (K, P), the best epoch's parameters
+    best_loss: float = np.inf
+    best_score: float = -np.inf
+    best_epoch: int = 0
+    stale: int = 0  # epochs in a row without improvement
+    validation_rows: np.ndarray | None = None
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def copy(self) -> "State":
+        """A state to go on from, which leaves this one as it is."""
+        new = copy.copy(self)
+        new.parameters, new.optimizer = self.parameters.copy(), copy.deepcopy(self.optimizer)
+        new.rng = copy.deepcopy(self.rng)
+        new.history = {name: list(values) for name, values in self.history.items()}
+        return new
+
+
+class Step:
+    """One batch of `n_rows`: its buffers, and the network and the loss bound to them."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        data: Data,
+        n_rows: int,
+        masks: Callable[[], np.random.Generator] | None = None,
+    ):
+        self.data = data
+        self.batch = data.table.buffer(n_rows)
+        self.targets = data.targets.buffer(n_rows)
+        self.bound = network.bind(parameters, gradient, self.batch, masks)
+        self.dz = self.bound.dz
+        self.rows, self.evaluate = loss.bind(self.bound.z, self.targets, self.dz)  # rows (K, B, 1)
+        n_weights = 1 if data.weight is None else len(data.weight)
+        self.weight = np.ones((n_weights, n_rows), parameters.dtype)
+        self.loss = np.empty((len(parameters), 1, 1), parameters.dtype)
+
+    def load(self, rows: np.ndarray) -> None:
+        """Copy the rows numbered `rows` into the buffers."""
+        self.data.table.gather(rows, self.batch)
+        self.data.targets.gather(rows, self.targets)
+        if self.data.weight is not None:
+            self.data.weight.take(rows, axis=1, out=self.weight, mode="clip")
+
+    def totals(self) -> float | np.ndarray:
+        """Sum of the batch's weights, (1 or K,)."""
+        return float(len(self.targets)) if self.data.weight is None else self.weight.sum(axis=1)
+
+    def run(self, total: float | np.ndarray) -> np.ndarray:
+        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`."""
+        self.bound.forward()
+        self.evaluate()
+        np.matmul(self.weight[:, None, :], self.rows, out=self.loss)
+        if self.data.weight is None:
+            np.multiply(self.dz, 1.0 / float(total), out=self.dz)
+        else:
+            share = np.divide(self.weight, np.reshape(np.maximum(total, 1e-30), (-1, 1)))  # (1 or K, B)
+            np.multiply(self.dz, share[..., None], out=self.dz, casting="same_kind")
+        self.bound.backward()
+        return self.loss[:, 0, 0]
+
+
+def train(
+    network: Network,
+    loss: Loss,
+    data: Data,
+    state: State,
+    recipe: Recipe,
+    stop_at: int,
+    monitor: Callable[[Record], bool],
+) -> bool:
+    """Train until `stop_at` epochs are done, or until `monitor`, told of each, answers True; whether it did.
+
+    A KeyboardInterrupt, or an epoch whose loss is not finite, leaves the state as it was before that epoch;
+    after the latter the epoch is run again with a smaller step.  Nothing but `state` is changed.
+    """
+    assert state.optimizer is not None
+    parameters = state.parameters
+    n = len(data.table)
+    gradient = np.empty_like(parameters)
+    decayed = np.s_[:, : network.layout.n_decayed]
+    penalised, scratch = parameters[decayed], np.empty_like(parameters[decayed])
+    rates = network.layout.rates()
+    size = min(recipe.batch_size, n)
+    n_batches = -(-n // size)
+    masks = np.random.Generator(np.random.SFC64(0))
+    steps = {
+        rows: Step(network, loss, parameters, gradient, data, rows, lambda: masks)
+        for rows in {size, n - size * (n_batches - 1)}
+    }
+    total = data.total()  # (1 or K,)
+    penalty = (recipe.alpha / np.maximum(total, 1e-30))[:, None]
+    checkpoint = [np.copy(array) for array in (parameters, *state.optimizer.state)]
+    shrinks = 0
+    began = perf_counter()
+
+    def rate_at(progress: float) -> float:
+        rate = recipe.rate * state.factor * float(recipe.schedule(min(progress, 1.0)))
+        return rate if recipe.power_t is None else rate / (state.n_seen + 1) ** recipe.power_t
+
+    def epoch() -> tuple[float, float]:
+        """One pass over the rows: mean loss (NaN where training blew up) and the last rate."""
+        losses = np.zeros(len(parameters))
+        span = max(state.end - state.start, 1)
+        rate = 0.0
+        for index in range(n_batches):
+            chosen = state.order[index * size : (index + 1) * size]  # type: ignore[index]
+            step = steps[len(chosen)]
+            step.load(chosen)
+            weight = step.totals()
+            value = step.run(weight)
+            if recipe.alpha:  # ½ α |W|² / total weight, and its gradient
+                np.multiply(penalised, penalty, out=scratch, casting="same_kind")
+                np.add(gradient[decayed], scratch, out=gradient[decayed])
+                value = value + 0.5 * np.einsum("kp,kp->k", penalised, scratch) * weight
+            losses += value
+            if not math.isfinite(float(value.sum())):
+                return math.nan, rate
+            if state.first_loss is None:
+                state.first_loss = float(np.max(value / np.maximum(weight, 1e-30)))
+            if recipe.clip_norm is not None:
+                norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
+                np.multiply(
+                    gradient, np.minimum(1, recipe.clip_norm / np.maximum(norms, 1e-30))[:, None], out=gradient
+                )
+            rate = rate_at((state.epoch - state.start + index / n_batches) / span)
+            if recipe.weight_decay:
+                np.multiply(penalised, 1 - rate * recipe.weight_decay, out=penalised)
+            state.optimizer.step(parameters, gradient, rate, rates)  # type: ignore[union-attr]
+        mean = float(np.mean(losses / np.maximum(total, 1e-30)))
+        blown = mean > BLOWN_UP * max(state.first_loss or 0.0, 1.0) or not np.isfinite(parameters).all()
+        return (math.nan if blown else mean), rate
+
+    stopped = False
+    while state.epoch < stop_at and not stopped:
+        if state.order is None or len(state.order) != n:
+            state.order, state.drawn = np.arange(n), False
+        if not state.drawn:
+            if recipe.shuffle:
+                # each epoch permutes the order of the one before, as scikit-learn does
+                state.order = state.order[state.rng.permutation(n)]
+            state.mask_seed = int(state.rng.randint(2**31 - 1)) if any_dropout(network) else 0
+            state.drawn = True
+        masks = np.random.Generator(np.random.SFC64(state.mask_seed))
+        for saved, array in zip(checkpoint, (parameters, *state.optimizer.state), strict=True):
+            np.copyto(saved, array)
+        try:
+            mean, rate = epoch()
+        except KeyboardInterrupt:
+            mean = rate = math.nan
+            interrupted = True
+        else:
+            interrupted = False
+        if math.isnan(mean):
+            for saved, array in zip(checkpoint, (parameters, *state.optimizer.state), strict=True):
+                np.copyto(array, saved)
+            if interrupted:
+                warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+                return True
+            state.factor *= SHRINK
+            shrinks += 1
+            stopped = shrinks > MAX_SHRINKS
+            continue
+        state.drawn = False
+        state.epoch += 1
+        state.n_seen += n
+        stopped = monitor(Record(state.epoch, mean, rate, perf_counter() - began))
+    if shrinks:
+        outcome = (
+            f"training went on with {SHRINK**shrinks:.1e} times the learning rate"
+            if shrinks <= MAX_SHRINKS
+            else "a smaller learning rate did not help, and training stopped there"
+        )
+        warnings.warn(
+            f"The loss became non-finite in epoch {state.epoch + (shrinks > MAX_SHRINKS)}: the weights were set back "
+            f"to the last good ones and {outcome}. Lower learning_rate_init, or set clip_norm.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return stopped
+
+
+def any_dropout(network: Network) -> bool:
+    """Whether the network draws random numbers while it trains."""
+    return any(getattr(layer, "random", False) for layer in network.layers)
