@@ -186,7 +186,7 @@ class ScratchMLP(HyperParameters):
                     f"hidden layers, or one for all. Got {self.activation!r} instead."
                 )
         if self.solver == "lbfgs":
-            for name in ("dropout", "weight_decay", "clip_norm"):
+            for name in ("dropout", "clip_norm"):
                 if getattr(self, name):
                     raise rules.InvalidParameterError(
                         f"The {name!r} parameter of {type(self).__name__} must be {getattr(type(self), name)!r} with "
@@ -228,7 +228,9 @@ class ScratchMLP(HyperParameters):
             table = columns.read(X, self.categorical_features, self._categorical)
             self._categorical = table.categorical
             if table.shape[0] < 1:
-                raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
+                raise ValueError(
+                    f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required."
+                )
             return table
         return validate_data(
             self,
@@ -493,4 +495,3 @@ class ScratchMLP(HyperParameters):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         return tags
-

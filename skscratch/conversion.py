@@ -24,6 +24,7 @@ def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
     new = cls(
         **given,
         init="glorot_uniform",
+        weight_decay=0.0,
         scale_features=False,
         categorical_features=None,
         scoring=None,

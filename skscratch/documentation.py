@@ -45,17 +45,17 @@ _SHARED = """\
         [optimisation] Exponent of the schedule 'invscaling'.
     max_fun : int, default=15000
         [optimisation] Most evaluations of the loss by 'lbfgs'.
-    alpha : float, default=0.0001
+    alpha : float, default=0.0
         [regularisation] L2 penalty ½ alpha ‖W‖² / (sum of all sample weights), added to the mean loss. It does
         not depend on the batch size.
-    weight_decay : float, default=0.0
+    weight_decay : float, default=0.5
         [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay
-        (Loshchilov & Hutter 2019, AdamW).
+        (Loshchilov & Hutter 2019, AdamW). Not for 'lbfgs', which takes no single steps: use `alpha` there.
     dropout : float, default=0.0
         [regularisation] Share of hidden units that a training step leaves out.
     clip_norm : float, default=None
         [regularisation] Largest norm of a step's gradient, over all weights of a member.
-    max_iter : int, default=200
+    max_iter : int, default=100
         [stopping] Number of epochs (of iterations, for 'lbfgs') at most.
     tol : float, default=0.0001
         [stopping] An epoch counts as better if the loss or score improves by at least this. For 'lbfgs', the

@@ -35,9 +35,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     label_smoothing: float = hyper(0.0, rules.real(0, 1))
 
     @available_if(_takes_steps)
-    def partial_fit(
-        self, X, y, sample_weight=None, classes=None, *, X_val=None, y_val=None, sample_weight_val=None
-    ):
+    def partial_fit(self, X, y, sample_weight=None, classes=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Go on training with one pass over the given rows.
 
         Parameters
@@ -52,7 +50,11 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         self : object
             The estimator, one epoch further.
         """
-        if classes is not None and hasattr(self, "_parameters") and not np.array_equal(np.unique(classes), self.classes_):
+        if (
+            classes is not None
+            and hasattr(self, "_parameters")
+            and not np.array_equal(np.unique(classes), self.classes_)
+        ):
             raise ValueError(f"`classes` {classes} is not the same as on the last call: {self.classes_}.")
         if classes is None and not hasattr(self, "_parameters") and np.ndim(y) == 1:
             raise ValueError("classes must be passed on the first call to partial_fit.")

@@ -62,7 +62,9 @@ _categorical = rules.either(
     rules.special("'from_dtype'", lambda v: isinstance(v, str) and v == "from_dtype"),
     rules.special(
         "an array-like of column numbers, of column names or of bools",
-        lambda v: not isinstance(v, str) and np.ndim(v) == 1 and (np.size(v) == 0 or np.asarray(v).dtype.kind in "biuUO"),
+        lambda v: (
+            not isinstance(v, str) and np.ndim(v) == 1 and (np.size(v) == 0 or np.asarray(v).dtype.kind in "biuUO")
+        ),
     ),
 )
 levels_rule = rules.either(
@@ -117,12 +119,12 @@ class HyperParameters(BaseEstimator):
     power_t: float = hyper(0.5, rules.real(0))
     max_fun: int = hyper(15000, rules.integer())
     # regularisation
-    alpha: float = hyper(1e-4, rules.real(0))
-    weight_decay: float = hyper(0.0, rules.real(0))
+    alpha: float = hyper(0.0, rules.real(0))
+    weight_decay: float = hyper(0.5, rules.real(0))
     dropout: float = hyper(0.0, rules.real(0, 1))
     clip_norm: float | None = hyper(None, rules.either(rules.nothing, rules.real(0, closed="neither")))
     # stopping
-    max_iter: int = hyper(200, rules.integer())
+    max_iter: int = hyper(100, rules.integer())
     tol: float = hyper(1e-4, rules.real(0))
     n_iter_no_change: float = hyper(
         10, rules.either(rules.integer(), rules.special("inf", lambda v: isinstance(v, float) and v == np.inf))

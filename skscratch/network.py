@@ -86,9 +86,7 @@ class Network:
 
     def dense(self, array: np.ndarray) -> list[Any]:
         """The views of the Dense layers alone, first to last: W (K, n_in, n_out) and b (K, 1, n_out)."""
-        return [
-            p for layer, p in zip(self.layers, self.layout.views(array), strict=True) if isinstance(layer, Dense)
-        ]
+        return [p for layer, p in zip(self.layers, self.layout.views(array), strict=True) if isinstance(layer, Dense)]
 
 
 def build(

@@ -127,17 +127,17 @@ class Step:
         if self.data.weight is not None:
             self.data.weight.take(rows, axis=1, out=self.weight, mode="clip")
 
-    def totals(self) -> float | np.ndarray:
+    def total(self) -> np.ndarray:
         """Sum of the batch's weights, (1 or K,)."""
-        return float(len(self.targets)) if self.data.weight is None else self.weight.sum(axis=1)
+        return self.weight.sum(axis=1, dtype=np.float64)
 
-    def run(self, total: float | np.ndarray) -> np.ndarray:
+    def run(self, total: np.ndarray) -> np.ndarray:
         """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`."""
         self.bound.forward()
         self.evaluate()
         np.matmul(self.weight[:, None, :], self.rows, out=self.loss)
         if self.data.weight is None:
-            np.multiply(self.dz, 1.0 / float(total), out=self.dz)
+            np.multiply(self.dz, 1.0 / float(total[0]), out=self.dz)
         else:
             share = np.divide(self.weight, np.reshape(np.maximum(total, 1e-30), (-1, 1)))  # (1 or K, B)
             np.multiply(self.dz, share[..., None], out=self.dz, casting="same_kind")
@@ -192,7 +192,7 @@ def train(
             chosen = state.order[index * size : (index + 1) * size]  # type: ignore[index]
             step = steps[len(chosen)]
             step.load(chosen)
-            weight = step.totals()
+            weight = step.total()
             value = step.run(weight)
             if recipe.alpha:  # ½ α |W|² / total weight, and its gradient
                 np.multiply(penalised, penalty, out=scratch, casting="same_kind")
@@ -205,9 +205,7 @@ def train(
                 state.first_loss = float(np.max(value / np.maximum(weight, 1e-30)))
             if recipe.clip_norm is not None:
                 norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
-                np.multiply(
-                    gradient, np.minimum(1, recipe.clip_norm / np.maximum(norms, 1e-30))[:, None], out=gradient
-                )
+                np.multiply(gradient, np.minimum(1, recipe.clip_norm / np.maximum(norms, 1e-30))[:, None], out=gradient)
             rate = rate_at((state.epoch - state.start + index / n_batches) / span)
             if recipe.weight_decay:
                 np.multiply(penalised, 1 - rate * recipe.weight_decay, out=penalised)
