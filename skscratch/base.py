@@ -116,8 +116,7 @@ class ScratchMLP(HyperParameters):
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
 
     def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes=None):

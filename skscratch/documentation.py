@@ -136,7 +136,12 @@ def _choices() -> dict[str, str]:
     from .links import LINKS
     from .schedules import SCHEDULES
 
-    tables = {"activations": ACTIVATIONS, "links": LINKS, "initializers": INITIALIZERS, "schedules": SCHEDULES}
+    tables: dict[str, dict] = {
+        "activations": ACTIVATIONS,
+        "links": LINKS,
+        "initializers": INITIALIZERS,
+        "schedules": SCHEDULES,
+    }
     return {name: ", ".join(f"'{key}'" for key in table) for name, table in tables.items()}
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from .parameters import Slot
-from .table import Table
 
 __all__ = ["Embedding"]
 
@@ -42,7 +41,7 @@ class Embedding:
             table[...] = rng.normal(0, self.width**-0.5, table.shape)
             table[..., 0, :] = 0
 
-    def bind(self, p: Any, g: Any, x: Table, dx: None = None, rng: Any = None):
+    def bind(self, p, g, x, dx=None, rng=None):
         """See `layers`; here x is the batch's table itself, and nothing lies before it that wants dx."""
         tables = [getattr(p, f"E{j}") for j in range(len(self.categories))]
         n_rows, n_members = len(x.codes), len(tables[0])

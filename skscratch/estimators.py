@@ -27,7 +27,7 @@ def _takes_steps(estimator: Any) -> bool:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
+class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
     __doc__ = CLASSIFIER
 
     loss: Any = hyper("log_loss", rules.either(rules.choice(CLASSIFICATION_LOSSES), rules.function))
@@ -194,7 +194,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
+class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
     __doc__ = REGRESSOR
 
     loss: Any = hyper("squared_error", rules.either(rules.choice(REGRESSION_LOSSES), rules.function))

@@ -20,10 +20,12 @@ __all__ = ["HyperParameters", "class_weight_rule", "hyper", "is_pair", "levels_r
 
 
 def hyper(default: Any, rule: rules.Rule) -> Any:
+    """A dataclass field that is a hyper-parameter."""
     return field(default=default, metadata={"rule": rule})
 
 
 def is_pair(value: Any) -> bool:
+    """Whether `value` is a user's activation, (function, derivative)."""
     return isinstance(value, tuple) and len(value) == 2 and callable(value[0]) and callable(value[1])
 
 
@@ -71,7 +73,7 @@ levels_rule = rules.either(
     rules.real(0, 1, "neither"),
     rules.special(
         "an increasing array-like of such",
-        lambda v: np.ndim(v) == 1 and np.size(v) > 0 and np.min(v) > 0 and np.max(v) < 1 and np.all(np.diff(v) > 0),
+        lambda v: np.ndim(v) == 1 and np.size(v) > 0 and bool(np.all(np.diff([0, *v, 1]) > 0)),
     ),
 )
 class_weight_rule = rules.either(

@@ -59,6 +59,7 @@ class _ResponseLoss(Loss):
     """A loss l(p, t) of the prediction p = link(z): the link's derivative is multiplied in."""
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+        """Prepare buffers for one batch shape."""
         rows = np.empty_like(z[..., :1])
         p, residual, value = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         forward, backward = self.link.bind(p)
@@ -177,6 +178,7 @@ class LogLoss(Loss):
     canonical = True
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+        """Prepare buffers for one batch shape."""
         return (self._bind_softmax if self.link.name == "softmax" else self._bind_logistic)(z, t, dz)
 
     def _bind_logistic(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
@@ -225,6 +227,7 @@ class Poisson(Loss):
     lowest = (0, True)
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+        """Prepare buffers for one batch shape."""
         rows, value, scratch = np.empty_like(z[..., :1]), np.empty_like(z), np.empty_like(z)
         constant = np.empty_like(t)
 
@@ -250,6 +253,7 @@ class Gamma(Loss):
     lowest = (0, False)
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+        """Prepare buffers for one batch shape."""
         rows, value, ratio = np.empty_like(z[..., :1]), np.empty_like(z), np.empty_like(z)
         constant = np.empty_like(t)
 
@@ -276,6 +280,7 @@ class CustomLoss(Loss):
         self.function = function
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+        """Prepare buffers for one batch shape."""
         rows = np.empty_like(z[..., :1])
 
         def evaluate() -> None:

@@ -26,7 +26,7 @@ class Pass:
     """A network bound to the buffers of one batch shape."""
 
     z: np.ndarray  # raw scores (K, B, out)
-    dz: np.ndarray | None  # their gradient, to be filled in by a loss
+    dz: Any  # their gradient, to be filled in by a loss; None in a pass without one
     forward: Callable[[], None]
     backward: Callable[[], None]
 
@@ -57,7 +57,9 @@ class Network:
         x: Any = batch.X if isinstance(batch.X, SparseRows) else batch.X[None]  # (1, B, d)
         if batch.codes is not None:
             x = batch
-        dx, forwards, backwards = None, [], []
+        dx = None
+        forwards: list[Callable[[], None]] = []
+        backwards: list[Callable[[], None]] = []
         for layer, p_layer, g_layer in zip(self.layers, p, g, strict=True):
             x, dx, forward, backward = layer.bind(p_layer, g_layer, x, dx, rng)
             forwards.append(forward)

@@ -32,20 +32,21 @@ def _interval(low: float, high: float, closed: str) -> str:
     return f"{opening}{low}, {high}{closing}"
 
 
+def _is(kind: type, value: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+
 def real(low: float = -np.inf, high: float = np.inf, closed: str = "left") -> Rule:
     """A number in an interval; not a bool, not NaN."""
     return Rule(
         f"a float in the range {_interval(low, high, closed)}",
-        lambda v: isinstance(v, Real) and not isinstance(v, bool | np.bool_) and _between(low, high, closed, v),
+        lambda v: _is(Real, v) and _between(low, high, closed, v),
     )
 
 
 def integer(low: int = 1) -> Rule:
     """A whole number not below `low`."""
-    return Rule(
-        f"an int in the range [{low}, inf)",
-        lambda v: isinstance(v, Integral) and not isinstance(v, bool | np.bool_) and v >= low,
-    )
+    return Rule(f"an int in the range [{low}, inf)", lambda v: _is(Integral, v) and v >= low)
 
 
 def choice(names: Iterable[str]) -> Rule:
@@ -79,9 +80,10 @@ function = Rule("a callable", callable)
 
 def check(estimator: Any) -> None:
     """Raise InvalidParameterError for the first field of a dataclass whose rule does not hold."""
+    kind = type(estimator).__name__
     for field in fields(estimator):
         rule, value = field.metadata["rule"], getattr(estimator, field.name)
         if not rule.holds(value):
             raise InvalidParameterError(
-                f"The {field.name!r} parameter of {type(estimator).__name__} must be {rule.says}. Got {value!r} instead."
+                f"The {field.name!r} parameter of {kind} must be {rule.says}. Got {value!r} instead."
             )

@@ -15,7 +15,7 @@ class SparseRows:
 
     n: int
     offset: np.ndarray | None  # (1, d): the true rows are matrix + offset
-    matrix: sp.csr_matrix | None = None
+    matrix: Any = None
 
 
 @dataclass(frozen=True)
