@@ -63,15 +63,15 @@ def _softmax(x: np.ndarray, training: bool = True):
     top, scratch = np.empty_like(x[..., :1]), np.empty_like(x)
 
     def forward() -> None:
-        np.max(x, axis=-1, keepdims=True, out=top)
+        np.maximum.reduce(x, axis=-1, keepdims=True, out=top)
         np.subtract(x, top, out=x)
         np.exp(x, out=x)
-        np.sum(x, axis=-1, keepdims=True, out=top)
+        np.add.reduce(x, axis=-1, keepdims=True, out=top)
         np.divide(x, top, out=x)
 
     def backward(dx: np.ndarray) -> None:
         np.multiply(dx, x, out=scratch)
-        np.sum(scratch, axis=-1, keepdims=True, out=top)
+        np.add.reduce(scratch, axis=-1, keepdims=True, out=top)
         np.subtract(dx, top, out=dx)
         np.multiply(dx, x, out=dx)
 

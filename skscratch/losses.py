@@ -70,7 +70,7 @@ class _ResponseLoss(Loss):
             forward()
             np.subtract(p, t, out=residual)
             loss()
-            np.sum(value, axis=-1, keepdims=True, out=rows)
+            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
             backward(dz)
 
         return rows, evaluate
@@ -85,13 +85,26 @@ class SquaredError(_ResponseLoss):
 
     name = "squared_error"
 
-    def _bind(self, r, value, slope):
-        def loss() -> None:
-            np.multiply(r, r, out=value)
-            np.multiply(value, 0.5, out=value)
-            np.copyto(slope, r)
+    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+        """Prepare buffers for one batch shape; the derivative by p is the residual itself."""
+        value, rows = np.empty_like(z), np.empty_like(z[..., :1])
+        p, backward = z, None
+        if self.link.name != "identity":
+            p = np.empty_like(z)
+            forward, backward = self.link.bind(p)
 
-        return loss
+        def evaluate() -> None:
+            if backward is not None:
+                np.copyto(p, z)
+                forward()
+            np.subtract(p, t, out=dz)
+            np.multiply(dz, dz, out=value)
+            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
+            np.multiply(rows, 0.5, out=rows)
+            if backward is not None:
+                backward(dz)
+
+        return rows, evaluate
 
     def _scaling(self, y, weight):
         mean, std = weighted_mean_std(y, weight)
@@ -194,28 +207,33 @@ class LogLoss(Loss):
             np.add(value, scratch, out=value)
             np.multiply(z, t, out=scratch)
             np.subtract(value, scratch, out=value)
-            np.sum(value, axis=-1, keepdims=True, out=rows)
+            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
             expit(z, out=dz)
             np.subtract(dz, t, out=dz)
 
         return rows, evaluate
 
     def _bind_softmax(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        rows, total, scratch = np.empty_like(z[..., :1]), np.empty_like(z[..., :1]), np.empty_like(z)
+        # reductions over a short last axis are slow in NumPy: work on (K, out, B) and put dz back at the end
+        scores, targets, scratch = (np.empty_like(z.swapaxes(-1, -2), order="C") for _ in range(3))
+        total, rows = np.empty_like(scores[:, :1]), np.empty_like(scores[:, :1])
+        zT, tT, dzT = z.swapaxes(-1, -2), t.swapaxes(-1, -2), dz.swapaxes(-1, -2)
 
         def evaluate() -> None:
-            np.max(z, axis=-1, keepdims=True, out=total)
-            np.subtract(z, total, out=dz)
-            np.multiply(dz, t, out=scratch)
-            np.sum(scratch, axis=-1, keepdims=True, out=rows)  # Σ t (z - max)
-            np.exp(dz, out=dz)
-            np.sum(dz, axis=-1, keepdims=True, out=total)
-            np.divide(dz, total, out=dz)
+            np.copyto(scores, zT)
+            np.copyto(targets, tT)
+            np.maximum.reduce(scores, axis=-2, keepdims=True, out=total)
+            np.subtract(scores, total, out=scores)
+            np.multiply(scores, targets, out=scratch)
+            np.add.reduce(scratch, axis=-2, keepdims=True, out=rows)  # Σ t (z - max)
+            np.exp(scores, out=scores)
+            np.add.reduce(scores, axis=-2, keepdims=True, out=total)
+            np.divide(scores, total, out=scores)
             np.log(total, out=total)
             np.subtract(total, rows, out=rows)
-            np.subtract(dz, t, out=dz)
+            np.subtract(scores, targets, out=dzT)
 
-        return rows, evaluate
+        return rows.swapaxes(-1, -2), evaluate
 
 
 class Poisson(Loss):
@@ -238,7 +256,7 @@ class Poisson(Loss):
             xlogy(t, t, out=constant)
             np.subtract(constant, t, out=constant)
             np.add(value, constant, out=value)
-            np.sum(value, axis=-1, keepdims=True, out=rows)
+            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
             np.subtract(dz, t, out=dz)
 
         return rows, evaluate
@@ -265,7 +283,7 @@ class Gamma(Loss):
             np.subtract(z, dz, out=value)
             np.log(t, out=constant)
             np.subtract(value, constant, out=value)
-            np.sum(value, axis=-1, keepdims=True, out=rows)
+            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
 
         return rows, evaluate
 

@@ -87,9 +87,9 @@ class Targets:
         like = self.values if self.lookup is None else self.lookup
         return np.empty((n, like.shape[1]), like.dtype)
 
-    def gather(self, rows: np.ndarray | slice, out: np.ndarray) -> None:
+    def gather(self, rows: np.ndarray, out: np.ndarray) -> None:
         """Write the targets of the given rows into `out`."""
         if self.lookup is None:
-            out[...] = self.values[rows]
+            self.values.take(rows, axis=0, out=out, mode="clip")
         else:
             self.lookup.take(self.values[rows], axis=0, out=out, mode="clip")

@@ -118,7 +118,10 @@ class Step:
         self.rows, self.evaluate = loss.bind(self.bound.z, self.targets, self.dz)  # rows (K, B, 1)
         n_weights = 1 if data.weight is None else len(data.weight)
         self.weight = np.ones((n_weights, n_rows), parameters.dtype)
-        self.loss = np.empty((len(parameters), 1, 1), parameters.dtype)
+        self._total = np.full(1, float(n_rows))
+        self._row_weights = self.weight[:, None, :]  # (1 or K, 1, B)
+        self._loss = np.empty((len(parameters), 1, 1), parameters.dtype)
+        self.loss = self._loss[:, 0, 0]  # (K,)
 
     def load(self, rows: np.ndarray) -> None:
         """Copy the rows numbered `rows` into the buffers."""
@@ -129,20 +132,20 @@ class Step:
 
     def total(self) -> np.ndarray:
         """Sum of the batch's weights, (1 or K,)."""
-        return self.weight.sum(axis=1, dtype=np.float64)
+        return self._total if self.data.weight is None else self.weight.sum(axis=1, dtype=np.float64)
 
     def run(self, total: np.ndarray) -> np.ndarray:
         """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`."""
         self.bound.forward()
         self.evaluate()
-        np.matmul(self.weight[:, None, :], self.rows, out=self.loss)
+        np.matmul(self._row_weights, self.rows, out=self._loss)
         if self.data.weight is None:
             np.multiply(self.dz, 1.0 / float(total[0]), out=self.dz)
         else:
             share = np.divide(self.weight, np.reshape(np.maximum(total, 1e-30), (-1, 1)))  # (1 or K, B)
             np.multiply(self.dz, share[..., None], out=self.dz, casting="same_kind")
         self.bound.backward()
-        return self.loss[:, 0, 0]
+        return self.loss
 
 
 def train(
@@ -164,7 +167,8 @@ def train(
     n = len(data.table)
     gradient = np.empty_like(parameters)
     decayed = np.s_[:, : network.layout.n_decayed]
-    penalised, scratch = parameters[decayed], np.empty_like(parameters[decayed])
+    penalised, decayed_gradient = parameters[decayed], gradient[decayed]
+    scratch = np.empty_like(penalised)
     rates = network.layout.rates()
     size = min(recipe.batch_size, n)
     n_batches = -(-n // size)
@@ -196,11 +200,9 @@ def train(
             value = step.run(weight)
             if recipe.alpha:  # ½ α |W|² / total weight, and its gradient
                 np.multiply(penalised, penalty, out=scratch, casting="same_kind")
-                np.add(gradient[decayed], scratch, out=gradient[decayed])
+                np.add(decayed_gradient, scratch, out=decayed_gradient)
                 value = value + 0.5 * np.einsum("kp,kp->k", penalised, scratch) * weight
             losses += value
-            if not math.isfinite(float(value.sum())):
-                return math.nan, rate
             if state.first_loss is None:
                 state.first_loss = float(np.max(value / np.maximum(weight, 1e-30)))
             if recipe.clip_norm is not None:
@@ -211,8 +213,8 @@ def train(
                 np.multiply(penalised, 1 - rate * recipe.weight_decay, out=penalised)
             state.optimizer.step(parameters, gradient, rate, rates)  # type: ignore[union-attr]
         mean = float(np.mean(losses / np.maximum(total, 1e-30)))
-        blown = mean > BLOWN_UP * max(state.first_loss or 0.0, 1.0) or not np.isfinite(parameters).all()
-        return (math.nan if blown else mean), rate
+        fine = mean <= BLOWN_UP * max(state.first_loss or 0.0, 1.0) and np.isfinite(parameters).all()
+        return (mean if fine else math.nan), rate
 
     stopped = False
     while state.epoch < stop_at and not stopped:
