@@ -330,13 +330,17 @@ class ScratchMLP(HyperParameters):
         by_epochs = self.solver != "lbfgs"
         open_ended = not by_epochs or self.learning_rate in tuple(OPEN_ENDED)
         may_stop = not incremental and (self.early_stopping or (by_epochs and open_ended))
+        validation = None if held is None else self._validation_data(held, state.parameters.dtype)
+        keep_best = self.restore_best_weights and by_epochs and (validation is not None or not incremental)
+        if keep_best:
+            state.judge_on((validation or training).fingerprint())
         monitor = Monitor(
             state,
-            validate=None if held is None else self._validator(held, state.parameters.dtype),
+            validate=None if held is None or validation is None else self._validator(held, validation),
             patience=self.n_iter_no_change if may_stop else np.inf,
             tol=self.tol,
             adaptive_rate=self.learning_rate_init if self.learning_rate == "adaptive" else None,
-            keep_best=self.restore_best_weights and by_epochs and (held is not None or not incremental),
+            keep_best=keep_best,
             report=self._report if self.verbose else None,
         )
         with one_blas_thread(), np.errstate(all="ignore"):
@@ -357,7 +361,7 @@ class ScratchMLP(HyperParameters):
                 )
         if monitor.stopped or not by_epochs:
             state.end = state.epoch  # what was planned is over: a next call plans anew
-        found = state.best if monitor.keep_best and state.best is not None else state.parameters
+        found = state.best if keep_best and state.best is not None else state.parameters
         if not np.isfinite(found).all():
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
         self._parameters = found.astype(self._dtype)
@@ -389,12 +393,14 @@ class ScratchMLP(HyperParameters):
             power_t=self.power_t if self.learning_rate == "invscaling" else None,
         )
 
-    def _validator(self, held: "Held", dtype: np.dtype):
+    def _validation_data(self, held: "Held", dtype: np.dtype) -> Data:
+        weight = None if held.weight is None else held.weight[None]
+        return Data(self._encoder.transform(held.data, dtype), self._encode_targets(held.values, dtype), weight)
+
+    def _validator(self, held: "Held", validation: Data):
         """Function from parameters to (validation loss, validation score)."""
-        table = self._encoder.transform(held.data, dtype)
-        targets = self._encode_targets(held.values, dtype)
-        truth = targets.buffer(len(table))
-        targets.gather(np.arange(len(table)), truth)
+        table, truth = validation.table, validation.targets.buffer(len(validation.table))
+        validation.targets.gather(np.arange(len(table)), truth)
         scorer = self.scoring
         if isinstance(scorer, str) and scorer != "loss":
             from sklearn.metrics import get_scorer

@@ -87,7 +87,8 @@ class FeatureEncoder:
             return self._transform_sparse(data, dtype)
         if not isinstance(data, Columns) and not self.scale and not len(self._flagged):
             if not np.isnan(data).any():
-                return Table(np.ascontiguousarray(data, dtype=dtype))
+                with np.errstate(over="ignore"):
+                    return _finite(Table(np.ascontiguousarray(data, dtype=dtype)))
         n, n_numbers = data.shape[0], len(self._center)
         X = np.zeros((n, len(self.names)), dtype)
         if isinstance(data, Columns):
@@ -101,13 +102,14 @@ class FeatureEncoder:
             if len(self._flagged):
                 X[rows, n_numbers : n_numbers + len(self._flagged)] = np.isnan(raw[rows][:, self._flagged])
         codes = self._categories(data, X, n_numbers + len(self._flagged)) if self.categorical else None
-        return Table(X, codes)
+        return _finite(Table(X, codes))
 
     def _scale(self, raw: np.ndarray, out: np.ndarray, columns: Any = slice(None)) -> None:
         """Scaled numbers of `raw` into `out`: 0 where missing (the median, where scaling is off)."""
         center, factor = self._center[columns], self._factor[columns]
         if not self.scale:
-            out[...] = np.where(np.isnan(raw), center, raw)
+            with np.errstate(over="ignore"):
+                out[...] = np.where(np.isnan(raw), center, raw)
             return
         # in double precision up to here: a column of 1e9 ± 1 keeps its digits in a float32 network
         scaled = np.subtract(raw, center, dtype=np.float64)
@@ -141,7 +143,7 @@ class FeatureEncoder:
             data.sum_duplicates()
         missing = np.isnan(data.data)
         if not self.scale and not len(self._flagged) and not missing.any():
-            return Table(data.astype(dtype, copy=False))
+            return _finite(Table(data.astype(dtype, copy=False)))
         zero = np.zeros((1, data.shape[1]))
         self._scale(np.zeros((1, data.shape[1])), zero)
         values = np.empty(data.nnz)
@@ -155,6 +157,16 @@ class FeatureEncoder:
         offset = np.zeros((1, X.shape[1]), dtype)
         offset[:, : data.shape[1]] = zero
         return Table(X, None, offset if offset.any() else None)
+
+
+def _finite(table: Table) -> Table:
+    """The table, unless a number outgrew its type."""
+    values = table.X.data if sp.issparse(table.X) else table.X
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"X contains a value too large for {values.dtype}: leave scale_features on, or set dtype='float64'."
+        )
+    return table
 
 
 def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

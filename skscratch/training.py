@@ -10,8 +10,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
+from zlib import crc32
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from .losses import Loss
@@ -33,6 +35,16 @@ class Data:
     table: Table
     targets: Targets
     weight: np.ndarray | None = None
+
+    def fingerprint(self) -> int:
+        """A number that tells these rows from others: losses on other rows do not compare."""
+        X = self.table.X
+        arrays = [X.data, X.indices, X.indptr] if sp.issparse(X) else [X]
+        mark = 0
+        for array in (*arrays, self.table.codes, self.targets.values, self.weight):
+            if array is not None:
+                mark = crc32(np.ascontiguousarray(array), mark)
+        return mark
 
     def total(self) -> np.ndarray:
         """Sum of the weights, (1 or K,)."""
@@ -85,8 +97,15 @@ class State:
     best_score: float = -np.inf
     best_epoch: int = 0
     stale: int = 0  # epochs in a row without improvement
+    judged_on: int | None = None  # fingerprint of the rows that the best epoch was found on
     validation_rows: np.ndarray | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
+
+    def judge_on(self, mark: int) -> None:
+        """Forget the best epoch if it was found on other rows than those of this fingerprint."""
+        if mark != self.judged_on:
+            self.judged_on, self.best, self.stale = mark, None, 0
+            self.best_loss, self.best_score, self.best_epoch = np.inf, -np.inf, 0
 
     def copy(self) -> "State":
         """A state to go on from, which leaves this one as it is."""
@@ -178,8 +197,10 @@ def train(
         for rows in {size, n - size * (n_batches - 1)}
     }
     total = data.total()  # (1 or K,)
-    penalty = (recipe.alpha / np.maximum(total, 1e-30))[:, None]
-    checkpoint = [np.copy(array) for array in (parameters, *state.optimizer.state)]
+    penalty = (recipe.alpha / np.maximum(total, 1e-30))[:, None].astype(parameters.dtype)
+    optimizer = state.optimizer
+    arrays = [parameters, *optimizer.state]
+    checkpoint = [array.copy() for array in arrays]
     shrinks = 0
     began = perf_counter()
 
@@ -187,31 +208,30 @@ def train(
         rate = recipe.rate * state.factor * float(recipe.schedule(min(progress, 1.0)))
         return rate if recipe.power_t is None else rate / (state.n_seen + 1) ** recipe.power_t
 
-    def epoch() -> tuple[float, float]:
+    def epoch(order: np.ndarray) -> tuple[float, float]:
         """One pass over the rows: mean loss (NaN where training blew up) and the last rate."""
         losses = np.zeros(len(parameters))
-        span = max(state.end - state.start, 1)
+        if recipe.alpha:  # ½ α |W|² for each of the epoch's `total` weights, W as the epoch finds it
+            losses += 0.5 * recipe.alpha * np.einsum("kp,kp->k", penalised, penalised)
+        done, planned = (state.epoch - state.start) * n_batches, max(state.end - state.start, 1) * n_batches
         rate = 0.0
         for index in range(n_batches):
-            chosen = state.order[index * size : (index + 1) * size]  # type: ignore[index]
-            step = steps[len(chosen)]
-            step.load(chosen)
-            weight = step.total()
-            value = step.run(weight)
-            if recipe.alpha:  # ½ α |W|² / total weight, and its gradient
-                np.multiply(penalised, penalty, out=scratch, casting="same_kind")
-                np.add(decayed_gradient, scratch, out=decayed_gradient)
-                value = value + 0.5 * np.einsum("kp,kp->k", penalised, scratch) * weight
-            losses += value
+            rows = order[index * size : (index + 1) * size]
+            step = steps[len(rows)]
+            step.load(rows)
+            losses += step.run(step.total())
             if state.first_loss is None:
-                state.first_loss = float(np.max(value / np.maximum(weight, 1e-30)))
+                state.first_loss = float(np.max(losses / np.maximum(step.total(), 1e-30)))
+            if recipe.alpha:
+                np.multiply(penalised, penalty, out=scratch)
+                np.add(decayed_gradient, scratch, out=decayed_gradient)
             if recipe.clip_norm is not None:
                 norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
-                np.multiply(gradient, np.minimum(1, recipe.clip_norm / np.maximum(norms, 1e-30))[:, None], out=gradient)
-            rate = rate_at((state.epoch - state.start + index / n_batches) / span)
+                np.multiply(gradient, np.minimum(1, recipe.clip_norm / (norms + 1e-30))[:, None], out=gradient)
+            rate = rate_at((done + index) / planned)
             if recipe.weight_decay:
                 np.multiply(penalised, 1 - rate * recipe.weight_decay, out=penalised)
-            state.optimizer.step(parameters, gradient, rate, rates)  # type: ignore[union-attr]
+            optimizer.step(parameters, gradient, rate, rates)
         mean = float(np.mean(losses / np.maximum(total, 1e-30)))
         fine = mean <= BLOWN_UP * max(state.first_loss or 0.0, 1.0) and np.isfinite(parameters).all()
         return (mean if fine else math.nan), rate
@@ -227,17 +247,19 @@ def train(
             state.mask_seed = int(state.rng.randint(2**31 - 1)) if any_dropout(network) else 0
             state.drawn = True
         masks = np.random.Generator(np.random.SFC64(state.mask_seed))
-        for saved, array in zip(checkpoint, (parameters, *state.optimizer.state), strict=True):
+        count = optimizer.count
+        for saved, array in zip(checkpoint, arrays, strict=True):
             np.copyto(saved, array)
         try:
-            mean, rate = epoch()
+            mean, rate = epoch(state.order)
         except KeyboardInterrupt:
             mean = rate = math.nan
             interrupted = True
         else:
             interrupted = False
         if math.isnan(mean):
-            for saved, array in zip(checkpoint, (parameters, *state.optimizer.state), strict=True):
+            optimizer.count = count
+            for saved, array in zip(checkpoint, arrays, strict=True):
                 np.copyto(array, saved)
             if interrupted:
                 warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
