@@ -1,8 +1,10 @@
 """Columns of a mixed table, as they come: DataFrames and object arrays read into numbers and categories."""
 
+import datetime
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import narwhals.stable.v1 as nw
@@ -11,7 +13,8 @@ import numpy as np
 __all__ = ["Columns", "is_frame", "read", "wants_columns"]
 
 _CATEGORIES = (nw.Categorical, nw.Enum, nw.String)
-_TIMES = (nw.Datetime, nw.Date, nw.Duration)
+_TIMES = (nw.Datetime, nw.Date, nw.Duration, nw.Time)
+_TIME_VALUES = (datetime.date, datetime.time, datetime.timedelta)
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Columns:
 
 
 def is_frame(X: Any) -> bool:
-    """Whether `X` is a DataFrame (pandas, polars, ...)."""
-    return isinstance(nw.from_native(X, eager_only=False, pass_through=True), nw.DataFrame | nw.LazyFrame)
+    """Whether `X` is a DataFrame (pandas, polars, ...), lazy or not."""
+    return hasattr(type(X), "columns") and isinstance(nw.from_native(X, eager_only=False, pass_through=True), nw.DataFrame | nw.LazyFrame)
 
 
 def wants_columns(X: Any, categorical_features: Any) -> bool:
@@ -54,8 +57,15 @@ def wants_columns(X: Any, categorical_features: Any) -> bool:
     if categorical_features is not None and not isinstance(categorical_features, str):
         return True
     if is_frame(X):
-        schema = nw.from_native(X).collect_schema()
-        return any(isinstance(kind, (*_CATEGORIES, *_TIMES, nw.Object)) for kind in schema.values())
+        frame = nw.from_native(X)
+        if isinstance(frame, nw.LazyFrame):
+            raise TypeError("X is a lazy frame, which holds no values yet: pass X.collect().")
+        kinds = list(frame.schema.values())
+        if not kinds:
+            raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+        if all(isinstance(kind, nw.Unknown) for kind in kinds) and _is_sparse_frame(X):
+            return False  # scikit-learn makes a sparse matrix of it
+        return any(isinstance(kind, (*_CATEGORIES, *_TIMES, nw.Object, nw.Decimal, nw.Unknown)) for kind in kinds)
     return isinstance(X, np.ndarray) and X.dtype == object and any(isinstance(v, str) for v in X.flat)
 
 
@@ -79,14 +89,10 @@ def read(X: Any, categorical_features: Any, kinds: Sequence[bool] | None = None)
     """
     if is_frame(X):
         frame = nw.from_native(X, eager_only=True)
-        names = [str(name) for name in frame.columns]
-        series = [frame[name] for name in frame.columns]
+        names, series = [str(name) for name in frame.columns], list(frame.iter_columns())
         for name, column in zip(names, series, strict=True):
             if isinstance(column.dtype, _TIMES):
-                raise TypeError(
-                    f"Column {name!r} holds dates or times ({column.dtype}), which have no meaning to a network as "
-                    "they are: turn it into numbers (a year, an hour, seconds since a date) or leave it out."
-                )
+                raise _times(name, column.dtype)
         values = [column.to_numpy() for column in series]
         texts = [isinstance(column.dtype, _CATEGORIES) for column in series]
         declared = [
@@ -139,6 +145,21 @@ def _which(categorical_features: Any, texts: list[bool], names: list[str]) -> li
     return picked
 
 
+def _is_sparse_frame(X: Any) -> bool:
+    """Whether `X` is a pandas frame of nothing but sparse columns, all of whose gaps are zeros."""
+    import pandas as pd
+
+    kinds = list(getattr(X, "dtypes", []))
+    return bool(kinds) and all(isinstance(kind, pd.SparseDtype) and kind.fill_value == 0 for kind in kinds)
+
+
+def _times(name: str, kind: Any) -> TypeError:
+    return TypeError(
+        f"Column {name!r} holds dates or times ({kind}), which have no meaning to a network as they are: turn it "
+        "into numbers (a year, an hour, seconds since a date) or leave it out."
+    )
+
+
 def _holds_text(column: np.ndarray, name: str) -> bool:
     """Whether a column of objects is one of strings; TypeError if it mixes them with something else."""
     if column.dtype != object:
@@ -169,20 +190,26 @@ def _category(column: np.ndarray) -> np.ndarray:
 
 
 def _number(column: np.ndarray, name: str) -> np.ndarray:
-    """Values as float64, NaN where missing; infinities are refused."""
+    """Values as float64, NaN where missing; anything else, and infinities, are refused."""
     if column.dtype == object:
-        objects = column.copy()
-        objects[missing(objects)] = np.nan
-        for value in objects:
-            if not isinstance(value, numbers.Real | np.bool_):
+        column = column.copy()
+        column[missing(column)] = np.nan
+        for value in column:
+            if isinstance(value, _TIME_VALUES) or type(value).__name__ == "Period":
+                raise _times(name, type(value).__name__)
+            if not isinstance(value, numbers.Real | np.bool_ | Decimal):
                 raise ValueError(
                     f"Column {name!r} is a column of numbers, but holds {value!r}. Where it should be a category, "
                     "name it in categorical_features when fitting."
                 )
-        column = objects
     elif column.dtype.kind in "US":
-        raise ValueError(f"Column {name!r} is a column of numbers, but holds text such as {column[0]!r}.")
-    floats = column.astype(np.float64)
+        raise ValueError(f"Column {name!r} is a column of numbers, but holds text such as {str(column[0])!r}.")
+    elif column.dtype.kind == "c":
+        raise ValueError(f"Column {name!r} holds complex numbers, which a network cannot read.")
+    try:
+        floats = column.astype(np.float64)
+    except OverflowError:
+        floats = np.array([np.inf])
     if np.isinf(floats).any():
-        raise ValueError(f"Column {name!r} of X contains infinity.")
+        raise ValueError(f"Column {name!r} of X contains infinity, or a number too large for float64.")
     return floats

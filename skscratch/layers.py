@@ -60,7 +60,7 @@ class Dense:
     def initialise(self, p: Any, rng: np.random.RandomState) -> None:
         """Draw W, then b from the same distribution, into one member's views `p`."""
         draw, size = INITIALIZERS[self.init]
-        scale = self.gain * size(self.n_in, self.n_out)
+        scale = self.gain * size(max(self.n_in, 1), self.n_out)  # a table of constants may have no inputs
         p.W[...] = draw(rng, scale, p.W.shape)
         if self.bias:
             p.b[...] = draw(rng, scale, p.b.shape)

@@ -64,11 +64,11 @@ def minimise(
         nonlocal stopped
         np.copyto(accepted, intermediate_result.x.reshape(parameters.shape))
         np.copyto(parameters, accepted)
+        mean = float(intermediate_result.fun) / n_members
+        stopped = monitor(Record(state.epoch + 1, mean, float("nan"), perf_counter() - began))
         state.epoch += 1
         state.n_seen += n
-        mean = float(intermediate_result.fun) / n_members
-        if monitor(Record(state.epoch, mean, float("nan"), perf_counter() - began)):
-            stopped = True
+        if stopped:
             raise StopIteration
 
     result = None

@@ -1,5 +1,6 @@
 """Validation rows, the best epoch, and when to stop."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -74,23 +75,23 @@ class Monitor:
     def __call__(self, record: Record) -> bool:
         """Take in one epoch."""
         state, history = self.state, self.state.history
-        for name, value in (("loss", record.loss), ("learning_rate", record.rate), ("seconds", record.seconds)):
-            history.setdefault(name, []).append(value)
+        # validation first: an interruption in it leaves nothing half done
+        validation_loss, score = (math.nan, math.nan) if self.validate is None else self.validate(state.parameters)
+        told = {"loss": record.loss, "learning_rate": record.rate, "seconds": record.seconds}
         if self.validate is None:
-            validation_loss = score = float("nan")
             improved = record.loss <= state.best_loss - self.tol
             best = record.loss < state.best_loss
         else:
-            validation_loss, score = self.validate(state.parameters)
-            history.setdefault("validation_loss", []).append(validation_loss)
-            history.setdefault("validation_score", []).append(score)
+            told |= {"validation_loss": validation_loss, "validation_score": score}
             improved = score >= state.best_score + self.tol
             best = score > state.best_score
             state.best_score = max(state.best_score, score) if score == score else state.best_score
+        for name, value in told.items():
+            history.setdefault(name, []).append(value)
         state.best_loss = min(state.best_loss, record.loss)
         state.stale = 0 if improved else state.stale + 1
         if best:
-            state.best_epoch = state.epoch
+            state.best_epoch = record.epoch
             if self.keep_best:
                 state.best = state.parameters.copy()
         if self.report is not None:

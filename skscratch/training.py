@@ -252,26 +252,24 @@ def train(
             np.copyto(saved, array)
         try:
             mean, rate = epoch(state.order)
+            good = not math.isnan(mean)
+            stopped = good and monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
         except KeyboardInterrupt:
-            mean = rate = math.nan
-            interrupted = True
-        else:
-            interrupted = False
-        if math.isnan(mean):
-            optimizer.count = count
-            for saved, array in zip(checkpoint, arrays, strict=True):
-                np.copyto(array, saved)
-            if interrupted:
-                warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
-                return True
+            good = False
+            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+            stopped = True
+        if good:
+            state.drawn = False
+            state.epoch += 1
+            state.n_seen += n
+            continue
+        optimizer.count = count
+        for saved, array in zip(checkpoint, arrays, strict=True):
+            np.copyto(array, saved)
+        if not stopped:
             state.factor *= SHRINK
             shrinks += 1
             stopped = shrinks > MAX_SHRINKS
-            continue
-        state.drawn = False
-        state.epoch += 1
-        state.n_seen += n
-        stopped = monitor(Record(state.epoch, mean, rate, perf_counter() - began))
     if shrinks:
         outcome = (
             f"training went on with {SHRINK**shrinks:.1e} times the learning rate"
