@@ -49,7 +49,9 @@ class Columns:
 
 def is_frame(X: Any) -> bool:
     """Whether `X` is a DataFrame (pandas, polars, ...), lazy or not."""
-    return hasattr(type(X), "columns") and isinstance(nw.from_native(X, eager_only=False, pass_through=True), nw.DataFrame | nw.LazyFrame)
+    if not hasattr(type(X), "columns"):
+        return False
+    return isinstance(nw.from_native(X, eager_only=False, pass_through=True), nw.DataFrame | nw.LazyFrame)
 
 
 def wants_columns(X: Any, categorical_features: Any) -> bool:

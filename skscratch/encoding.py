@@ -61,34 +61,58 @@ class FeatureEncoder:
         """Center and factor of each number column, and which of them have a "missing" column beside them."""
         self._center, self._factor = np.zeros(len(numbers)), np.ones(len(numbers))
         flagged = []
-        columns = sp.csc_matrix(data) if sp.issparse(data) else data
+        columns, settled = data, np.zeros(data.shape[1], dtype=bool)
+        if sp.issparse(data):
+            columns = sp.csc_matrix(data)
+            settled = self._mostly_zero(columns, weight)
         for i, j in enumerate(numbers):
+            if settled[j]:
+                continue
             x, w = _column(columns, j, weight)
             absent = np.isnan(x)
             if absent.any():
                 if not absent.all():
                     flagged.append(i)
                 x, w = x[~absent], None if w is None else w[~absent]
-            elif not self.scale:
-                continue
             low, q25, median, q75, high = weighted_quantiles(x, w, (0, 0.25, 0.5, 0.75, 1))
             self._center[i] = 0.0 if np.isnan(median) else median
             if self.scale:
-                with np.errstate(over="ignore"):
-                    spread = q75 - q25 if q75 > q25 else (high - low) / 2
-                # a spread that overflows or underflows says nothing of the column: treat it as constant
-                factor = 1 / spread if spread > 0 else 0.0
-                self._factor[i] = factor if np.isfinite(factor) else 0.0
+                spread = q75 / 2 - q25 / 2 if q75 > q25 else high / 4 - low / 4  # halved, not to overflow
+                self._factor[i] = _inverse(2 * spread) if spread < 1e307 else 0.5 / spread
         self._flagged = np.array(flagged, dtype=int)
+
+    def _mostly_zero(self, columns: sp.csc_matrix, weight: np.ndarray | None) -> np.ndarray:
+        """Settle, at once, the sparse columns that miss nothing and whose quartiles are zero; which they are."""
+        n = columns.shape[0]
+        mass = np.diff(columns.indptr)
+        if weight is not None:
+            stored = sp.csc_matrix((np.ones(columns.nnz), columns.indices, columns.indptr), shape=columns.shape)
+            mass = stored.T @ weight
+        missing = np.isnan(columns.data)
+        settled = mass < 0.25 * (n if weight is None else weight.sum())
+        of_value = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))  # each stored value's column
+        settled[of_value[missing]] = False
+        if self.scale:
+            high, low = (getattr(columns, end)(axis=0).toarray().ravel() for end in ("max", "min"))
+            spread = high / 4 - low / 4
+            self._factor[settled] = [_inverse(2 * one) for one in spread[settled]]
+        return settled
 
     def transform(self, data: Any, dtype: np.dtype) -> Table:
         """Encode the rows of `data`, which has the columns that were fitted, in numbers of type `dtype`."""
-        if sp.issparse(data):
-            return self._transform_sparse(data, dtype)
+        with np.errstate(over="ignore"):
+            table = self._transform_sparse(data, dtype) if sp.issparse(data) else self._transform(data, dtype)
+        values = table.X.data if sp.issparse(table.X) else table.X
+        if not self.scale and not np.isfinite(values).all():
+            raise ValueError(
+                f"X contains a value too large for {dtype}: leave scale_features on, or set dtype='float64'."
+            )
+        return table
+
+    def _transform(self, data: Any, dtype: np.dtype) -> Table:
         if not isinstance(data, Columns) and not self.scale and not len(self._flagged):
             if not np.isnan(data).any():
-                with np.errstate(over="ignore"):
-                    return _finite(Table(np.ascontiguousarray(data, dtype=dtype)))
+                return Table(np.ascontiguousarray(data, dtype=dtype))
         n, n_numbers = data.shape[0], len(self._center)
         X = np.zeros((n, len(self.names)), dtype)
         if isinstance(data, Columns):
@@ -102,22 +126,20 @@ class FeatureEncoder:
             if len(self._flagged):
                 X[rows, n_numbers : n_numbers + len(self._flagged)] = np.isnan(raw[rows][:, self._flagged])
         codes = self._categories(data, X, n_numbers + len(self._flagged)) if self.categorical else None
-        return _finite(Table(X, codes))
+        return Table(X, codes)
 
     def _scale(self, raw: np.ndarray, out: np.ndarray, columns: Any = slice(None)) -> None:
         """Scaled numbers of `raw` into `out`: 0 where missing (the median, where scaling is off)."""
         center, factor = self._center[columns], self._factor[columns]
         if not self.scale:
-            with np.errstate(over="ignore"):
-                out[...] = np.where(np.isnan(raw), center, raw)
+            out[...] = np.where(np.isnan(raw), center, raw)
             return
         # in double precision up to here: a column of 1e9 ± 1 keeps its digits in a float32 network
         scaled = np.subtract(raw, center, dtype=np.float64)
-        with np.errstate(over="ignore"):
-            np.multiply(scaled, factor, out=scaled)
-            np.copyto(scaled, 0, where=np.isnan(scaled))
-            np.clip(scaled, -1e6, 1e6, out=scaled)
-            np.divide(scaled, np.sqrt(1 + (scaled / LIMIT) ** 2), out=out, casting="same_kind")
+        np.multiply(scaled, factor, out=scaled)
+        np.copyto(scaled, 0, where=np.isnan(scaled))
+        np.clip(scaled, -1e6, 1e6, out=scaled)
+        np.divide(scaled, np.sqrt(1 + (scaled / LIMIT) ** 2), out=out, casting="same_kind")
 
     def _categories(self, data: Columns, X: np.ndarray, position: int) -> np.ndarray | None:
         """Write one-hot columns into X from `position` on; codes (n, c) of the large categories."""
@@ -143,7 +165,7 @@ class FeatureEncoder:
             data.sum_duplicates()
         missing = np.isnan(data.data)
         if not self.scale and not len(self._flagged) and not missing.any():
-            return _finite(Table(data.astype(dtype, copy=False)))
+            return Table(data.astype(dtype, copy=False))
         zero = np.zeros((1, data.shape[1]))
         self._scale(np.zeros((1, data.shape[1])), zero)
         values = np.empty(data.nnz)
@@ -159,14 +181,9 @@ class FeatureEncoder:
         return Table(X, None, offset if offset.any() else None)
 
 
-def _finite(table: Table) -> Table:
-    """The table, unless a number outgrew its type."""
-    values = table.X.data if sp.issparse(table.X) else table.X
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"X contains a value too large for {values.dtype}: leave scale_features on, or set dtype='float64'."
-        )
-    return table
+def _inverse(spread: float) -> float:
+    """1 / spread, or 0 where the column is constant, or as good as."""
+    return 1 / spread if spread > 1e-300 else 0.0
 
 
 def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -81,7 +81,8 @@ class_weight_rule = rules.either(
     rules.special("'balanced'", lambda v: isinstance(v, str) and v == "balanced"),
     rules.special(
         "a dict of non-negative weights, or a list of such",
-        lambda v: all(
+        lambda v: v != []
+        and all(
             isinstance(d, dict) and all(rules.real(0).holds(w) and np.isfinite(w) for w in d.values())
             for d in (v if isinstance(v, list) else [v])
         ),

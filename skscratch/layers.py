@@ -146,7 +146,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Dropout:
-    """y = x · mask / (1 - rate) in place, mask drawn anew each time (Srivastava et al. 2014, inverted).
+    """y = x · mask / (1 - rate), mask drawn anew each time (Srivastava et al. 2014, inverted).
 
     Without a generator to draw from, y = x: that is what prediction asks for.
     """
@@ -161,19 +161,20 @@ class Dropout:
         """See the module's docstring; `rng` is a function giving the generator of the running epoch."""
         if rng is None:
             return x, dx, _nothing, _nothing
-        mask, kept = np.empty_like(x), np.empty(x.shape, dtype=bool)
+        # not in place: the activation before may need its output for its derivative
+        y, dy, mask, kept = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty(x.shape, dtype=bool)
         keep = 1 - self.rate
 
         def forward() -> None:
             rng().random(dtype=mask.dtype, out=mask)
             np.less(mask, keep, out=kept)
             np.multiply(kept, 1 / keep, out=mask, casting="same_kind")
-            np.multiply(x, mask, out=x)
+            np.multiply(x, mask, out=y)
 
         def backward() -> None:
-            np.multiply(dx, mask, out=dx)
+            np.multiply(dy, mask, out=dx)
 
-        return x, dx, forward, backward
+        return y, dy, forward, backward
 
 
 def _nothing() -> None:

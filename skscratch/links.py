@@ -96,7 +96,7 @@ def _ordered(x: np.ndarray, training: bool = True):
 
 def _unordered(p: np.ndarray) -> np.ndarray:
     steps = np.maximum(np.diff(p, axis=-1), 1e-6)
-    return np.concatenate([p[..., :1], np.log(np.expm1(steps))], axis=-1)
+    return np.concatenate([p[..., :1], steps + np.log(-np.expm1(-steps))], axis=-1)
 
 
 def _identity_inverse(p: np.ndarray) -> np.ndarray:
@@ -113,7 +113,8 @@ def _logistic_inverse(p: np.ndarray) -> np.ndarray:
 
 
 def _softplus_inverse(p: np.ndarray) -> np.ndarray:
-    return np.log(np.expm1(np.maximum(p, np.finfo(p.dtype).tiny)))
+    p = np.maximum(p, np.finfo(p.dtype).tiny)
+    return p + np.log(-np.expm1(-p))  # log(exp(p) - 1), which overflows
 
 
 LINKS: dict[str, Link] = {

@@ -9,8 +9,10 @@ __all__ = ["weighted_mean_std", "weighted_quantiles"]
 
 def weighted_mean_std(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and population standard deviation of each column of `y` (n, d), both (d,)."""
+    unit = np.max(np.abs(y), axis=0)  # so that neither sums nor squares overflow
+    y = y / np.where(unit > 0, unit, 1)
     mean = np.average(y, axis=0, weights=weight)
-    return mean, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+    return mean * unit, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight)) * unit
 
 
 def weighted_quantiles(x: np.ndarray, weight: np.ndarray | None, levels: Sequence[float]) -> np.ndarray:
@@ -19,8 +21,11 @@ def weighted_quantiles(x: np.ndarray, weight: np.ndarray | None, levels: Sequenc
     This is the "averaged inverted distribution function" (Hyndman & Fan 1996, definition 2), the one
     for which repeating a row and doubling its weight are the same.
     """
+    if weight is not None:
+        x, weight = x[weight > 0], weight[weight > 0]
     if len(x) == 0:
         return np.full(len(levels), np.nan)
+    x = x.astype(np.float64)
     if weight is None:
         x, mass = np.sort(x), np.arange(1.0, len(x) + 1)
     else:
@@ -32,4 +37,4 @@ def weighted_quantiles(x: np.ndarray, weight: np.ndarray | None, levels: Sequenc
     high = np.searchsorted(mass, targets * (1 + 1e-12), side="right")
     last = len(x) - 1
     low, high = np.minimum(low, last), np.minimum(high, last)
-    return x[low] + (x[high] - x[low]) / 2
+    return np.where(low == high, x[low], x[low] / 2 + x[high] / 2)

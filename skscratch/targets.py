@@ -97,11 +97,18 @@ class NumberTargets:
 
     def encode(self, y: np.ndarray, dtype: np.dtype) -> Targets:
         """Targets of the network (n, n_targets)."""
-        return Targets(((y - self.center) / self.spread).astype(dtype))
+        with np.errstate(over="ignore"):
+            values = ((y - self.center) / self.spread).astype(dtype)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"y contains a value too large for {dtype}: leave scale_target on, or set dtype='float64'."
+            )
+        return Targets(values)
 
     def decode(self, p: np.ndarray) -> np.ndarray:
         """Predictions in the units of y."""
-        return (self.center + self.spread * p.astype(np.float64)).astype(p.dtype)
+        # in double precision, as y was: targets of 1e9 ± 1 keep their digits
+        return self.center + self.spread * p.astype(np.float64)
 
 
 def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, weight: np.ndarray | None) -> Any:
@@ -114,6 +121,8 @@ def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, w
         return weight
     ones = np.ones(len(codes)) if weight is None else weight
     if targets.kind != "multilabel":
+        if isinstance(class_weight, list):
+            raise ValueError(f"A list of class weights is for a multilabel target; y is {targets.kind}: give one dict.")
         return ones * _one_target(class_weight, targets.classes, codes, ones)
     each = class_weight if isinstance(class_weight, list) else [class_weight] * targets.n_outputs
     if len(each) != targets.n_outputs:

@@ -25,6 +25,7 @@ def one_blas_thread():
     with _lock:
         if _users == 0:
             _controller = _controller or ThreadpoolController()
+            _take_control(_controller)
             _limit = _controller.limit(limits=1, user_api="blas")
         _users += 1
     try:
@@ -33,4 +34,16 @@ def one_blas_thread():
         with _lock:
             _users -= 1
             if _users == 0:
+                _take_control(_controller)
                 _limit.restore_original_limits()
+                _take_control(_controller)
+
+
+def _take_control(controller: ThreadpoolController | None) -> None:
+    """Let this thread set the limit, and after the last use any thread.
+
+    threadpoolctl from 3.8 on obeys only the first thread that sets OpenBLAS's, and silently ignores all others.
+    """
+    for library in controller.lib_controllers if controller else ():
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)

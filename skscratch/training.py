@@ -191,7 +191,7 @@ def train(
     rates = network.layout.rates()
     size = min(recipe.batch_size, n)
     n_batches = -(-n // size)
-    masks = np.random.Generator(np.random.SFC64(0))
+    random, masks = any_dropout(network), np.random.Generator(np.random.SFC64(0))
     steps = {
         rows: Step(network, loss, parameters, gradient, data, rows, lambda: masks)
         for rows in {size, n - size * (n_batches - 1)}
@@ -200,8 +200,10 @@ def train(
     penalty = (recipe.alpha / np.maximum(total, 1e-30))[:, None].astype(parameters.dtype)
     optimizer = state.optimizer
     arrays = [parameters, *optimizer.state]
-    checkpoint = [array.copy() for array in arrays]
-    shrinks = 0
+    checkpoint = [array.copy() for array in arrays]  # before the running epoch
+    # before the epoch of lowest loss: a loss judges the weights an epoch starts from, not those it ends with
+    proven, proven_count, lowest = [array.copy() for array in arrays], optimizer.count, math.inf
+    shrinks = failures = 0  # in all, and of the running epoch
     began = perf_counter()
 
     def rate_at(progress: float) -> float:
@@ -220,8 +222,8 @@ def train(
             step = steps[len(rows)]
             step.load(rows)
             losses += step.run(step.total())
-            if state.first_loss is None:
-                state.first_loss = float(np.max(losses / np.maximum(step.total(), 1e-30)))
+            if state.first_loss is None and np.isfinite(losses).all() and np.all(step.total() > 0):
+                state.first_loss = float(np.max(losses / step.total()))
             if recipe.alpha:
                 np.multiply(penalised, penalty, out=scratch)
                 np.add(decayed_gradient, scratch, out=decayed_gradient)
@@ -244,32 +246,40 @@ def train(
             if recipe.shuffle:
                 # each epoch permutes the order of the one before, as scikit-learn does
                 state.order = state.order[state.rng.permutation(n)]
-            state.mask_seed = int(state.rng.randint(2**31 - 1)) if any_dropout(network) else 0
+            state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
             state.drawn = True
-        masks = np.random.Generator(np.random.SFC64(state.mask_seed))
+        if random:
+            masks = np.random.Generator(np.random.SFC64(state.mask_seed))
         count = optimizer.count
         for saved, array in zip(checkpoint, arrays, strict=True):
             np.copyto(saved, array)
+        interrupted = False
         try:
             mean, rate = epoch(state.order)
-            good = not math.isnan(mean)
-            stopped = good and monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
+            if not math.isnan(mean):
+                stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
         except KeyboardInterrupt:
-            good = False
-            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
-            stopped = True
-        if good:
-            state.drawn = False
+            mean, interrupted = math.nan, True
+        if not math.isnan(mean):
+            state.drawn, failures = False, 0
             state.epoch += 1
             state.n_seen += n
+            if mean < lowest:
+                proven, proven_count, lowest, checkpoint = checkpoint, count, mean, proven
             continue
-        optimizer.count = count
-        for saved, array in zip(checkpoint, arrays, strict=True):
+        failures += not interrupted
+        spoilt = failures > 1  # a smaller step did not help: it was the step before this epoch that led astray
+        optimizer.count = proven_count if spoilt else count
+        for saved, array in zip(proven if spoilt else checkpoint, arrays, strict=True):
             np.copyto(array, saved)
-        if not stopped:
-            state.factor *= SHRINK
-            shrinks += 1
-            stopped = shrinks > MAX_SHRINKS
+        if spoilt and state.best is not None and state.best_epoch == state.epoch:
+            state.best = parameters.copy()
+        if interrupted:
+            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+            return True
+        state.factor *= SHRINK
+        shrinks += 1
+        stopped = shrinks > MAX_SHRINKS
     if shrinks:
         outcome = (
             f"training went on with {SHRINK**shrinks:.1e} times the learning rate"
