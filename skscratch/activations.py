@@ -237,10 +237,19 @@ class Pair:
         """Bind to a buffer, as every activation does."""
         slope = np.empty_like(x)
 
+        def compute(f: Callable[[np.ndarray], np.ndarray], out: np.ndarray) -> None:
+            value = f(x.copy())
+            if np.shape(value) != x.shape:
+                raise ValueError(
+                    "An activation's function and derivative must each return an array of the shape they are given. "
+                    f"{f!r} got shape {x.shape} and returned {type(value).__name__} of shape {np.shape(value)}."
+                )
+            np.copyto(out, value, casting="same_kind")
+
         def forward() -> None:
             if training:
-                np.copyto(slope, self.derivative(x.copy()), casting="same_kind")
-            np.copyto(x, self.function(x.copy()), casting="same_kind")
+                compute(self.derivative, slope)
+            compute(self.function, x)
 
         def backward(dx: np.ndarray) -> None:
             np.multiply(dx, slope, out=dx)

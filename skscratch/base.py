@@ -7,7 +7,7 @@ weights; `_scores` encodes and runs the network forward.
 import copy
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
 
@@ -21,9 +21,10 @@ from . import columns, rules
 from .encoding import FeatureEncoder
 from .hyperparameters import HyperParameters, is_pair
 from .lbfgs import minimise
+from .losses import Loss
 from .network import build
 from .optimizers import SGD, Adam
-from .schedules import OPEN_ENDED, SCHEDULES, with_warmup
+from .schedules import OPEN_ENDED, SCHEDULES, checked, with_warmup
 from .stopping import Monitor, split
 from .table import Table
 from .threads import one_blas_thread
@@ -32,6 +33,10 @@ from .training import Data, Recipe, Record, State, train
 __all__ = ["ScratchMLP"]
 
 DOUBLE_UP_TO = 200  # rows: tables of one batch are trained in double precision by dtype="auto"
+_OF_THE_NETWORK = frozenset(  # and of the encoding: fixed by the first call of fit or partial_fit
+    ("hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "dropout", "dtype")
+    + ("categorical_features", "scale_features", "scale_target")
+)
 SERIAL_WORK = 2**18  # multiplications: below, BLAS does not start threads
 
 
@@ -51,13 +56,23 @@ def _take(X: Any, data: Any, rows: np.ndarray) -> Any:
     return _safe_indexing(X, rows) if isinstance(data, columns.Columns) else data[rows]
 
 
+def _for_reading(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to (training would not see it), without the axis of a lone member."""
+    view = array[0] if len(array) == 1 else array[:]
+    view.flags.writeable = False
+    return view
+
+
 def _check_weight(sample_weight: Any, n: int) -> np.ndarray | None:
     """Weights (n,) of float64, non-negative and not all zero; None where they are not given."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    try:
+        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must be numbers, one for each row of X: {error}") from error
     if weight.ndim != 1 or len(weight) != n:
         raise ValueError(f"sample_weight must be of shape ({n},), one for each row of X. Got shape {weight.shape}.")
     if (weight < 0).any():
@@ -69,6 +84,8 @@ def _check_weight(sample_weight: Any, n: int) -> np.ndarray | None:
 
 class ScratchMLP(HyperParameters):
     """Fitting, and raw scores; the subclasses know about targets."""
+
+    _loss: Loss
 
     # ---------------------------------------------------------------- fitting
 
@@ -112,11 +129,14 @@ class ScratchMLP(HyperParameters):
     @contextmanager
     def _intact_on_error(self):
         """Take back every attribute that was set, if an error comes."""
-        before = vars(self).copy()
+        before, state = vars(self).copy(), getattr(self, "_state", None)
+        generator = None if state is None else state.rng.get_state(legacy=False)
         try:
             yield
         except BaseException:
             self.__dict__ = before
+            if state is not None:
+                state.rng.set_state(generator)
             raise
 
     def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes=None):
@@ -133,6 +153,8 @@ class ScratchMLP(HyperParameters):
         weight = _check_weight(sample_weight, data.shape[0])
         if not continuing:
             self._start_targets(y, classes)
+        else:
+            self._renew_loss()
         values = self._target_values(y)
         weight = self._row_weights(values, weight)
         if weight is not None and not np.all(weight > 0):  # weight 0 is as if absent: leave the rows out
@@ -193,21 +215,29 @@ class ScratchMLP(HyperParameters):
                     )
 
     def _shape(self) -> dict[str, Any]:
-        """What a network that goes on training must keep."""
-        return {
-            "hidden_layer_sizes": self._hidden(),
-            "activation": self.activation,
-            "n_members": self.n_members,
-            "fit_intercept": self.fit_intercept,
-        }
+        """The parameters that a training must keep to be able to go on."""
+        names = (field.name for field in fields(self))
+        return {name: copy.copy(getattr(self, name)) for name in names if name in _OF_THE_NETWORK}
 
     def _check_same_network(self) -> None:
         for name, value in self._shape().items():
-            if value != self._fitted_shape[name]:
+            before = self._fitted_shape[name]
+            if value is not before and not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
                 raise ValueError(
-                    f"Training cannot go on with another network: {name} was {self._fitted_shape[name]!r} and is now "
-                    f"{value!r}. Call fit with warm_start=False for a new one."
+                    f"Training cannot go on with another network: {name} was {before!r} and is now {value!r}. "
+                    "For a new one call fit, with warm_start=False."
                 )
+
+    def _renew_loss(self) -> None:
+        """Take over a loss that was changed since the last call, if the network's outputs suit it."""
+        loss = self._make_loss()
+        if (loss.link.name, loss.n_scores) != (self._loss.link.name, self._loss.n_scores):
+            raise ValueError(
+                f"Training cannot go on with another network: its output was for loss {self._loss.name!r} with "
+                f"{self._loss.link.name!r} and is now for {loss.name!r} with {loss.link.name!r}. For a new one call "
+                "fit, with warm_start=False."
+            )
+        self._loss = loss
 
     def _hidden(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -217,6 +247,7 @@ class ScratchMLP(HyperParameters):
         """Validated input: float array, CSR matrix or Columns; sets the names and number of features."""
         if reset:
             self._categorical = None  # which columns are categories, if the table is read column by column
+        columns.refuse_times(X, "X")
         by_column = columns.wants_columns(X, self.categorical_features) if reset else self._categorical is not None
         if by_column:
             if sp.issparse(X):
@@ -225,20 +256,21 @@ class ScratchMLP(HyperParameters):
                 X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
             validate_data(self, X, reset=reset, skip_check_array=True)
             table = columns.read(X, self.categorical_features, self._categorical)
-            self._categorical = table.categorical
+            if reset:
+                columns.refuse_excess(table)
+                self._categorical = table.categorical
             if table.shape[0] < 1:
                 raise ValueError(
                     f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required."
                 )
             return table
-        return validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan",
-            reset=reset,
-        )
+        numbers = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
+        try:
+            return validate_data(self, X, reset=reset, **numbers)
+        except ValueError:
+            if columns.is_frame(X):
+                columns.read(X, None)  # names the column that is at fault
+            raise
 
     def _check_validation(self, X_val, y_val, weight_val) -> "Held | None":
         """Validation rows that were given, checked as those of training are."""
@@ -255,8 +287,9 @@ class ScratchMLP(HyperParameters):
             check_consistent_length(data, y)
             weight = _check_weight(weight_val, data.shape[0])
             return Held(X_val, y, data, self._target_values(y), weight)
-        except ValueError as error:
-            raise ValueError(f"X_val and y_val do not match X and y: {error}") from error
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"X_val and y_val do not match X and y: {error}") from error
 
     def _generator(self) -> np.random.RandomState:
         """A generator of this fit's own; one that was passed in moves on by one draw."""
@@ -314,7 +347,12 @@ class ScratchMLP(HyperParameters):
                 raise ValueError(f"init gives {len(arrays)} {what} for the {len(layers)} layers of the network.")
             for i, (layer, given) in enumerate(zip(layers, arrays, strict=True)):
                 place = layer.W if what == "coefs" else layer.b[:, 0]
-                given = np.asarray(given, dtype=float)
+                try:
+                    given = np.asarray(given, dtype=float)
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"init gives {what}[{i}], which must be an array of numbers: {error}") from error
+                if not np.isfinite(given).all():
+                    raise ValueError(f"init gives {what}[{i}], which holds NaN or infinity.")
                 if given.shape not in (place.shape, place.shape[1:]):
                     raise ValueError(
                         f"init gives {what}[{i}] the shape {given.shape}; it must be {place.shape[1:]}, or "
@@ -331,7 +369,10 @@ class ScratchMLP(HyperParameters):
         open_ended = not by_epochs or self.learning_rate in tuple(OPEN_ENDED)
         may_stop = not incremental and (self.early_stopping or (by_epochs and open_ended))
         validation = None if held is None else self._validation_data(held, state.parameters.dtype)
-        keep_best = self.restore_best_weights and by_epochs and (validation is not None or not incremental)
+        # without validation there is the training loss: of use where no schedule brings the rate to rest
+        keep_best = self.restore_best_weights and (
+            validation is not None or (by_epochs and open_ended and not incremental)
+        )
         if keep_best:
             state.judge_on((validation or training).fingerprint())
         monitor = Monitor(
@@ -345,7 +386,7 @@ class ScratchMLP(HyperParameters):
         )
         with one_blas_thread(), np.errstate(all="ignore"):
             if by_epochs:
-                state.optimizer = state.optimizer or self._optimizer(state.parameters)
+                state.optimizer = self._optimizer(state.parameters, state.optimizer)
                 recipe, stop_at = self._recipe(), state.epoch + 1 if incremental else state.end
                 done = train(self._network, self._loss, training, state, recipe, stop_at, monitor)
             else:
@@ -367,6 +408,7 @@ class ScratchMLP(HyperParameters):
         self._parameters = found.astype(self._dtype)
         self._state = state
         self._set_results(state, begun, held is not None)
+        self.best_iteration_ = state.best_epoch if keep_best else state.epoch
         if not done and not incremental and open_ended and np.isfinite(self.n_iter_no_change):
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet. Increase "
@@ -375,13 +417,22 @@ class ScratchMLP(HyperParameters):
                 stacklevel=4,
             )
 
-    def _optimizer(self, parameters: np.ndarray) -> SGD | Adam:
+    def _optimizer(self, parameters: np.ndarray, before: SGD | Adam | None) -> SGD | Adam:
+        """The optimizer of these hyper-parameters, with the state of the one before if it is of the same kind."""
+        new: SGD | Adam
         if self.solver == "sgd":
-            return SGD(parameters, self.momentum, self.nesterovs_momentum)
-        return Adam(parameters, self.beta_1, self.beta_2, self.epsilon)
+            new = SGD(parameters, self.momentum, self.nesterovs_momentum)
+        else:
+            new = Adam(parameters, self.beta_1, self.beta_2, self.epsilon)
+        if isinstance(before, type(new)):
+            new.count = before.count
+            for array, old in zip(new.state, before.state, strict=True):
+                np.copyto(array, old)
+        return new
 
     def _recipe(self) -> Recipe:
-        schedule = self.learning_rate if callable(self.learning_rate) else SCHEDULES[self.learning_rate]
+        named = isinstance(self.learning_rate, str)
+        schedule = SCHEDULES[self.learning_rate] if named else checked(self.learning_rate)
         return Recipe(
             rate=self.learning_rate_init,
             schedule=with_warmup(schedule, self.warmup),
@@ -439,7 +490,6 @@ class ScratchMLP(HyperParameters):
         self.loss_curve_ = history.get("loss", [])
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
         self.best_loss_ = None if validated else state.best_loss
-        self.best_iteration_ = state.best_epoch
         self.validation_loss_curve_ = history.get("validation_loss")
         self.validation_scores_ = history.get("validation_score")
         self.best_validation_score_ = state.best_score if validated else None
@@ -468,17 +518,16 @@ class ScratchMLP(HyperParameters):
     def coefs_(self) -> list[np.ndarray]:
         """Weight matrix of each layer, (n_in, n_out); of several members (K, n_in, n_out)."""
         self._only_fitted("coefs_")
-        return [layer.W[0] if len(layer.W) == 1 else layer.W for layer in self._network.dense(self._parameters)]
+        return [_for_reading(layer.W) for layer in self._network.dense(self._parameters)]
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
         """Bias vector of each layer, (n_out,); of several members (K, n_out); zeros where there is none."""
         self._only_fitted("intercepts_")
-        biases = [
-            layer.b[:, 0] if hasattr(layer, "b") else np.zeros_like(layer.W[:, 0])
+        return [
+            _for_reading(layer.b[:, 0] if hasattr(layer, "b") else np.zeros_like(layer.W[:, 0]))
             for layer in self._network.dense(self._parameters)
         ]
-        return [b[0] if len(b) == 1 else b for b in biases]
 
     def _only_fitted(self, name: str) -> None:
         if not hasattr(self, "_parameters"):

@@ -10,7 +10,7 @@ from typing import Any
 import narwhals.stable.v1 as nw
 import numpy as np
 
-__all__ = ["Columns", "is_frame", "read", "wants_columns"]
+__all__ = ["Columns", "is_frame", "missing", "read", "refuse_excess", "refuse_times", "wants_columns"]
 
 _CATEGORIES = (nw.Categorical, nw.Enum, nw.String)
 _TIMES = (nw.Datetime, nw.Date, nw.Duration, nw.Time)
@@ -47,6 +47,16 @@ class Columns:
         return Columns([column[rows] for column in self.values], self.categorical, self.names, self.declared)
 
 
+def refuse_excess(table: Columns) -> None:
+    """Raise ValueError where a column declares more categories than there are rows to learn them from."""
+    for name, count in zip(table.names, table.declared, strict=True):
+        if count is not None and count > table.shape[0]:
+            raise ValueError(
+                f"Column {name!r} has {count} categories, more than the {table.shape[0]} rows of X: nothing can be "
+                "learned of most of them. Drop the column, merge rare categories, or remove unused ones."
+            )
+
+
 def is_frame(X: Any) -> bool:
     """Whether `X` is a DataFrame (pandas, polars, ...), lazy or not."""
     if not hasattr(type(X), "columns"):
@@ -67,8 +77,10 @@ def wants_columns(X: Any, categorical_features: Any) -> bool:
             raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
         if all(isinstance(kind, nw.Unknown) for kind in kinds) and _is_sparse_frame(X):
             return False  # scikit-learn makes a sparse matrix of it
-        return any(isinstance(kind, (*_CATEGORIES, *_TIMES, nw.Object, nw.Decimal, nw.Unknown)) for kind in kinds)
-    return isinstance(X, np.ndarray) and X.dtype == object and any(isinstance(v, str) for v in X.flat)
+        return not all(isinstance(kind, nw.Boolean) or (kind.is_numeric() and kind != nw.Decimal) for kind in kinds)
+    if not isinstance(X, np.ndarray):
+        return False
+    return X.dtype.kind in "US" or (X.dtype == object and any(isinstance(v, str) for v in X.flat))
 
 
 def read(X: Any, categorical_features: Any, kinds: Sequence[bool] | None = None) -> Columns:
@@ -94,7 +106,7 @@ def read(X: Any, categorical_features: Any, kinds: Sequence[bool] | None = None)
         names, series = [str(name) for name in frame.columns], list(frame.iter_columns())
         for name, column in zip(names, series, strict=True):
             if isinstance(column.dtype, _TIMES):
-                raise _times(name, column.dtype)
+                raise _times(f"Column {name!r}", column.dtype)
         values = [column.to_numpy() for column in series]
         texts = [isinstance(column.dtype, _CATEGORIES) for column in series]
         declared = [
@@ -110,13 +122,13 @@ def read(X: Any, categorical_features: Any, kinds: Sequence[bool] | None = None)
     texts = [text or _holds_text(v, name) for text, v, name in zip(texts, values, names, strict=True)]
     categorical = list(kinds) if kinds is not None else _which(categorical_features, texts, names)
     return Columns(
-        [
+        values=[
             _category(column) if is_category else _number(column, name)
             for column, name, is_category in zip(values, names, categorical, strict=True)
         ],
-        categorical,
-        names,
-        declared,
+        categorical=categorical,
+        names=names,
+        declared=declared,
     )
 
 
@@ -155,10 +167,17 @@ def _is_sparse_frame(X: Any) -> bool:
     return bool(kinds) and all(isinstance(kind, pd.SparseDtype) and kind.fill_value == 0 for kind in kinds)
 
 
+def refuse_times(array: Any, name: str) -> None:
+    """Raise TypeError where an array is of dates or durations, which NumPy would turn into numbers."""
+    kind = getattr(array, "dtype", None)
+    if isinstance(kind, np.dtype) and kind.kind in "mM":
+        raise _times(name, kind)
+
+
 def _times(name: str, kind: Any) -> TypeError:
     return TypeError(
-        f"Column {name!r} holds dates or times ({kind}), which have no meaning to a network as they are: turn it "
-        "into numbers (a year, an hour, seconds since a date) or leave it out."
+        f"{name} holds dates or times ({kind}), which have no meaning to a network as they are: turn them into numbers "
+        "(a year, an hour, seconds since a date) or leave them out."
     )
 
 
@@ -198,7 +217,7 @@ def _number(column: np.ndarray, name: str) -> np.ndarray:
         column[missing(column)] = np.nan
         for value in column:
             if isinstance(value, _TIME_VALUES) or type(value).__name__ == "Period":
-                raise _times(name, type(value).__name__)
+                raise _times(f"Column {name!r}", type(value).__name__)
             if not isinstance(value, numbers.Real | np.bool_ | Decimal):
                 raise ValueError(
                     f"Column {name!r} is a column of numbers, but holds {value!r}. Where it should be a category, "

@@ -71,8 +71,8 @@ _SHARED = """\
     scoring : 'loss', str, callable or None, default='loss'
         [stopping] What validation measures: the loss, a scikit-learn scorer, or (None) the method `score`.
     restore_best_weights : bool, default=True
-        [stopping] Whether the weights of the best epoch are kept, by validation score where there is one, else
-        by training loss; if not, those of the last.
+        [stopping] Whether the weights of the best epoch are kept: by validation score where there is one, else
+        by training loss on a schedule without an end. If not, and on one that ends, those of the last.
     categorical_features : 'from_dtype', array-like or None, default='from_dtype'
         [table] Which columns are categories: those of dtype category, string or object in a DataFrame; or
         their numbers, names or a mask; None for none. Up to 20 categories become one-hot columns, more get a
@@ -102,11 +102,12 @@ _ATTRIBUTES = """\
     loss_, best_loss_ : float
         Mean training loss of the last epoch and of the best (None where validation decided).
     loss_curve_, validation_loss_curve_, validation_scores_ : list of float
-        One value an epoch; the latter two are None without validation.
+        One value an epoch; the latter two are None without validation. The training loss of an epoch is the mean
+        over its batches, each before its step; validation follows the last step.
     best_validation_score_ : float or None
         The highest of `validation_scores_`.
     best_iteration_ : int
-        The epoch, counted from 1, whose weights are kept.
+        The epoch, counted from 1 over all calls, whose weights predict.
     history_ : dict of list
         All that was recorded of each epoch: loss, learning rate, seconds, validation loss and score.
     n_iter_ : int
@@ -199,9 +200,10 @@ REGRESSOR = _document(
     + _GROUPS,
     """\
     loss : str or callable, default='squared_error'
-        [loss] 'squared_error', 'absolute_error', 'huber', 'quantile', or for targets that are counts or positive
-        'poisson' and 'gamma', which predict through exp. A callable takes scaled targets and raw scores, both
-        (n, n_outputs), and returns the loss of each row (n,) and its gradient by the raw scores.
+        [loss] 'squared_error' (½ (p - y)², its mean over the rows), 'absolute_error', 'huber', 'quantile', or for
+        targets that are counts or positive 'poisson' and 'gamma', which predict through exp. A callable takes
+        scaled targets and raw scores, both (n, n_outputs), and returns the loss of each row (n,) and its gradient by
+        the raw scores.
     quantile : float or increasing array-like of float, default=0.5
         [loss] Which quantile 'quantile' predicts; several give a column each, and never cross.
     huber_delta : float, default=1.35

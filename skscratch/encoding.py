@@ -202,12 +202,6 @@ def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray
 
 
 def _distinct(data: Columns, j: int) -> np.ndarray:
-    """The sorted categories of column j that occur; ValueError where the dtype declares more than rows."""
-    declared, n = data.declared[j], data.shape[0]
-    if declared is not None and declared > n:
-        raise ValueError(
-            f"Column {data.names[j]!r} has {declared} categories, more than the {n} rows of X: nothing can be "
-            "learned of most of them. Drop the column, merge rare categories, or remove unused ones."
-        )
+    """The categories of column j that occur, sorted."""
     present = {value for value in data.values[j] if value is not None}
     return np.array(sorted(present, key=lambda value: (type(value).__name__, value)), dtype=object)

@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from . import conversion, rules
 from .base import ScratchMLP
+from .columns import missing, refuse_times
 from .documentation import CLASSIFIER, REGRESSOR
 from .hyperparameters import class_weight_rule, hyper, levels_rule
-from .losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, make_loss
+from .losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, make_loss
 from .table import Targets
 from .targets import ClassTargets, NumberTargets, class_weights
 
@@ -130,18 +131,23 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
 
     def _check_y(self, y):
         y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
+        if y.dtype == object and (absent := missing(y)).any():
+            raise ValueError(f"Input y contains NaN or None: {int(absent.sum())} labels are missing.")
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _start_targets(self, y, classes) -> None:
         self._targets = ClassTargets(y, classes)
         self.classes_, self.n_outputs_ = self._targets.classes, self._targets.n_outputs
+        self._loss = self._make_loss()
+
+    def _make_loss(self) -> Loss:
         link = "softmax" if self._targets.kind == "multiclass" else "logistic"
         if self.out_activation not in ("auto", link):
             raise ValueError(
-                f"The 'out_activation' parameter must be 'auto' or {link!r} for a {self._targets.kind} target. Got "
-                f"{self.out_activation!r} instead."
+                f"The 'out_activation' parameter of {type(self).__name__} must be 'auto' or {link!r} for a "
+                f"{self._targets.kind} target. Got {self.out_activation!r} instead."
             )
-        self._loss = make_loss(self.loss, link)
+        return make_loss(self.loss, link)
 
     def _target_values(self, y) -> np.ndarray:
         return self._targets.codes(y)
@@ -258,31 +264,39 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
     # what `fit` asks of a regressor
 
     def _check_y(self, y):
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        refuse_times(y, "y")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        except ValueError as error:
+            if "convert" not in str(error):
+                raise
+            raise ValueError(f"y must be numbers for a regressor, and holds text: {error}") from error
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _start_targets(self, y, classes) -> None:
+        self._n_targets = 1 if y.ndim == 1 else y.shape[1]
+        self._loss = self._make_loss()
+        self.n_outputs_ = self._n_targets * self._loss.n_scores
+
+    def _make_loss(self) -> Loss:
         options: dict[str, Any] = {}
-        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-        self._n_targets = self.n_outputs_
         if self.loss == "huber":
             options["delta"] = self.huber_delta
         if self.loss == "quantile":
             options["levels"] = np.atleast_1d(self.quantile)
-            if len(options["levels"]) > 1:
-                if self.n_outputs_ > 1 or self.out_activation not in ("auto", "identity"):
-                    raise ValueError(
-                        "Several quantiles are of one target and have no out_activation. Got y of "
-                        f"{self.n_outputs_} columns and out_activation={self.out_activation!r}; fit one regressor a "
-                        "column (sklearn.multioutput) or ask for one quantile."
-                    )
-                self.n_outputs_ = len(options["levels"])
-        self._loss = make_loss(self.loss, None if self.out_activation == "auto" else self.out_activation, **options)
-        if self.out_activation == "softmax" or (self._loss.canonical and self._loss.link.name != "exp"):
+            if len(options["levels"]) > 1 and (self._n_targets > 1 or self.out_activation not in ("auto", "identity")):
+                raise ValueError(
+                    "Several quantiles are of one target and have no out_activation. Got y of "
+                    f"{self._n_targets} columns and out_activation={self.out_activation!r}; fit one regressor a "
+                    "column (sklearn.multioutput) or ask for one quantile."
+                )
+        loss = make_loss(self.loss, None if self.out_activation == "auto" else self.out_activation, **options)
+        if self.out_activation == "softmax" or (loss.canonical and loss.link.name != "exp"):
             raise ValueError(
                 f"The 'out_activation' parameter of {type(self).__name__} cannot be {self.out_activation!r} with "
-                f"loss={self.loss!r}: " + ("it ends in 'exp'." if self._loss.canonical else "it is for classes.")
+                f"loss={self.loss!r}: " + ("it ends in 'exp'." if loss.canonical else "it is for classes.")
             )
+        return loss
 
     def _target_values(self, y) -> np.ndarray:
         y = y[:, None] if y.ndim == 1 else y

@@ -47,7 +47,10 @@ _sizes = rules.special(
 )
 _init = rules.either(
     rules.choice(["auto", *INITIALIZERS]),
-    rules.special("a pair (coefs, intercepts) of lists of arrays", lambda v: isinstance(v, tuple) and len(v) == 2),
+    rules.special(
+        "a pair (coefs, intercepts) of lists of arrays",
+        lambda v: isinstance(v, tuple | list) and len(v) == 2 and all(isinstance(a, tuple | list) for a in v),
+    ),
 )
 _dtype = rules.special(
     "'auto', 'float32' or 'float64'", lambda v: v is not None and (v == "auto" or np.dtype(v).str[1:] in ("f4", "f8"))
@@ -81,10 +84,12 @@ class_weight_rule = rules.either(
     rules.special("'balanced'", lambda v: isinstance(v, str) and v == "balanced"),
     rules.special(
         "a dict of non-negative weights, or a list of such",
-        lambda v: v != []
-        and all(
-            isinstance(d, dict) and all(rules.real(0).holds(w) and np.isfinite(w) for w in d.values())
-            for d in (v if isinstance(v, list) else [v])
+        lambda v: (
+            v != []
+            and all(
+                isinstance(d, dict) and all(rules.real(0).holds(w) and np.isfinite(w) for w in d.values())
+                for d in (v if isinstance(v, list) else [v])
+            )
         ),
     ),
 )

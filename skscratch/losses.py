@@ -26,6 +26,7 @@ class Loss:
     default_link = "identity"
     canonical = False  # a canonical loss is written in z directly: only its own link fits
     lowest: tuple[float, bool] = (-np.inf, False)  # smallest target allowed, and whether itself is allowed
+    n_scores = 1  # raw scores for one target
 
     def __init__(self, link: Link):
         self.link = link
@@ -157,6 +158,7 @@ class Quantile(_ResponseLoss):
     def __init__(self, link: Link, levels: Sequence[float] = (0.5,)):
         super().__init__(ordered if len(levels) > 1 else link)
         self.levels = np.asarray(levels, dtype=float)
+        self.n_scores = len(self.levels)
 
     def _bind(self, r, value, slope):
         upper = ((1 - self.levels) / len(self.levels)).astype(r.dtype)  # slope where p is too large
@@ -303,14 +305,16 @@ class CustomLoss(Loss):
 
         def evaluate() -> None:
             for k in range(len(z)):
-                value, gradient = self.function(t.copy(), z[k].copy())
-                value, gradient = np.asarray(value), np.asarray(gradient)
-                if value.shape != (len(t),) or gradient.shape != z[k].shape:
+                answer = self.function(t.copy(), z[k].copy())
+                shapes = [np.shape(part) for part in answer] if isinstance(answer, tuple) else []
+                if shapes != [(len(t),), z[k].shape]:
+                    got = f"shapes {' and '.join(map(str, shapes))}" if shapes else f"a {type(answer).__name__}"
                     raise ValueError(
-                        "A callable loss must return the loss of each row, of shape (n_rows,), and its gradient "
-                        f"with respect to the raw scores, of their shape. Got shapes {value.shape} and "
-                        f"{gradient.shape} for {len(t)} rows and raw scores of shape {z[k].shape}."
+                        "A callable loss must return a tuple of two arrays: the loss of each row, of shape (n_rows,), "
+                        "and its gradient with respect to the raw scores, of their shape. "
+                        f"Got {got} for {len(t)} rows and raw scores of shape {z[k].shape}."
                     )
+                value, gradient = answer
                 rows[k, :, 0], dz[k] = value, gradient
 
         return rows, evaluate

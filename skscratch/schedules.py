@@ -6,8 +6,10 @@ The two schedules of scikit-learn that depend on more than progress ("invscaling
 
 import math
 from collections.abc import Callable
+from numbers import Real
+from typing import Any
 
-__all__ = ["OPEN_ENDED", "SCHEDULES", "with_warmup"]
+__all__ = ["OPEN_ENDED", "SCHEDULES", "checked", "with_warmup"]
 
 Schedule = Callable[[float], float]
 
@@ -48,6 +50,21 @@ SCHEDULES: dict[str, Schedule] = {
 
 # these have no end of their own: training on them goes on until the loss stops falling
 OPEN_ENDED = frozenset({"constant", "invscaling", "adaptive"})
+
+
+def checked(schedule: Schedule) -> Schedule:
+    """A user's schedule, whose factors must be finite numbers, not below 0."""
+
+    def factor(u: float) -> float:
+        value: Any = schedule(u)
+        if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+            raise ValueError(
+                "A callable learning_rate must return a finite number, not below 0, for progress from 0 to 1. "
+                f"At {u:.3g} it returned {value!r}."
+            )
+        return float(value)
+
+    return factor
 
 
 def with_warmup(schedule: Schedule, fraction: float) -> Schedule:

@@ -33,7 +33,7 @@ def split(
         owed = target - (mass[take - 1] if take else 0.0)
     if held.sum() < 1:
         raise ValueError(
-            f"The validation set would be empty: {fraction} of {n} rows. Increase validation_fraction, give X_val "
+            f"The validation set would be empty: {fraction} of n_samples={n}. Increase validation_fraction, give X_val "
             "and y_val, or fit more rows."
         )
     return np.flatnonzero(held)

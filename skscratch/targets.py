@@ -24,6 +24,9 @@ class ClassTargets:
 
     def __init__(self, y: Any, classes: Any = None):
         """Learn the classes of `y`, or take `classes` for those of all later calls too."""
+        kinds = sorted({type(label).__name__ for label in y}) if y.dtype == object else []
+        if "str" in kinds and len(kinds) > 1:
+            raise ValueError(f"Input y mixes labels of the types {kinds}: make it all strings or all numbers.")
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
@@ -91,7 +94,7 @@ class NumberTargets:
 
     def __init__(self, y: np.ndarray, weight: np.ndarray | None, loss: Loss, scale: bool):
         """Learn center and spread of `y` (n, n_targets), as the loss wants them."""
-        self.center, self.spread = np.zeros(y.shape[1]), np.ones(y.shape[1])
+        self.center, self.spread, self.scale = np.zeros(y.shape[1]), np.ones(y.shape[1]), scale
         if scale:
             self.center, self.spread = loss.scaling(y, weight)
 
@@ -108,7 +111,7 @@ class NumberTargets:
     def decode(self, p: np.ndarray) -> np.ndarray:
         """Predictions in the units of y."""
         # in double precision, as y was: targets of 1e9 ± 1 keep their digits
-        return self.center + self.spread * p.astype(np.float64)
+        return self.center + self.spread * p.astype(np.float64) if self.scale else p
 
 
 def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, weight: np.ndarray | None) -> Any:
@@ -122,7 +125,7 @@ def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, w
     ones = np.ones(len(codes)) if weight is None else weight
     if targets.kind != "multilabel":
         if isinstance(class_weight, list):
-            raise ValueError(f"A list of class weights is for a multilabel target; y is {targets.kind}: give one dict.")
+            raise ValueError(f"class_weight: a list is for a multilabel target, and y is {targets.kind}.")
         return ones * _one_target(class_weight, targets.classes, codes, ones)
     each = class_weight if isinstance(class_weight, list) else [class_weight] * targets.n_outputs
     if len(each) != targets.n_outputs:

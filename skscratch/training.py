@@ -108,10 +108,9 @@ class State:
             self.best_loss, self.best_score, self.best_epoch = np.inf, -np.inf, 0
 
     def copy(self) -> "State":
-        """A state to go on from, which leaves this one as it is."""
+        """A state to go on from, which leaves this one as it is, but for the generator, which both share."""
         new = copy.copy(self)
         new.parameters, new.optimizer = self.parameters.copy(), copy.deepcopy(self.optimizer)
-        new.rng = copy.deepcopy(self.rng)
         new.history = {name: list(values) for name, values in self.history.items()}
         return new
 
@@ -153,11 +152,16 @@ class Step:
         """Sum of the batch's weights, (1 or K,)."""
         return self._total if self.data.weight is None else self.weight.sum(axis=1, dtype=np.float64)
 
-    def run(self, total: np.ndarray) -> np.ndarray:
-        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`."""
+    def forward(self) -> np.ndarray:
+        """Forward and loss: the weighted sum of losses (K,)."""
         self.bound.forward()
         self.evaluate()
         np.matmul(self._row_weights, self.rows, out=self._loss)
+        return self.loss
+
+    def run(self, total: np.ndarray) -> np.ndarray:
+        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`."""
+        self.forward()
         if self.data.weight is None:
             np.multiply(self.dz, 1.0 / float(total[0]), out=self.dz)
         else:
@@ -235,8 +239,10 @@ def train(
                 np.multiply(penalised, 1 - rate * recipe.weight_decay, out=penalised)
             optimizer.step(parameters, gradient, rate, rates)
         mean = float(np.mean(losses / np.maximum(total, 1e-30)))
-        fine = mean <= BLOWN_UP * max(state.first_loss or 0.0, 1.0) and np.isfinite(parameters).all()
-        return (mean if fine else math.nan), rate
+        return (mean if sound(mean) else math.nan), rate
+
+    def sound(mean: float) -> bool:
+        return bool(mean <= BLOWN_UP * max(state.first_loss or 0.0, 1.0) and np.isfinite(parameters).all())
 
     stopped = False
     while state.epoch < stop_at and not stopped:
@@ -275,11 +281,23 @@ def train(
         if spoilt and state.best is not None and state.best_epoch == state.epoch:
             state.best = parameters.copy()
         if interrupted:
-            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=2)
+            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
             return True
         state.factor *= SHRINK
         shrinks += 1
         stopped = shrinks > MAX_SHRINKS
+    if np.linalg.norm(parameters) > 10 * (1 + np.linalg.norm(proven[0])) and state.order is not None:
+        last = steps[size]  # no epoch has judged the last step yet, and it looks wild: try one batch
+        last.load(state.order[:size])
+        value = float(np.max(last.forward() / np.maximum(last.total(), 1e-30)))
+        if not sound(value):
+            optimizer.count = proven_count
+            for saved, array in zip(proven, arrays, strict=True):
+                np.copyto(array, saved)
+            if state.best_epoch == state.epoch and state.best is not None:
+                state.best = parameters.copy()
+            state.factor *= SHRINK
+            shrinks += 1
     if shrinks:
         outcome = (
             f"training went on with {SHRINK**shrinks:.1e} times the learning rate"
@@ -290,7 +308,7 @@ def train(
             f"The loss became non-finite in epoch {state.epoch + (shrinks > MAX_SHRINKS)}: the weights were set back "
             f"to the last good ones and {outcome}. Lower learning_rate_init, or set clip_norm.",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=5,
         )
     return stopped
 

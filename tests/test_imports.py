@@ -38,11 +38,11 @@ ARROWS = {
     "documentation": {"activations", "layers", "links", "schedules"},
     "conversion": {"training"},
     "base": {
-        *("columns", "encoding", "hyperparameters", "lbfgs", "network", "optimizers", "rules", "schedules"),
-        *("stopping", "table", "threads", "training"),
+        *("columns", "encoding", "hyperparameters", "lbfgs", "losses", "network", "optimizers", "rules"),
+        *("schedules", "stopping", "table", "threads", "training"),
     },
     "estimators": {
-        *("base", "conversion", "documentation", "hyperparameters", "losses", "rules", "table", "targets"),
+        *("base", "columns", "conversion", "documentation", "hyperparameters", "losses", "rules", "table", "targets"),
     },
 }
 SCIKIT_LEARN = {"base", "conversion", "estimators", "hyperparameters", "targets", "training"}

@@ -19,7 +19,7 @@ def test_there_are_blocks_to_run():
 def test_a_python_block_runs_by_itself(number, capsys):
     code = compile(PYTHON[number], f"README.md, block {number}", "exec")
     exec(code, {"__name__": "readme"})
-    expected = re.findall(r"print\(.*#> (.*)$", PYTHON[number], re.M)  # what a line is said to print
+    expected = re.findall(r"print\(.*# prints: (.*)$", PYTHON[number], re.M)  # what a line is said to print
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line] == expected
 

@@ -1,0 +1,83 @@
+"""Tables and targets: rows gathered into the buffers of a batch."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skscratch.table import SparseRows, Table, Targets
+
+X = np.random.RandomState(0).normal(size=(9, 4))
+CODES = np.random.RandomState(1).randint(0, 5, (9, 2)).astype(np.int32)
+ROWS = np.array([7, 0, 0, 3])
+
+
+def test_dense_rows_are_gathered_in_place():
+    table = Table(X, CODES)
+    batch = table.buffer(len(ROWS))
+    places = batch.X, batch.codes
+    for rows in (ROWS, ROWS[::-1]):
+        table.gather(rows, batch)
+        assert batch.X is places[0] and batch.codes is places[1]
+        np.testing.assert_array_equal(batch.X, X[rows])
+        np.testing.assert_array_equal(batch.codes, CODES[rows])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_buffers_have_the_types_of_their_table(dtype):
+    batch = Table(X.astype(dtype), CODES).buffer(2)
+    assert batch.X.dtype == dtype and batch.codes.dtype == np.int32
+    assert batch.X.shape == (2, 4) and batch.codes.shape == (2, 2)
+
+
+def test_sparse_rows_are_gathered_with_their_offset():
+    offset = np.ones((1, 4))
+    table = Table(sp.csr_matrix(X), None, offset)
+    batch = table.buffer(len(ROWS))
+    table.gather(ROWS, batch)
+    assert isinstance(batch.X, SparseRows) and batch.X.n == len(ROWS)
+    np.testing.assert_array_equal(batch.X.matrix.toarray(), X[ROWS])
+    np.testing.assert_array_equal(batch.X.offset, offset)
+
+
+def test_length_counts_rows():
+    assert len(Table(X)) == len(Table(sp.csr_matrix(X))) == 9
+
+
+def test_a_range_of_dense_rows_is_a_view():
+    part = Table(X, CODES).rows(2, 5)
+    np.testing.assert_array_equal(part.X, X[2:5])
+    np.testing.assert_array_equal(part.codes, CODES[2:5])
+    assert np.shares_memory(part.X, X) and np.shares_memory(part.codes, CODES)
+    assert part.as_batch() is part
+
+
+def test_a_range_of_sparse_rows_keeps_the_offset():
+    offset = np.ones((1, 4))
+    batch = Table(sp.csr_matrix(X), None, offset).rows(2, 5).as_batch()
+    assert batch.X.n == 3 and batch.X.offset is offset
+    np.testing.assert_array_equal(batch.X.matrix.toarray(), X[2:5])
+
+
+def test_a_table_without_numbers():
+    table = Table(np.empty((9, 0)), CODES)
+    batch = table.buffer(len(ROWS))
+    table.gather(ROWS, batch)
+    assert batch.X.shape == (4, 0)
+    np.testing.assert_array_equal(batch.codes, CODES[ROWS])
+
+
+def test_targets_are_gathered_in_place():
+    targets = Targets(X)
+    place = targets.buffer(len(ROWS))
+    for rows in (ROWS, ROWS[::-1]):
+        targets.gather(rows, place)
+        np.testing.assert_array_equal(place, X[rows])
+
+
+def test_class_codes_are_looked_up():
+    lookup = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [1, 0], [0, 1]], dtype=np.float32)
+    targets = Targets(CODES[:, 0], lookup)
+    place = targets.buffer(len(ROWS))
+    assert place.dtype == np.float32
+    targets.gather(ROWS, place)
+    np.testing.assert_array_equal(place, lookup[CODES[ROWS, 0]])
