@@ -5,30 +5,27 @@ weights; `_scores` encodes and runs the network forward.
 """
 
 import copy
-import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from numbers import Real
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from . import columns, rules
+from . import rules
+from .checking import Rows, check_table, check_weight
+from .columns import Columns
 from .encoding import FeatureEncoder
 from .hyperparameters import HyperParameters, is_pair
-from .lbfgs import minimise
 from .losses import Loss
 from .network import build
-from .optimizers import SGD, Adam
-from .schedules import OPEN_ENDED, SCHEDULES, checked, with_warmup
-from .stopping import Monitor, split
+from .solving import solve
+from .stopping import split
 from .table import Table
 from .threads import one_blas_thread
-from .training import Data, Recipe, Record, State, train
+from .training import Data, State
 
 __all__ = ["ScratchMLP"]
 
@@ -40,22 +37,6 @@ _OF_THE_NETWORK = frozenset(  # and of the encoding: fixed by the first call of 
 SERIAL_WORK = 2**18  # multiplications: below, BLAS does not start threads
 
 
-@dataclass(frozen=True)
-class Held:
-    """Validation rows: as given (X, y), checked (data), as targets (values), and their weights."""
-
-    X: Any
-    y: Any
-    data: Any
-    values: np.ndarray
-    weight: np.ndarray | None
-
-
-def _take(X: Any, data: Any, rows: np.ndarray) -> Any:
-    """Rows of X in a form that `predict` takes: of the frame itself where columns have types, else as checked."""
-    return _safe_indexing(X, rows) if isinstance(data, columns.Columns) else data[rows]
-
-
 def _for_reading(array: np.ndarray) -> np.ndarray:
     """A view that cannot be written to (training would not see it), without the axis of a lone member."""
     view = array[0] if len(array) == 1 else array[:]
@@ -63,29 +44,12 @@ def _for_reading(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def _check_weight(sample_weight: Any, n: int) -> np.ndarray | None:
-    """Weights (n,) of float64, non-negative and not all zero; None where they are not given."""
-    if sample_weight is None:
-        return None
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(n, sample_weight)
-    try:
-        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must be numbers, one for each row of X: {error}") from error
-    if weight.ndim != 1 or len(weight) != n:
-        raise ValueError(f"sample_weight must be of shape ({n},), one for each row of X. Got shape {weight.shape}.")
-    if (weight < 0).any():
-        raise ValueError(f"Negative values in sample_weight: {weight.min()} at row {int(weight.argmin())}.")
-    if not weight.any():
-        raise ValueError("Sample weights must contain at least one non-zero number: all weights are zero.")
-    return weight
-
-
 class ScratchMLP(HyperParameters):
     """Fitting, and raw scores; the subclasses know about targets."""
 
     _loss: Loss
+    _categorical: list[bool] | None
+    _encoded: tuple[Any, Table] | None = None  # a table that a scorer asks for again and again
 
     # ---------------------------------------------------------------- fitting
 
@@ -150,21 +114,15 @@ class ScratchMLP(HyperParameters):
         data = self._check_X(X, reset=not continuing)
         y = self._check_y(y)
         check_consistent_length(data, y)
-        weight = _check_weight(sample_weight, data.shape[0])
-        if not continuing:
-            self._start_targets(y, classes)
-        else:
+        weight = check_weight(sample_weight, data.shape[0])
+        if continuing:
             self._renew_loss()
+        else:
+            self._start_targets(y, classes)
         values = self._target_values(y)
-        weight = self._row_weights(values, weight)
-        if weight is not None and not np.all(weight > 0):  # weight 0 is as if absent: leave the rows out
-            kept = np.flatnonzero(weight > 0)
-            if not len(kept):
-                raise ValueError("Sample weights must contain at least one non-zero number: all weights are zero.")
-            X, y = _take(X, data, kept), y[kept]
-            data, values, weight = data[kept], values[kept], weight[kept]
+        rows = Rows(X, y, data, values, self._row_weights(values, weight)).without_weightless()
         if not incremental:
-            self._check_enough(values, continuing)
+            self._check_enough(rows.values, continuing)
         held = self._check_validation(*validation)
 
         old = self._state if continuing else None
@@ -173,29 +131,25 @@ class ScratchMLP(HyperParameters):
         validation_rows = None
         if held is None and self.early_stopping and not incremental:
             validation_rows = None if state is None else state.validation_rows
-            if validation_rows is None or validation_rows[-1] >= len(values):
-                validation_rows = split(len(values), self.validation_fraction, weight, self._strata(values), rng)
-            rows = validation_rows
-            w_val = None if weight is None else weight[rows]
-            held = Held(_take(X, data, rows), y[rows], data[rows], values[rows], w_val)
-            kept = np.setdiff1d(np.arange(len(values)), rows)
-            data, values, weight = data[kept], values[kept], None if weight is None else weight[kept]
+            if validation_rows is None or validation_rows[-1] >= len(rows):
+                strata = self._strata(rows.values)
+                validation_rows = split(len(rows), self.validation_fraction, rows.weight, strata, rng)
+            held, rows = rows[validation_rows], rows[np.setdiff1d(np.arange(len(rows)), validation_rows)]
         if not continuing:
-            self._start(data, values, weight)
+            self._start(rows)
         if state is None:
             state = self._new_state(rng, fresh=not continuing)
         state.validation_rows = validation_rows
         state.incremental |= incremental
         if self.solver == "lbfgs":  # its line searches need double precision, whatever dtype comes out
             state.parameters = state.parameters.astype(np.float64)
-        dtype = state.parameters.dtype
-        training = Data(
-            self._encoder.transform(data, dtype),
-            self._encode_targets(values, dtype),
-            None if weight is None else weight[None].astype(dtype),
-        )
-        self._train(state, training, held, incremental)
+        self._train(state, rows, held, incremental)
         return self
+
+    def _as_data(self, rows: Rows, dtype: np.dtype) -> Data:
+        """Rows as training reads them: encoded, in numbers of one type."""
+        weight = None if rows.weight is None else rows.weight[None].astype(dtype)
+        return Data(self._encoder.transform(rows.data, dtype), self._encode_targets(rows.values, dtype), weight)
 
     def _check_together(self) -> None:
         """Rules that concern several parameters at once."""
@@ -244,35 +198,14 @@ class ScratchMLP(HyperParameters):
         return [int(sizes)] if np.ndim(sizes) == 0 else [int(size) for size in sizes]
 
     def _check_X(self, X, reset: bool):
-        """Validated input: float array, CSR matrix or Columns; sets the names and number of features."""
+        """Checked table; sets the names, number and kinds of the features, or compares them."""
+        kinds = None if reset else self._categorical
+        table = check_table(self, X, self.categorical_features, kinds, reset)
         if reset:
-            self._categorical = None  # which columns are categories, if the table is read column by column
-        columns.refuse_times(X, "X")
-        by_column = columns.wants_columns(X, self.categorical_features) if reset else self._categorical is not None
-        if by_column:
-            if sp.issparse(X):
-                raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
-            if not columns.is_frame(X):
-                X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            table = columns.read(X, self.categorical_features, self._categorical)
-            if reset:
-                columns.refuse_excess(table)
-                self._categorical = table.categorical
-            if table.shape[0] < 1:
-                raise ValueError(
-                    f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required."
-                )
-            return table
-        numbers = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
-        try:
-            return validate_data(self, X, reset=reset, **numbers)
-        except ValueError:
-            if columns.is_frame(X):
-                columns.read(X, None)  # names the column that is at fault
-            raise
+            self._categorical = table.categorical if isinstance(table, Columns) else None
+        return table
 
-    def _check_validation(self, X_val, y_val, weight_val) -> "Held | None":
+    def _check_validation(self, X_val, y_val, weight_val) -> Rows | None:
         """Validation rows that were given, checked as those of training are."""
         if X_val is None:
             for name, value in (("y_val", y_val), ("sample_weight_val", weight_val)):
@@ -285,8 +218,8 @@ class ScratchMLP(HyperParameters):
             data = self._check_X(X_val, reset=False)
             y = self._check_y(y_val)
             check_consistent_length(data, y)
-            weight = _check_weight(weight_val, data.shape[0])
-            return Held(X_val, y, data, self._target_values(y), weight)
+            weight = check_weight(weight_val, data.shape[0])
+            return Rows(X_val, y, data, self._target_values(y), weight)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"X_val and y_val do not match X and y: {error}") from error
@@ -298,15 +231,15 @@ class ScratchMLP(HyperParameters):
         given.randint(2**31 - 1)
         return own
 
-    def _start(self, data, values, weight) -> None:
+    def _start(self, rows: Rows) -> None:
         """Fit encoder and target scaling, and build the network."""
         names = getattr(self, "feature_names_in_", None)
-        names = [f"x{j}" for j in range(data.shape[1])] if names is None else [str(name) for name in names]
+        names = [f"x{j}" for j in range(self.n_features_in_)] if names is None else [str(name) for name in names]
         automatic = isinstance(self.dtype, str) and self.dtype == "auto"
-        single = np.float64 if data.shape[0] <= DOUBLE_UP_TO else np.float32
+        single = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
         self._dtype = np.dtype(single if automatic else self.dtype)
-        self._encoder = FeatureEncoder(self.scale_features).fit(data, weight, names)
-        self._fit_target_scale(values, weight)
+        self._encoder = FeatureEncoder(self.scale_features).fit(rows.data, rows.weight, names)
+        self._fit_target_scale(rows.values, rows.weight)
         hidden = self._hidden()
         shared = isinstance(self.activation, str) or is_pair(self.activation)
         self._network = build(
@@ -360,127 +293,37 @@ class ScratchMLP(HyperParameters):
                     )
                 place[...] = given
 
-    def _train(self, state: State, training: Data, held: "Held | None", incremental: bool) -> None:
+    def _train(self, state: State, rows: Rows, held: Rows | None, incremental: bool) -> None:
         """Run the solver on `state`, and take over what it found."""
-        if state.epoch >= state.end or state.end - state.start != self.max_iter:
-            state.start, state.end = state.epoch, state.epoch + self.max_iter
-        begun = state.epoch
-        by_epochs = self.solver != "lbfgs"
-        open_ended = not by_epochs or self.learning_rate in tuple(OPEN_ENDED)
-        may_stop = not incremental and (self.early_stopping or (by_epochs and open_ended))
-        validation = None if held is None else self._validation_data(held, state.parameters.dtype)
-        # without validation there is the training loss: of use where no schedule brings the rate to rest
-        keep_best = self.restore_best_weights and (
-            validation is not None or (by_epochs and open_ended and not incremental)
-        )
-        if keep_best:
-            state.judge_on((validation or training).fingerprint())
-        monitor = Monitor(
-            state,
-            validate=None if held is None or validation is None else self._validator(held, validation),
-            patience=self.n_iter_no_change if may_stop else np.inf,
-            tol=self.tol,
-            adaptive_rate=self.learning_rate_init if self.learning_rate == "adaptive" else None,
-            keep_best=keep_best,
-            report=self._report if self.verbose else None,
-        )
-        with one_blas_thread(), np.errstate(all="ignore"):
-            if by_epochs:
-                state.optimizer = self._optimizer(state.parameters, state.optimizer)
-                recipe, stop_at = self._recipe(), state.epoch + 1 if incremental else state.end
-                done = train(self._network, self._loss, training, state, recipe, stop_at, monitor)
-            else:
-                done = minimise(
-                    self._network,
-                    self._loss,
-                    training,
-                    state,
-                    alpha=self.alpha,
-                    max_evaluations=self.max_fun,
-                    gradient_tolerance=self.tol,
-                    monitor=monitor,
-                )
-        if monitor.stopped or not by_epochs:
-            state.end = state.epoch  # what was planned is over: a next call plans anew
-        found = state.best if keep_best and state.best is not None else state.parameters
-        if not np.isfinite(found).all():
+        begun, dtype = state.epoch, state.parameters.dtype
+        training, validation = self._as_data(rows, dtype), None if held is None else self._as_data(held, dtype)
+        score = None if held is None else self._scorer(held)
+        outcome = solve(self, self._network, self._loss, state, training, validation, score, incremental=incremental)
+        if not np.isfinite(outcome.parameters).all():
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
-        self._parameters = found.astype(self._dtype)
-        self._state = state
+        self._parameters, self._state = outcome.parameters.astype(self._dtype), state
         self._set_results(state, begun, held is not None)
-        self.best_iteration_ = state.best_epoch if keep_best else state.epoch
-        if not done and not incremental and open_ended and np.isfinite(self.n_iter_no_change):
-            warnings.warn(
-                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet. Increase "
-                "max_iter, or use a schedule with an end, such as learning_rate='cosine'.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+        self.best_iteration_ = outcome.epoch
 
-    def _optimizer(self, parameters: np.ndarray, before: SGD | Adam | None) -> SGD | Adam:
-        """The optimizer of these hyper-parameters, with the state of the one before if it is of the same kind."""
-        new: SGD | Adam
-        if self.solver == "sgd":
-            new = SGD(parameters, self.momentum, self.nesterovs_momentum)
-        else:
-            new = Adam(parameters, self.beta_1, self.beta_2, self.epsilon)
-        if isinstance(before, type(new)):
-            new.count = before.count
-            for array, old in zip(new.state, before.state, strict=True):
-                np.copyto(array, old)
-        return new
-
-    def _recipe(self) -> Recipe:
-        named = isinstance(self.learning_rate, str)
-        schedule = SCHEDULES[self.learning_rate] if named else checked(self.learning_rate)
-        return Recipe(
-            rate=self.learning_rate_init,
-            schedule=with_warmup(schedule, self.warmup),
-            batch_size=200 if isinstance(self.batch_size, str) else int(self.batch_size),
-            shuffle=self.shuffle,
-            alpha=self.alpha,
-            weight_decay=self.weight_decay,
-            clip_norm=self.clip_norm,
-            power_t=self.power_t if self.learning_rate == "invscaling" else None,
-        )
-
-    def _validation_data(self, held: "Held", dtype: np.dtype) -> Data:
-        weight = None if held.weight is None else held.weight[None]
-        return Data(self._encoder.transform(held.data, dtype), self._encode_targets(held.values, dtype), weight)
-
-    def _validator(self, held: "Held", validation: Data):
-        """Function from parameters to (validation loss, validation score)."""
-        table, truth = validation.table, validation.targets.buffer(len(validation.table))
-        validation.targets.gather(np.arange(len(table)), truth)
+    def _scorer(self, held: Rows) -> Callable[[np.ndarray, Table], float] | None:
+        """Function from parameters and the encoded table to the score of `scoring`; None if that is the loss."""
         scorer = self.scoring
-        if isinstance(scorer, str) and scorer != "loss":
+        if isinstance(scorer, str):
+            if scorer == "loss":
+                return None
             from sklearn.metrics import get_scorer
 
             scorer = get_scorer(scorer)
 
-        def validate(parameters: np.ndarray) -> tuple[float, float]:
-            z = self._loss.link.pool(self._network.scores(parameters, table))[None]  # (1, n, out)
-            rows, evaluate = self._loss.bind(z, truth, np.empty_like(z))
-            evaluate()
-            loss = float(np.average(rows[0, :, 0], weights=held.weight))
-            if isinstance(scorer, str):
-                return loss, -loss
-            if not np.isfinite(z).all():
-                return loss, float("nan")
-            seen = copy.copy(self)  # with these parameters, and X_val encoded once for all epochs
+        def score(parameters: np.ndarray, table: Table) -> float:
+            seen = copy.copy(self)  # with these parameters, and held.X encoded once for all epochs
             seen._parameters, seen._encoded = parameters, (held.X, table)
             if scorer is None:
-                return loss, float(seen.score(held.X, held.y, held.weight))
+                return float(seen.score(held.X, held.y, held.weight))
             weights = {} if held.weight is None else {"sample_weight": held.weight}
-            return loss, float(scorer(seen, held.X, held.y, **weights))
+            return float(scorer(seen, held.X, held.y, **weights))
 
-        return validate
-
-    def _report(self, record: Record, validation_loss: float, score: float) -> None:
-        line = f"Iteration {record.epoch}, loss = {record.loss:.8f}"
-        if score == score:
-            line += f", validation loss = {validation_loss:.8f}, score = {score:.6f}"
-        print(line)
+        return score
 
     def _set_results(self, state: State, begun: int, validated: bool) -> None:
         history = state.history
@@ -499,7 +342,7 @@ class ScratchMLP(HyperParameters):
     def _scores(self, X) -> np.ndarray:
         """Raw scores of all members, (K, n, out)."""
         check_is_fitted(self)
-        known = getattr(self, "_encoded", None)
+        known = self._encoded
         table = known[1] if known is not None and X is known[0] else self._encode(X)
         work = len(table) * self._parameters.size
         if work <= SERIAL_WORK:

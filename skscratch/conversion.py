@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .checking import Rows
 from .training import State
 
 __all__ = ["from_sklearn"]
@@ -46,7 +47,7 @@ def _take_over(new: Any, mlp: Any) -> None:
     y = _example_target(mlp)
     new._categorical = None
     new._start_targets(y, None)
-    new._start(np.zeros((2, mlp.n_features_in_)), new._target_values(y), None)
+    new._start(Rows(None, y, np.zeros((2, mlp.n_features_in_)), new._target_values(y), None))
     parameters = np.zeros((1, new._network.layout.size), new._dtype)
     new._set_weights(parameters, mlp.coefs_, mlp.intercepts_)
     curve = list(getattr(mlp, "loss_curve_", [mlp.loss_]))

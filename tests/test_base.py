@@ -45,8 +45,8 @@ def refused(model, *args, error=ValueError, match, method="fit", **kwargs):
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")
-        patch.setattr("skscratch.base.train", never)
-        patch.setattr("skscratch.base.minimise", never)
+        patch.setattr("skscratch.solving.train", never)
+        patch.setattr("skscratch.solving.minimise", never)
         with pytest.raises(error, match=match) as caught:
             getattr(model, method)(*args, **kwargs)
     if before is None:

@@ -38,7 +38,7 @@ def refused(model, *args, match, method="fit", error=ValueError, **kwargs):
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")
-        patch.setattr("skscratch.base.train", never)
+        patch.setattr("skscratch.solving.train", never)
         with pytest.raises(error, match=match):
             getattr(model, method)(*args, **kwargs)
     if before is None:

@@ -36,16 +36,21 @@ ARROWS = {
     "targets": {"losses", "table"},
     "hyperparameters": {"activations", "layers", "links", "rules", "schedules"},
     "documentation": {"activations", "layers", "links", "schedules"},
-    "conversion": {"training"},
+    "checking": {"columns"},
+    "conversion": {"checking", "training"},
+    "solving": {
+        *("hyperparameters", "lbfgs", "losses", "network", "optimizers", "schedules", "stopping", "table"),
+        *("threads", "training"),
+    },
     "base": {
-        *("columns", "encoding", "hyperparameters", "lbfgs", "losses", "network", "optimizers", "rules"),
-        *("schedules", "stopping", "table", "threads", "training"),
+        *("checking", "columns", "encoding", "hyperparameters", "losses", "network", "rules", "solving"),
+        *("stopping", "table", "threads", "training"),
     },
     "estimators": {
         *("base", "columns", "conversion", "documentation", "hyperparameters", "losses", "rules", "table", "targets"),
     },
 }
-SCIKIT_LEARN = {"base", "conversion", "estimators", "hyperparameters", "targets", "training"}
+SCIKIT_LEARN = {"base", "checking", "conversion", "estimators", "hyperparameters", "solving", "targets", "training"}
 
 
 def imports(module: str) -> list[str]:

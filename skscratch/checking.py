@@ -1,0 +1,114 @@
+"""Input as a user gives it, checked: the table, the weights, and the rows of both with their targets."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_array, validate_data
+
+from . import columns
+
+__all__ = ["Rows", "check_table", "check_weight"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows, of training or of validation.
+
+    Attributes
+    ----------
+    X, y : as given
+        What a scorer is handed.
+    data : ndarray, csr_matrix or Columns
+        X as checked.
+    values : ndarray of shape (n,) or (n, n_targets)
+        y as class codes or numbers.
+    weight : ndarray of shape (n,), or None
+        Weights of the rows.
+    """
+
+    X: Any
+    y: Any
+    data: Any
+    values: np.ndarray
+    weight: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: np.ndarray) -> "Rows":
+        data = self.data[rows]
+        # rows of the frame itself where its columns have types that `data` alone does not keep
+        X = _safe_indexing(self.X, rows) if isinstance(data, columns.Columns) else data
+        return Rows(X, self.y[rows], data, self.values[rows], None if self.weight is None else self.weight[rows])
+
+    def without_weightless(self) -> "Rows":
+        """The rows of positive weight: weight 0 is as if the row were absent."""
+        if self.weight is None or np.all(self.weight > 0):
+            return self
+        if not np.any(self.weight > 0):
+            raise ValueError("Sample weights must contain at least one non-zero number: all weights are zero.")
+        return self[np.flatnonzero(self.weight > 0)]
+
+
+def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[bool] | None, reset: bool) -> Any:
+    """A float array with NaN, a CSR matrix, or Columns; sets or compares the estimator's feature names.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : DataFrame, array-like or sparse matrix
+    categorical_features : as the estimator's parameter
+    kinds : list of bool, or None
+        Which columns are categories, once that is settled and there are any columns of types.
+    reset : bool
+        Whether this table settles the names and kinds.
+    """
+    columns.refuse_times(X, "X")
+    if columns.wants_columns(X, categorical_features) if reset else kinds is not None:
+        if sp.issparse(X):
+            raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
+        if not columns.is_frame(X):
+            X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        table = columns.read(X, categorical_features, kinds)
+        if table.shape[0] < 1:
+            raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
+        if reset:
+            columns.refuse_excess(table)
+        return table
+    try:
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            ensure_all_finite="allow-nan",
+        )
+    except ValueError:
+        if columns.is_frame(X):
+            columns.read(X, None)  # names the column that is at fault
+        raise
+
+
+def check_weight(sample_weight: Any, n: int) -> np.ndarray | None:
+    """Weights (n,) of float64, non-negative and not all zero; None where they are not given."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n, sample_weight)
+    try:
+        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must be numbers, one for each row of X: {error}") from error
+    if weight.ndim != 1 or len(weight) != n:
+        raise ValueError(f"sample_weight must be of shape ({n},), one for each row of X. Got shape {weight.shape}.")
+    if (weight < 0).any():
+        raise ValueError(f"Negative values in sample_weight: {weight.min()} at row {int(weight.argmin())}.")
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number: all weights are zero.")
+    return weight
