@@ -18,7 +18,7 @@ __all__ = ["FeatureEncoder"]
 
 MAX_ONE_HOT = 20  # more categories than this get a learned embedding
 LIMIT = 3.0  # of the smooth clipping (Holzmüller et al. 2024, section 3)
-CHUNK = 4096  # rows at a time: bounds the memory of scaling
+CHUNK = 2**16  # numbers at a time: scaling takes several passes, which should find them in the cache
 
 
 class FeatureEncoder:
@@ -120,8 +120,9 @@ class FeatureEncoder:
             raw = np.column_stack(numbers) if numbers else np.empty((n, 0))
         else:
             raw = data
-        for start in range(0, n, CHUNK):
-            rows = slice(start, start + CHUNK)
+        step = max(CHUNK // max(n_numbers, 1), 1)
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
             self._scale(raw[rows], X[rows, :n_numbers])
             if len(self._flagged):
                 X[rows, n_numbers : n_numbers + len(self._flagged)] = np.isnan(raw[rows][:, self._flagged])
@@ -135,11 +136,16 @@ class FeatureEncoder:
             out[...] = np.where(np.isnan(raw), center, raw)
             return
         # in double precision up to here: a column of 1e9 ± 1 keeps its digits in a float32 network
-        scaled = np.subtract(raw, center, dtype=np.float64)
-        np.multiply(scaled, factor, out=scaled)
-        np.copyto(scaled, 0, where=np.isnan(scaled))
-        np.clip(scaled, -1e6, 1e6, out=scaled)
-        np.divide(scaled, np.sqrt(1 + (scaled / LIMIT) ** 2), out=out, casting="same_kind")
+        np.multiply(np.subtract(raw, center, dtype=np.float64), factor, out=out, casting="same_kind")
+        np.clip(out, -1e6, 1e6, out=out)
+        slope = np.multiply(out, out)
+        if np.isnan(slope.sum()):
+            np.copyto(out, 0, where=np.isnan(out))
+            np.multiply(out, out, out=slope)
+        np.multiply(slope, LIMIT**-2, out=slope)
+        np.add(slope, 1, out=slope)
+        np.sqrt(slope, out=slope)
+        np.divide(out, slope, out=out)
 
     def _categories(self, data: Columns, X: np.ndarray, position: int) -> np.ndarray | None:
         """Write one-hot columns into X from `position` on; codes (n, c) of the large categories."""

@@ -75,15 +75,24 @@ class Network:
 
         return Pass(x, dx, run_forward, run_backward)
 
-    def scores(self, parameters: np.ndarray, table: Table, chunk: int = 2048) -> np.ndarray:
-        """Raw scores (K, n, out) of all rows, computed `chunk` rows at a time."""
+    def scores(self, parameters: np.ndarray, table: Table, chunk: int = 1024) -> np.ndarray:
+        """Raw scores (K, n, out) of all rows, `chunk` rows at a time, so that the hidden layers stay in the cache."""
         n = len(table)
-        z = np.empty((len(parameters), n, self.layers[-1].n_out), parameters.dtype)
-        for start in range(0, n, chunk):
-            rows = table.rows(start, min(start + chunk, n))
-            bound = self.bind(parameters, None, rows.as_batch())
+        if n <= chunk:
+            bound = self.bind(parameters, None, table.as_batch())
             bound.forward()
-            z[:, start : start + chunk] = bound.z
+            return bound.z
+        z = np.empty((len(parameters), n, self.layers[-1].n_out), parameters.dtype)
+        size = 0
+        for start in range(0, n, chunk):
+            stop = min(start + chunk, n)
+            if stop - start != size:  # the first chunk, and the last if it is smaller
+                size = stop - start
+                batch = table.buffer(size)
+                bound = self.bind(parameters, None, batch)
+            table.load(start, stop, batch)
+            bound.forward()
+            z[:, start:stop] = bound.z
         return z
 
     def dense(self, array: np.ndarray) -> list[Any]:

@@ -39,11 +39,6 @@ class Table:
     def __len__(self) -> int:
         return self.X.shape[0]
 
-    def rows(self, start: int, stop: int) -> "Table":
-        """The rows from `start` to `stop`, as views where the block is dense."""
-        codes = None if self.codes is None else self.codes[start:stop]
-        return Table(self.X[start:stop], codes, self.offset)
-
     def buffer(self, n: int) -> "Table":
         """An empty table for a batch of `n` rows, to be filled by `gather`."""
         codes = None if self.codes is None else np.empty((n, self.codes.shape[1]), self.codes.dtype)
@@ -55,6 +50,15 @@ class Table:
         if not sp.issparse(self.X):
             return self
         return Table(SparseRows(len(self), self.offset, self.X), self.codes)
+
+    def load(self, start: int, stop: int, batch: "Table") -> None:
+        """Copy the rows from `start` to `stop` into `batch`."""
+        if isinstance(batch.X, SparseRows):
+            batch.X.matrix = self.X[start:stop]
+        else:
+            batch.X[...] = self.X[start:stop]
+        if self.codes is not None and batch.codes is not None:
+            batch.codes[...] = self.codes[start:stop]
 
     def gather(self, rows: np.ndarray, batch: "Table") -> None:
         """Copy the rows numbered `rows` into `batch`."""

@@ -128,7 +128,7 @@ class Step:
         n_rows: int,
         masks: Callable[[], np.random.Generator] | None = None,
     ):
-        self.data = data
+        self.data, self.network, self.gradient = data, network, gradient
         self.batch = data.table.buffer(n_rows)
         self.targets = data.targets.buffer(n_rows)
         self.bound = network.bind(parameters, gradient, self.batch, masks)

@@ -43,19 +43,30 @@ def test_length_counts_rows():
     assert len(Table(X)) == len(Table(sp.csr_matrix(X))) == 9
 
 
-def test_a_range_of_dense_rows_is_a_view():
-    part = Table(X, CODES).rows(2, 5)
-    np.testing.assert_array_equal(part.X, X[2:5])
-    np.testing.assert_array_equal(part.codes, CODES[2:5])
-    assert np.shares_memory(part.X, X) and np.shares_memory(part.codes, CODES)
-    assert part.as_batch() is part
+def test_a_range_of_dense_rows_is_loaded_in_place():
+    table = Table(X, CODES)
+    batch = table.buffer(3)
+    places = batch.X, batch.codes
+    for start in (2, 6):
+        table.load(start, start + 3, batch)
+        np.testing.assert_array_equal(batch.X, X[start : start + 3])
+        np.testing.assert_array_equal(batch.codes, CODES[start : start + 3])
+    assert batch.X is places[0] and batch.codes is places[1]
+
+
+def test_a_dense_table_is_a_batch_of_all_its_rows():
+    table = Table(X, CODES)
+    assert table.as_batch() is table
 
 
 def test_a_range_of_sparse_rows_keeps_the_offset():
     offset = np.ones((1, 4))
-    batch = Table(sp.csr_matrix(X), None, offset).rows(2, 5).as_batch()
+    table = Table(sp.csr_matrix(X), None, offset)
+    batch = table.buffer(3)
+    table.load(2, 5, batch)
     assert batch.X.n == 3 and batch.X.offset is offset
     np.testing.assert_array_equal(batch.X.matrix.toarray(), X[2:5])
+    assert table.as_batch().X.n == 9 and table.as_batch().X.matrix is table.X
 
 
 def test_a_table_without_numbers():

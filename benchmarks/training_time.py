@@ -1,0 +1,277 @@
+"""Sections that time training: single steps, whole fits, quality reached, threads, and growth with the table."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cases
+import numpy as np
+import rivals
+from measure import Judged, Report, burning, geometric_mean, interleaved
+from rivals import Problem
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+
+__all__ = ["fits", "growth", "quality", "steps", "threads"]
+
+BATCH_1, WIDE, BATCH_32 = "b1", "(256,256,256)", "b32"
+DEFAULT_EPOCHS = 100
+
+
+def _bounds(name: str) -> dict[str, tuple[str, float] | None]:
+    """Targets of one case of the training-step comparison."""
+    words = name.split()
+    slow_for_jax = WIDE in words or BATCH_32 in words
+    hundred = "(100,)" in words
+    return {
+        "vs sklearn f64": (">=", 7.0 if BATCH_1 in words else 2.4),
+        "vs torch": (">=", 1.05),
+        "vs jax": None if BATCH_1 in words else (">=", 0.9 if slow_for_jax else 1.2),
+        "vs products": ("<=", 1.3) if WIDE in words else ("<=", 1.8) if hundred else None,
+    }
+
+
+def steps(report: Report, quick: bool, folder: Path | None) -> None:
+    """Time of one training step of each contender, and of a fit of 100 epochs against JAX with its compilation."""
+    rows, notes = [], [f"time of a step = time of a fit / its steps; medians of {3 if quick else 7} interleaved runs"]
+    for problem in cases.step_problems(quick):
+        trainings, compilation = _contenders(problem, notes)
+        seconds = interleaved(trainings, 3 if quick else 7)
+        micro = {name: 1e6 * time / problem.steps for name, time in seconds.items()}
+        bounds = _bounds(problem.name)
+        row: dict[str, Any] = {"case": problem.name, "steps": problem.steps}
+        row |= {f"{name} us": micro.get(name, float("nan")) for name in ("ours", *_OTHERS)}
+        for name in _OTHERS:
+            other = micro.get(name, float("nan"))
+            ratio = micro["ours"] / other if name == "products" else other / micro["ours"]
+            row[f"vs {name}"] = Judged(ratio, bounds.get(f"vs {name}"))
+        ratio = float("nan")
+        if "jax" in seconds:
+            n = DEFAULT_EPOCHS / problem.epochs
+            ratio = (seconds["jax"] * n + compilation) / (seconds["ours"] * n)
+            row["jax compiles s"] = compilation
+        row["jax whole"] = Judged(ratio, (">=", 1.0))
+        rows.append(row)
+    mean: dict[str, Any] = {"case": "geometric mean"}
+    for name in _OTHERS:
+        values = [row[f"vs {name}"].value for row in rows if row[f"vs {name}"].value > 0]
+        goal = {"sklearn f64": (">=", 5.0), "torch": (">=", 4.0)}.get(name)
+        mean[f"vs {name}"] = Judged(geometric_mean(values), goal)
+    notes.append(f"'jax whole': {DEFAULT_EPOCHS} epochs at the measured times, with JAX's compilation, over ours")
+    report.table("steps", "Training step (ratios: their time / ours; products: ours / theirs)", [*rows, mean], notes)
+
+
+_OTHERS = ("sklearn f64", "sklearn f32", "torch", "jax", "products")
+
+
+def _contenders(problem: Problem, notes: list[str]) -> tuple[dict[str, Callable[[], object]], float]:
+    """Trainings by name, and the seconds that JAX's takes to compile; what is left out is told in `notes`."""
+    trainings = {
+        "ours": rivals.ours(problem),
+        "sklearn f64": rivals.scikit_learn(problem, "float64"),
+        "sklearn f32": rivals.scikit_learn(problem, "float32"),
+        "products": rivals.products(problem),
+    }
+    compilation = 0.0
+    for name, make in (("torch", rivals.pytorch), ("jax", rivals.jax_scan)):
+        if not rivals.installed(name):
+            notes.append(f"{name} is not installed: left out")
+        elif problem.sparse:
+            notes.append(f"{name} is left out where the table is sparse")
+        else:
+            began = perf_counter()
+            trainings[name] = make(problem)
+            compilation = perf_counter() - began
+    notes[:] = dict.fromkeys(notes)
+    return trainings, compilation
+
+
+def _theirs(classifies: bool, **options: Any) -> Any:
+    """scikit-learn's MLP as its users have it: the table prepared and, for numbers, the target standardised."""
+    if classifies:
+        return make_pipeline(cases.preparation(), MLPClassifier(**options))
+    return TransformedTargetRegressor(
+        make_pipeline(cases.preparation(), MLPRegressor(**options)), transformer=StandardScaler()
+    )
+
+
+def _quiet(fit: Callable, *arguments: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return fit(*arguments)
+
+
+def fits(report: Report, quick: bool, folder: Path | None) -> None:
+    """A whole default fit, from the raw table; the others prepare it first, and JAX compiles."""
+    rows, notes = [], ["sklearn: its own defaults; torch, jax, sklearn same: our network, batches and epochs"]
+    diabetes = cases.table("diabetes", None)
+    for name, X, y in [("diabetes", *diabetes[:2]), cases.large_table(folder)]:
+
+        def whole(make: Callable, X=X, y=y, name=name) -> None:
+            prepared = cases.preparation().fit_transform(X)
+            target = StandardScaler().fit_transform(y[:, None])[:, 0]
+            make(Problem(name, prepared, target, (100,), 200, DEFAULT_EPOCHS))()
+
+        contenders: dict[str, Callable[[], object]] = {
+            "ours": partial(ScratchMLPRegressor(random_state=0).fit, X, y),
+            "sklearn": partial(_quiet, _theirs(False, random_state=0).fit, X, y),
+            "sklearn same": partial(
+                _quiet, _theirs(False, max_iter=DEFAULT_EPOCHS, n_iter_no_change=10**9, random_state=0).fit, X, y
+            ),
+        }
+        for module, make in (("torch", rivals.pytorch), ("jax", rivals.jax_scan)):
+            if rivals.installed(module):
+                contenders[module] = partial(whole, make)
+        small = name == "diabetes"
+        seconds = interleaved(contenders, 3 if quick and small else 1 if quick else 5, warm=small)
+        row: dict[str, Any] = {"table": name} | {f"{key} s": value for key, value in seconds.items()}
+        for other in list(seconds)[1:]:
+            row[f"vs {other}"] = Judged(seconds[other] / seconds["ours"], (">=", 1.0) if other == "jax" else None)
+        rows.append(row)
+    report.table("fits", "Whole default fit (ratios: their time / ours)", rows, notes)
+
+
+def quality(report: Report, quick: bool, folder: Path | None) -> None:
+    """Time until our held-out score is the one that scikit-learn ends with, both at their defaults."""
+    names = ["diabetes", "digits"] + ([] if folder is None else ["kin8nm", "phoneme", "telco_churn"])
+    n_seeds, runs = (1, 1) if quick else (3, 5)
+    notes = [f"mean score of {n_seeds} seeds on a held-out quarter (R² or accuracy); our max_iter is 5, 10, 20, ..."]
+    if folder is None:
+        notes.append("bundled tables alone: give a folder of others by --data")
+    rows = []
+    for name in names:
+        X, y, classifies = cases.table(name, folder)
+        parts = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y if classifies else None)
+        theirs = partial(_theirs, classifies)
+        goal = _held_out(theirs, parts, n_seeds)
+        score, epochs = -np.inf, 5
+        while score < goal and epochs <= 640:
+            ours = partial(ScratchMLPClassifier if classifies else ScratchMLPRegressor, max_iter=epochs)
+            score, tried, epochs = _held_out(ours, parts, n_seeds), epochs, 2 * epochs
+        fits = {
+            who: partial(_quiet, make(random_state=0).fit, parts[0], parts[2])
+            for who, make in (("theirs", theirs), ("ours", ours))
+        }
+        seconds = interleaved(fits, runs, warm=False)
+        rows.append(
+            {
+                "table": name,
+                "their score": goal,
+                "our score": score,
+                "our epochs": tried,
+                "their s": seconds["theirs"],
+                "our s": seconds["ours"],
+                "their / our time": Judged(seconds["theirs"] / seconds["ours"]),
+            }
+        )
+        if score < goal:
+            notes.append(f"{name}: their score was not reached in {tried} epochs; the ratio is of a fit that missed it")
+    ratios = [row["their / our time"].value for row in rows]
+    rows.append({"table": "geometric mean", "their / our time": Judged(geometric_mean(ratios), (">=", 8.0))})
+    report.table("quality", "Time to scikit-learn's final held-out score", rows, notes)
+
+
+def _held_out(make: Callable[..., Any], parts: list[Any], n_seeds: int) -> float:
+    """Mean score over seeds on the rows held out."""
+    X, X_held, y, y_held = parts
+    models = [_quiet(make(random_state=seed).fit, X, y) for seed in range(n_seeds)]
+    return float(np.mean([model.score(X_held, y_held) for model in models]))
+
+
+def threads(report: Report, quick: bool, folder: Path | None) -> None:
+    """Fit with one and with two BLAS threads allowed, on an idle and on a busy machine."""
+    wide = next(problem for problem in cases.step_problems(True) if WIDE in problem.name)
+    models = {"ours": rivals.ours(wide), "sklearn f64": rivals.scikit_learn(wide, "float64")}
+
+    def allowed(n: int, fit: Callable[[], object]) -> None:
+        with threadpool_limits(n, user_api="blas"):
+            fit()
+
+    rows: list[dict[str, Any]] = []
+    for state in ("idle", "other cores busy"):
+        contenders = {f"{name} {n}": partial(allowed, n, fit) for name, fit in models.items() for n in (1, 2)}
+        if state == "idle":
+            seconds = interleaved(contenders, 3 if quick else 7)
+        else:
+            with burning():
+                seconds = interleaved(contenders, 3 if quick else 7)
+        for name in models:
+            one, two = seconds[f"{name} 1"], seconds[f"{name} 2"]
+            goal = ("<=", 1.1) if name == "ours" else None  # a tenth for the noise of the clock
+            rows.append(
+                {"who": f"{name}, {state}", "1 thread s": one, "2 threads s": two, "2 / 1": Judged(two / one, goal)}
+            )
+    counts = []
+    for n in (1, 2):
+        with threadpool_limits(n, user_api="blas"):
+            before = [library["num_threads"] for library in threadpool_info()]
+            models["ours"]()
+            counts.append(before == [library["num_threads"] for library in threadpool_info()])
+    changed = counts.count(False)
+    rows.append({"who": "caller's limits changed by a fit", "2 / 1": Judged(float(changed), ("<=", 0.0), "")})
+    report.table("threads", f"One and two BLAS threads allowed, {wide.name}", rows)
+
+
+def growth(report: Report, quick: bool, folder: Path | None) -> None:
+    """Slope of log time over log size, for rows, columns and epochs, and a plot of all."""
+    doublings = range(5) if quick else range(6)
+    unit = 2 if quick else 1
+    sizes = {
+        "rows": [(4000 // unit * 2**i, 20, 10 // unit) for i in doublings],
+        "columns": [(4000 // unit, 20 * 2**i, 10 // unit) for i in doublings],
+        "epochs": [(4000 // unit, 20, 10 // unit * 2**i) for i in doublings],
+    }
+    rows, curves = [], {}
+    for index, (what, shapes) in enumerate(sizes.items()):
+        fits = {}
+        for n, d, epochs in shapes:
+            X, y = cases.numbers(n, d)
+            size = (n, d, epochs)[index]
+            fits[str(size)] = partial(ScratchMLPRegressor(max_iter=epochs, random_state=0).fit, X, y)
+        seconds = interleaved(fits, 3 if quick else 5)
+        x, time = np.array([float(size) for size in seconds]), np.array(list(seconds.values()))
+        slope = float(np.polyfit(np.log(x), np.log(time), 1)[0])
+        curves[what] = (x, time, slope)
+        span = f"{x[0]:.0f} to {x[-1]:.0f}"
+        rows.append(
+            {
+                "in": what,
+                "sizes": span,
+                "first s": time[0],
+                "last s": time[-1],
+                "slope": Judged(slope, ("<=", 1.05), ""),
+            }
+        )
+    notes = [
+        f"plot: {_plot(curves, report.folder)}" if rivals.installed("matplotlib") else "no plot without matplotlib"
+    ]
+    report.table("growth", "Growth of the time of a fit (slope of log time over log size)", rows, notes)
+
+
+def _plot(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], folder: Path) -> Path:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(curves), figsize=(10, 3.2), sharey=True, layout="constrained")
+    for axis, (what, (x, time, slope)) in zip(axes, curves.items(), strict=True):
+        axis.loglog(x, time, "o-", label=f"measured, slope {slope:.2f}")
+        axis.loglog(x, time[-1] * x / x[-1], "--", color="grey", label="linear")
+        axis.set_xlabel(what)
+        axis.legend()
+    axes[0].set_ylabel("seconds of a fit")
+    path = folder / "growth.png"
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path
