@@ -25,23 +25,27 @@ def numbers(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step_problems(quick: bool) -> list[Problem]:
-    """Networks and tables of the training-step comparison, with epochs enough that the set-up does not count."""
+    """Networks and tables of the training-step comparison, with epochs enough that the set-up does not count.
+
+    With `quick` large tables have a quarter of their rows, and small ones fewer epochs.
+    """
+    part = 4 if quick else 1
     diabetes = load_diabetes(scaled=False)
     digits = load_digits()
     X = StandardScaler().fit_transform(diabetes.data)
     y = StandardScaler().fit_transform(diabetes.target[:, None])[:, 0]
-    sparse = sp.random(100_000, 100, density=0.01, format="csr", random_state=0)
+    thousands, many = 20 // part, 100 // part
+    sparse = sp.random(1000 * many, 100, density=0.01, format="csr", random_state=0)
     sparse_y = StandardScaler().fit_transform((sparse @ np.arange(100.0))[:, None])[:, 0]
-    problems = [
-        Problem("442x10 (100,) b200", X, y, (100,), 200, 240),
-        Problem("20kx8 (100,) b200", *numbers(20_000, 8), (100,), 200, 8),
-        Problem("1797x64 (100,) b200 10 classes", digits.data / 16, digits.target, (100,), 200, 60),
-        Problem("5kx20 (64,64) b32", *numbers(5000, 20), (64, 64), 32, 6),
-        Problem("20kx50 (256,256,256) b256", *numbers(20_000, 50), (256, 256, 256), 256, 4),
-        Problem("200x2 (3,) b1", *numbers(200, 2), (3,), 1, 10),
-        Problem("100kx100 sparse 1% (100,) b200", sparse, sparse_y, (100,), 200, 2),
+    return [
+        Problem("442x10 (100,) b200", X, y, (100,), 200, 240 // part),
+        Problem(f"{thousands}kx8 (100,) b200", *numbers(1000 * thousands, 8), (100,), 200, 8),
+        Problem("1797x64 (100,) b200 10 classes", digits.data / 16, digits.target, (100,), 200, 60 // part),
+        Problem("5kx20 (64,64) b32", *numbers(5000, 20), (64, 64), 32, 6 // min(part, 3)),
+        Problem(f"{thousands}kx50 (256,256,256) b256", *numbers(1000 * thousands, 50), (256, 256, 256), 256, 4),
+        Problem("200x2 (3,) b1", *numbers(200, 2), (3,), 1, 10 // min(part, 2)),
+        Problem(f"{many}kx100 sparse 1% (100,) b200", sparse, sparse_y, (100,), 200, 2),
     ]
-    return [problem.lasting(max(problem.epochs // 4, 1)) if quick else problem for problem in problems]
 
 
 def table(name: str, folder: Path | None) -> tuple[pd.DataFrame, np.ndarray, bool]:
@@ -62,14 +66,14 @@ def table(name: str, folder: Path | None) -> tuple[pd.DataFrame, np.ndarray, boo
     return X, y.to_numpy(float) if task == "regression" else pd.factorize(y, sort=True)[0], task != "regression"
 
 
-def large_table(folder: Path | None) -> tuple[str, pd.DataFrame, np.ndarray]:
-    """Name, features and target of a regression table of 20,000 rows, generated where there is no folder."""
+def large_table(folder: Path | None, n: int) -> tuple[str, pd.DataFrame, np.ndarray]:
+    """Name, features and target of a regression table of `n` rows, generated where there is no folder."""
     if folder is None:
-        X, y = numbers(20_000, 9)
-        return "generated 20,000 rows", pd.DataFrame(X).add_prefix("x"), y
+        X, y = numbers(n, 9)
+        return f"generated, {n} rows", pd.DataFrame(X).add_prefix("x"), y
     X, y, _ = table("california_housing", folder)
-    rows = np.random.default_rng(0).permutation(len(X))[:20_000]
-    return "california_housing 20,000 rows", X.iloc[rows].reset_index(drop=True), y[rows]
+    rows = np.random.default_rng(0).permutation(len(X))[:n]
+    return f"california_housing, {n} rows", X.iloc[rows].reset_index(drop=True), y[rows]
 
 
 def preparation() -> Any:

@@ -115,7 +115,7 @@ def fits(report: Report, quick: bool, folder: Path | None) -> None:
     """A whole default fit, from the raw table; the others prepare it first, and JAX compiles."""
     rows, notes = [], ["sklearn: its own defaults; torch, jax, sklearn same: our network, batches and epochs"]
     diabetes = cases.table("diabetes", None)
-    for name, X, y in [("diabetes", *diabetes[:2]), cases.large_table(folder)]:
+    for name, X, y in [("diabetes", *diabetes[:2]), cases.large_table(folder, 4000 if quick else 20_000)]:
 
         def whole(make: Callable, X=X, y=y, name=name) -> None:
             prepared = cases.preparation().fit_transform(X)
@@ -191,7 +191,10 @@ def _held_out(make: Callable[..., Any], parts: list[Any], n_seeds: int) -> float
 def threads(report: Report, quick: bool, folder: Path | None) -> None:
     """Fit with one and with two BLAS threads allowed, on an idle and on a busy machine."""
     wide = next(problem for problem in cases.step_problems(True) if WIDE in problem.name)
+    wide = wide.lasting(1 if quick else 2)
     models = {"ours": rivals.ours(wide), "sklearn f64": rivals.scikit_learn(wide, "float64")}
+    if quick:
+        del models["sklearn f64"]  # with two threads on a busy machine it takes very long
 
     def allowed(n: int, fit: Callable[[], object]) -> None:
         with threadpool_limits(n, user_api="blas"):
@@ -224,12 +227,12 @@ def threads(report: Report, quick: bool, folder: Path | None) -> None:
 
 def growth(report: Report, quick: bool, folder: Path | None) -> None:
     """Slope of log time over log size, for rows, columns and epochs, and a plot of all."""
-    doublings = range(5) if quick else range(6)
-    unit = 2 if quick else 1
+    doublings = range(5 if quick else 6)
+    unit = 4 if quick else 1
     sizes = {
-        "rows": [(4000 // unit * 2**i, 20, 10 // unit) for i in doublings],
-        "columns": [(4000 // unit, 20 * 2**i, 10 // unit) for i in doublings],
-        "epochs": [(4000 // unit, 20, 10 // unit * 2**i) for i in doublings],
+        "rows": [(4000 // unit * 2**i, 20, 8 // unit) for i in doublings],
+        "columns": [(4000 // unit, 20 * 2**i, 8 // unit) for i in doublings],
+        "epochs": [(4000 // unit, 20, 8 // unit * 2**i) for i in doublings],
     }
     rows, curves = [], {}
     for index, (what, shapes) in enumerate(sizes.items()):

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
+from .layers import product
 from .losses import Loss
 from .network import Network
 from .optimizers import SGD, Adam
@@ -136,10 +137,11 @@ class Step:
         self.rows, self.evaluate = loss.bind(self.bound.z, self.targets, self.dz)  # rows (K, B, 1)
         n_weights = 1 if data.weight is None else len(data.weight)
         self.weight = np.ones((n_weights, n_rows), parameters.dtype)
-        self._total = np.full(1, float(n_rows))
-        self._row_weights = self.weight[:, None, :]  # (1 or K, 1, B)
-        self._loss = np.empty((len(parameters), 1, 1), parameters.dtype)
-        self.loss = self._loss[:, 0, 0]  # (K,)
+        loss_of_members = np.empty((len(parameters), 1, 1), parameters.dtype)
+        self.loss = loss_of_members[:, 0, 0]  # (K,)
+        self._add_up = product(self.weight[:, None, :], self.rows, loss_of_members)
+        self._n_rows = np.full(1, float(n_rows))
+        self._share = np.array(1 / n_rows, parameters.dtype)  # of each row in its batch
 
     def load(self, rows: np.ndarray) -> None:
         """Copy the rows numbered `rows` into the buffers."""
@@ -150,21 +152,26 @@ class Step:
 
     def total(self) -> np.ndarray:
         """Sum of the batch's weights, (1 or K,)."""
-        return self._total if self.data.weight is None else self.weight.sum(axis=1, dtype=np.float64)
+        return self._n_rows if self.data.weight is None else self.weight.sum(axis=1, dtype=np.float64)
 
     def forward(self) -> np.ndarray:
         """Forward and loss: the weighted sum of losses (K,)."""
         self.bound.forward()
         self.evaluate()
-        np.matmul(self._row_weights, self.rows, out=self._loss)
+        self._add_up()
         return self.loss
 
-    def run(self, total: np.ndarray) -> np.ndarray:
-        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`."""
+    def run(self, total: np.ndarray | None = None) -> np.ndarray:
+        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`.
+
+        `total` is the sum of weights (1 or K,) by which to divide: the batch's own, unless given.
+        """
         self.forward()
         if self.data.weight is None:
-            np.multiply(self.dz, 1.0 / float(total[0]), out=self.dz)
+            share = self._share if total is None else 1.0 / float(total[0])
+            np.multiply(self.dz, share, out=self.dz)
         else:
+            total = self.total() if total is None else total
             share = np.divide(self.weight, np.reshape(np.maximum(total, 1e-30), (-1, 1)))  # (1 or K, B)
             np.multiply(self.dz, share[..., None], out=self.dz, casting="same_kind")
         self.bound.backward()
@@ -216,18 +223,18 @@ def train(
 
     def epoch(order: np.ndarray) -> tuple[float, float]:
         """One pass over the rows: mean loss (NaN where training blew up) and the last rate."""
-        losses = np.zeros(len(parameters))
-        if recipe.alpha:  # ½ α |W|² for each of the epoch's `total` weights, W as the epoch finds it
-            losses += 0.5 * recipe.alpha * np.einsum("kp,kp->k", penalised, penalised)
+        # ½ α |W|² of the weights as the epoch finds them, and the losses of the batches
+        losses = np.empty((n_batches, len(parameters)))
+        penalty_loss = 0.5 * recipe.alpha * np.einsum("kp,kp->k", penalised, penalised) if recipe.alpha else 0.0
         done, planned = (state.epoch - state.start) * n_batches, max(state.end - state.start, 1) * n_batches
         rate = 0.0
         for index in range(n_batches):
             rows = order[index * size : (index + 1) * size]
             step = steps[len(rows)]
             step.load(rows)
-            losses += step.run(step.total())
-            if state.first_loss is None and np.isfinite(losses).all() and np.all(step.total() > 0):
-                state.first_loss = float(np.max(losses / step.total()))
+            losses[index] = step.run()
+            if state.first_loss is None and np.isfinite(step.loss).all() and np.all(step.total() > 0):
+                state.first_loss = float(np.max(step.loss / step.total()))
             if recipe.alpha:
                 np.multiply(penalised, penalty, out=scratch)
                 np.add(decayed_gradient, scratch, out=decayed_gradient)
@@ -238,7 +245,7 @@ def train(
             if recipe.weight_decay:
                 np.multiply(penalised, 1 - rate * recipe.weight_decay, out=penalised)
             optimizer.step(parameters, gradient, rate, rates)
-        mean = float(np.mean(losses / np.maximum(total, 1e-30)))
+        mean = float(np.mean((losses.sum(axis=0) + penalty_loss) / np.maximum(total, 1e-30)))
         return (mean if sound(mean) else math.nan), rate
 
     def sound(mean: float) -> bool:

@@ -29,7 +29,7 @@ ARROWS = {
     "layers": {"activations", "parameters", "table"},
     "embeddings": {"parameters", "table"},
     "network": {"activations", "embeddings", "layers", "parameters", "table"},
-    "training": {"losses", "network", "optimizers", "table"},
+    "training": {"layers", "losses", "network", "optimizers", "table"},
     "lbfgs": {"losses", "network", "training"},
     "stopping": {"training"},
     "encoding": {"columns", "statistics", "table"},
