@@ -115,7 +115,7 @@ def fits(report: Report, quick: bool, folder: Path | None) -> None:
     """A whole default fit, from the raw table; the others prepare it first, and JAX compiles."""
     rows, notes = [], ["sklearn: its own defaults; torch, jax, sklearn same: our network, batches and epochs"]
     diabetes = cases.table("diabetes", None)
-    for name, X, y in [("diabetes", *diabetes[:2]), cases.large_table(folder, 4000 if quick else 20_000)]:
+    for name, X, y in [("diabetes", *diabetes[:2]), cases.large_table(folder, 2000 if quick else 20_000)]:
 
         def whole(make: Callable, X=X, y=y, name=name) -> None:
             prepared = cases.preparation().fit_transform(X)

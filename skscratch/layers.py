@@ -129,7 +129,7 @@ class Dense:
         def backward() -> None:
             total = dy.sum(axis=-2, keepdims=True)  # (K, 1, n_out)
             for k in range(len(dy)):
-                g.W[k] = x.matrix.T @ dy[k]
+                g.W[k] = x.transposed @ dy[k]
             if x.offset is not None:
                 np.add(g.W, np.matmul(x.offset.T, total), out=g.W)
             if self.bias:

@@ -16,6 +16,16 @@ class SparseRows:
     n: int
     offset: np.ndarray | None  # (1, d): the true rows are matrix + offset
     matrix: Any = None
+    transposed: Any = None  # (d, n), over the same values
+
+    def hold(self, matrix: sp.csr_matrix) -> None:
+        """Take in the rows of the next batch."""
+        self.matrix = matrix
+        if self.transposed is None:
+            self.transposed = matrix.T
+        else:  # a new transpose would be checked at length: hand the old one the new rows' arrays
+            old = self.transposed
+            old.data, old.indices, old.indptr = matrix.data, matrix.indices, matrix.indptr
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Table:
     def load(self, start: int, stop: int, batch: "Table") -> None:
         """Copy the rows from `start` to `stop` into `batch`."""
         if isinstance(batch.X, SparseRows):
-            batch.X.matrix = self.X[start:stop]
+            batch.X.hold(self.X[start:stop])
         else:
             batch.X[...] = self.X[start:stop]
         if self.codes is not None and batch.codes is not None:
@@ -63,7 +73,7 @@ class Table:
     def gather(self, rows: np.ndarray, batch: "Table") -> None:
         """Copy the rows numbered `rows` into `batch`."""
         if isinstance(batch.X, SparseRows):
-            batch.X.matrix = self.X[rows]
+            batch.X.hold(self.X[rows])
         else:
             # "clip" because the default mode makes a copy of the output first
             self.X.take(rows, axis=0, out=batch.X, mode="clip")

@@ -60,9 +60,9 @@ def test_sparse_dense_is_dense(offset, bias):
     shift = RNG(3).normal(size=(1, 3)) if offset else None
     full = X if shift is None else X + shift
     _, g, _, y, dy, forward, backward = bound(Dense(3, 4, bias), full[None])
-    sp_p, sp_g, _, sp_y, sp_dy, sp_forward, sp_backward = bound(
-        Dense(3, 4, bias), SparseRows(6, shift, sp.csr_matrix(X))
-    )
+    sparse = SparseRows(6, shift)
+    sparse.hold(sp.csr_matrix(X))
+    sp_p, sp_g, _, sp_y, sp_dy, sp_forward, sp_backward = bound(Dense(3, 4, bias), sparse)
     forward(), sp_forward()
     np.testing.assert_allclose(sp_y, y, rtol=1e-13, atol=1e-14)
     dy[...] = sp_dy[...] = RNG(4).normal(size=dy.shape)
