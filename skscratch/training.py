@@ -5,7 +5,6 @@
 """
 
 import copy
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,19 +13,15 @@ from zlib import crc32
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.exceptions import ConvergenceWarning
 
 from .layers import product
 from .losses import Loss
 from .network import Network
 from .optimizers import SGD, Adam
+from .recovery import Recovery
 from .table import Table, Targets
 
 __all__ = ["Data", "Recipe", "Record", "State", "Step", "train"]
-
-SHRINK = 0.25  # factor on the rate after a divergence
-MAX_SHRINKS = 20
-BLOWN_UP = 1e8  # times the first batch's loss: finite, and yet no use going on from
 
 
 @dataclass(frozen=True)
@@ -192,65 +187,12 @@ def train(
     A KeyboardInterrupt, or an epoch whose loss is not finite, leaves the state as it was before that epoch;
     after the latter the epoch is run again with a smaller step.  Nothing but `state` is changed.
     """
-    assert state.optimizer is not None
-    parameters = state.parameters
     n = len(data.table)
-    gradient = np.empty_like(parameters)
-    decayed = np.s_[:, : network.layout.n_decayed]
-    penalised, decayed_gradient = parameters[decayed], gradient[decayed]
-    scratch = np.empty_like(penalised)
-    rates = network.layout.rates()
-    size = min(recipe.batch_size, n)
-    n_batches = -(-n // size)
-    random, masks = any_dropout(network), np.random.Generator(np.random.SFC64(0))
-    steps = {
-        rows: Step(network, loss, parameters, gradient, data, rows, lambda: masks)
-        for rows in {size, n - size * (n_batches - 1)}
-    }
-    total = data.total()  # (1 or K,)
-    penalty = (recipe.alpha / np.maximum(total, 1e-30))[:, None].astype(parameters.dtype)
-    optimizer = state.optimizer
-    arrays = [parameters, *optimizer.state]
-    checkpoint = [array.copy() for array in arrays]  # before the running epoch
-    # before the epoch of lowest loss: a loss judges the weights an epoch starts from, not those it ends with
-    proven, proven_count, lowest = [array.copy() for array in arrays], optimizer.count, math.inf
-    shrinks = failures = 0  # in all, and of the running epoch
+    random = any(getattr(layer, "random", False) for layer in network.layers)
+    masks = np.random.Generator(np.random.SFC64(0))
+    epoch = _Epoch(network, loss, data, state, recipe, lambda: masks)
+    recovery = Recovery(state)
     began = perf_counter()
-
-    def rate_at(progress: float) -> float:
-        rate = recipe.rate * state.factor * float(recipe.schedule(min(progress, 1.0)))
-        return rate if recipe.power_t is None else rate / (state.n_seen + 1) ** recipe.power_t
-
-    def epoch(order: np.ndarray) -> tuple[float, float]:
-        """One pass over the rows: mean loss (NaN where training blew up) and the last rate."""
-        # ½ α |W|² of the weights as the epoch finds them, and the losses of the batches
-        losses = np.empty((n_batches, len(parameters)))
-        penalty_loss = 0.5 * recipe.alpha * np.einsum("kp,kp->k", penalised, penalised) if recipe.alpha else 0.0
-        done, planned = (state.epoch - state.start) * n_batches, max(state.end - state.start, 1) * n_batches
-        rate = 0.0
-        for index in range(n_batches):
-            rows = order[index * size : (index + 1) * size]
-            step = steps[len(rows)]
-            step.load(rows)
-            losses[index] = step.run()
-            if state.first_loss is None and np.isfinite(step.loss).all() and np.all(step.total() > 0):
-                state.first_loss = float(np.max(step.loss / step.total()))
-            if recipe.alpha:
-                np.multiply(penalised, penalty, out=scratch)
-                np.add(decayed_gradient, scratch, out=decayed_gradient)
-            if recipe.clip_norm is not None:
-                norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
-                np.multiply(gradient, np.minimum(1, recipe.clip_norm / (norms + 1e-30))[:, None], out=gradient)
-            rate = rate_at((done + index) / planned)
-            if recipe.weight_decay:
-                np.multiply(penalised, 1 - rate * recipe.weight_decay, out=penalised)
-            optimizer.step(parameters, gradient, rate, rates)
-        mean = float(np.mean((losses.sum(axis=0) + penalty_loss) / np.maximum(total, 1e-30)))
-        return (mean if sound(mean) else math.nan), rate
-
-    def sound(mean: float) -> bool:
-        return bool(mean <= BLOWN_UP * max(state.first_loss or 0.0, 1.0) and np.isfinite(parameters).all())
-
     stopped = False
     while state.epoch < stop_at and not stopped:
         if state.order is None or len(state.order) != n:
@@ -263,63 +205,99 @@ def train(
             state.drawn = True
         if random:
             masks = np.random.Generator(np.random.SFC64(state.mask_seed))
-        count = optimizer.count
-        for saved, array in zip(checkpoint, arrays, strict=True):
-            np.copyto(saved, array)
-        interrupted = False
+        recovery.save()
         try:
-            mean, rate = epoch(state.order)
-            if not math.isnan(mean):
-                stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
+            mean, rate = epoch.run(state.order)
+            if not recovery.sound(mean):
+                stopped = recovery.failed()
+                continue
+            stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
         except KeyboardInterrupt:
-            mean, interrupted = math.nan, True
-        if not math.isnan(mean):
-            state.drawn, failures = False, 0
-            state.epoch += 1
-            state.n_seen += n
-            if mean < lowest:
-                proven, proven_count, lowest, checkpoint = checkpoint, count, mean, proven
-            continue
-        failures += not interrupted
-        spoilt = failures > 1  # a smaller step did not help: it was the step before this epoch that led astray
-        optimizer.count = proven_count if spoilt else count
-        for saved, array in zip(proven if spoilt else checkpoint, arrays, strict=True):
-            np.copyto(array, saved)
-        if spoilt and state.best is not None and state.best_epoch == state.epoch:
-            state.best = parameters.copy()
-        if interrupted:
+            recovery.undo()
             warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
             return True
-        state.factor *= SHRINK
-        shrinks += 1
-        stopped = shrinks > MAX_SHRINKS
-    if np.linalg.norm(parameters) > 10 * (1 + np.linalg.norm(proven[0])) and state.order is not None:
-        last = steps[size]  # no epoch has judged the last step yet, and it looks wild: try one batch
-        last.load(state.order[:size])
-        value = float(np.max(last.forward() / np.maximum(last.total(), 1e-30)))
-        if not sound(value):
-            optimizer.count = proven_count
-            for saved, array in zip(proven, arrays, strict=True):
-                np.copyto(array, saved)
-            if state.best_epoch == state.epoch and state.best is not None:
-                state.best = parameters.copy()
-            state.factor *= SHRINK
-            shrinks += 1
-    if shrinks:
-        outcome = (
-            f"training went on with {SHRINK**shrinks:.1e} times the learning rate"
-            if shrinks <= MAX_SHRINKS
-            else "a smaller learning rate did not help, and training stopped there"
-        )
-        warnings.warn(
-            f"The loss became non-finite in epoch {state.epoch + (shrinks > MAX_SHRINKS)}: the weights were set back "
-            f"to the last good ones and {outcome}. Lower learning_rate_init, or set clip_norm.",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
+        recovery.passed(mean)
+        state.drawn = False
+        state.epoch += 1
+        state.n_seen += n
+    if recovery.looks_wild() and not recovery.sound(epoch.loss_now()):  # no epoch has judged the last step
+        recovery.reject()
+    recovery.warn()
     return stopped
 
 
-def any_dropout(network: Network) -> bool:
-    """Whether the network draws random numbers while it trains."""
-    return any(getattr(layer, "random", False) for layer in network.layers)
+class _Epoch:
+    """One pass over the rows, in batches: everything of it that is the same in each epoch is made once."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        data: Data,
+        state: State,
+        recipe: Recipe,
+        masks: Callable[[], np.random.Generator],
+    ):
+        self.state, self.recipe = state, recipe
+        n = len(data.table)
+        self.size = min(recipe.batch_size, n)
+        self.n_batches = -(-n // self.size)
+        parameters, gradient = state.parameters, np.empty_like(state.parameters)
+        self.gradient, self.rates = gradient, network.layout.rates()
+        last = n - self.size * (self.n_batches - 1)
+        self.steps = {rows: Step(network, loss, parameters, gradient, data, rows, masks) for rows in {self.size, last}}
+        decayed = np.s_[:, : network.layout.n_decayed]
+        self.weights, self.weights_gradient = parameters[decayed], gradient[decayed]
+        self.total = np.maximum(data.total(), 1e-30)  # (1 or K,)
+        self._penalty = (recipe.alpha / self.total)[:, None].astype(parameters.dtype)
+        self._scratch = np.empty_like(self.weights)
+
+    def run(self, order: np.ndarray) -> tuple[float, float]:
+        """Step through the rows in this order: the mean loss, and the last rate."""
+        state, recipe, size = self.state, self.recipe, self.size
+        losses = np.empty((self.n_batches, len(state.parameters)))
+        penalty = self._penalty_loss()
+        done = (state.epoch - state.start) * self.n_batches
+        planned = max(state.end - state.start, 1) * self.n_batches
+        rate = 0.0
+        for index in range(self.n_batches):
+            rows = order[index * size : (index + 1) * size]
+            step = self.steps[len(rows)]
+            step.load(rows)
+            losses[index] = step.run()
+            if state.first_loss is None and np.isfinite(step.loss).all() and np.all(step.total() > 0):
+                state.first_loss = float(np.max(step.loss / step.total()))
+            rate = self._rate((done + index) / planned)
+            self._update(rate)
+        return float(np.mean((losses.sum(axis=0) + penalty) / self.total)), rate
+
+    def _penalty_loss(self) -> float | np.ndarray:
+        """½ α |W|² of the weights as the epoch finds them, (K,)."""
+        alpha = self.recipe.alpha
+        return 0.5 * alpha * np.einsum("kp,kp->k", self.weights, self.weights) if alpha else 0.0
+
+    def _rate(self, progress: float) -> float:
+        recipe, state = self.recipe, self.state
+        rate = recipe.rate * state.factor * float(recipe.schedule(min(progress, 1.0)))
+        return rate if recipe.power_t is None else rate / (state.n_seen + 1) ** recipe.power_t
+
+    def _update(self, rate: float) -> None:
+        """Penalty, clipping, decay, and the optimizer's step."""
+        recipe, gradient = self.recipe, self.gradient
+        if recipe.alpha:
+            np.multiply(self.weights, self._penalty, out=self._scratch)
+            np.add(self.weights_gradient, self._scratch, out=self.weights_gradient)
+        if recipe.clip_norm is not None:
+            norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
+            np.multiply(gradient, np.minimum(1, recipe.clip_norm / (norms + 1e-30))[:, None], out=gradient)
+        if recipe.weight_decay:
+            np.multiply(self.weights, 1 - rate * recipe.weight_decay, out=self.weights)
+        assert self.state.optimizer is not None
+        self.state.optimizer.step(self.state.parameters, gradient, rate, self.rates)
+
+    def loss_now(self) -> float:
+        """Loss of one batch with the parameters as they are, without a step."""
+        step = self.steps[self.size]
+        assert self.state.order is not None
+        step.load(self.state.order[: self.size])
+        return float(np.max(step.forward() / np.maximum(step.total(), 1e-30)))

@@ -29,7 +29,8 @@ ARROWS = {
     "layers": {"activations", "parameters", "table"},
     "embeddings": {"parameters", "table"},
     "network": {"activations", "embeddings", "layers", "parameters", "table"},
-    "training": {"layers", "losses", "network", "optimizers", "table"},
+    "recovery": set(),
+    "training": {"layers", "losses", "network", "optimizers", "recovery", "table"},
     "lbfgs": {"losses", "network", "training"},
     "stopping": {"training"},
     "encoding": {"columns", "statistics", "table"},
@@ -50,7 +51,7 @@ ARROWS = {
         *("base", "columns", "conversion", "documentation", "hyperparameters", "losses", "rules", "table", "targets"),
     },
 }
-SCIKIT_LEARN = {"base", "checking", "conversion", "estimators", "hyperparameters", "solving", "targets", "training"}
+SCIKIT_LEARN = {"base", "checking", "conversion", "estimators", "hyperparameters", "recovery", "solving", "targets"}
 
 
 def imports(module: str) -> list[str]:

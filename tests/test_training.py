@@ -10,9 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from skscratch.losses import make_loss
 from skscratch.network import build
 from skscratch.optimizers import SGD, Adam
+from skscratch.recovery import BLOWN_UP, MAX_SHRINKS, SHRINK
 from skscratch.schedules import SCHEDULES
 from skscratch.table import Targets
-from skscratch.training import BLOWN_UP, MAX_SHRINKS, SHRINK, Data, Recipe, State, Step, train
+from skscratch.training import Data, Recipe, State, Step, train
 
 N = 23
 
