@@ -5,9 +5,11 @@ weights; `_scores` encodes and runs the network forward.
 """
 
 import copy
+import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import fields
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -136,7 +138,7 @@ class ScratchMLP(HyperParameters):
                 validation_rows = split(len(rows), self.validation_fraction, rows.weight, strata, rng)
             held, rows = rows[validation_rows], rows[np.setdiff1d(np.arange(len(rows)), validation_rows)]
         if not continuing:
-            self._start(rows)
+            self._start(rows, incremental)
         if state is None:
             state = self._new_state(rng, fresh=not continuing)
         state.validation_rows = validation_rows
@@ -231,15 +233,15 @@ class ScratchMLP(HyperParameters):
         given.randint(2**31 - 1)
         return own
 
-    def _start(self, rows: Rows) -> None:
+    def _start(self, rows: Rows, more_to_come: bool = False) -> None:
         """Fit encoder and target scaling, and build the network."""
         names = getattr(self, "feature_names_in_", None)
         names = [f"x{j}" for j in range(self.n_features_in_)] if names is None else [str(name) for name in names]
         automatic = isinstance(self.dtype, str) and self.dtype == "auto"
         single = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
         self._dtype = np.dtype(single if automatic else self.dtype)
-        self._encoder = FeatureEncoder(self.scale_features).fit(rows.data, rows.weight, names)
-        self._fit_target_scale(rows.values, rows.weight)
+        self._encoder = FeatureEncoder(self.scale_features, more_to_come).fit(rows.data, rows.weight, names)
+        self._fit_target_scale(rows.values, rows.weight, more_to_come)
         hidden = self._hidden()
         shared = isinstance(self.activation, str) or is_pair(self.activation)
         self._network = build(
@@ -318,10 +320,17 @@ class ScratchMLP(HyperParameters):
         def score(parameters: np.ndarray, table: Table) -> float:
             seen = copy.copy(self)  # with these parameters, and held.X encoded once for all epochs
             seen._parameters, seen._encoded = parameters, (held.X, table)
-            if scorer is None:
-                return float(seen.score(held.X, held.y, held.weight))
             weights = {} if held.weight is None else {"sample_weight": held.weight}
-            return float(scorer(seen, held.X, held.y, **weights))
+            try:
+                value = scorer(seen, held.X, held.y, **weights) if scorer else seen.score(held.X, held.y, held.weight)
+            except ValueError as error:
+                raise ValueError(f"scoring={self.scoring!r} failed on the validation rows: {error}") from error
+            if not isinstance(value, Real) or math.isnan(value):
+                raise ValueError(
+                    f"scoring={self.scoring!r} gave {value!r}, which is no score, on the {len(held)} validation rows: "
+                    "choose another score, or give X_val with every class in it."
+                )
+            return float(value)
 
         return score
 

@@ -74,6 +74,7 @@ def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[b
         if sp.issparse(X):
             raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
         if not columns.is_frame(X):
+            X = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
             X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         table = columns.read(X, categorical_features, kinds)

@@ -78,6 +78,10 @@ def wants_columns(X: Any, categorical_features: Any) -> bool:
         if all(isinstance(kind, nw.Unknown) for kind in kinds) and _is_sparse_frame(X):
             return False  # scikit-learn makes a sparse matrix of it
         return not all(isinstance(kind, nw.Boolean) or (kind.is_numeric() and kind != nw.Decimal) for kind in kinds)
+    if isinstance(X, list | tuple) and any(
+        isinstance(v, str) for row in X if isinstance(row, list | tuple) for v in row
+    ):
+        return True
     if not isinstance(X, np.ndarray):
         return False
     return X.dtype.kind in "US" or (X.dtype == object and any(isinstance(v, str) for v in X.flat))

@@ -9,7 +9,7 @@ _NETWORK = """\
         [network] Activation of the hidden layers, one for all or one for each: {activations};
         or (function, derivative), both elementwise on the pre-activation.
     out_activation : {{'auto', {links}}}, default='auto'
-        [network] Activation of the output; 'auto' is the one that suits the loss.
+        [network] Activation of the output; 'auto' is the one that suits the loss, and the only one for a classifier.
     fit_intercept : bool, default=True
         [network] Whether the layers have biases.
     init : str or (coefs, intercepts), default='auto'
@@ -50,7 +50,7 @@ _SHARED = """\
         not depend on the batch size.
     weight_decay : float, default=0.5
         [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay
-        (Loshchilov & Hutter 2019, AdamW). Not for 'lbfgs', which takes no single steps: use `alpha` there.
+        (Loshchilov & Hutter 2019, AdamW). Of 'adam' alone; the other solvers have `alpha`.
     dropout : float, default=0.0
         [regularisation] Share of hidden units that a training step leaves out.
     clip_norm : float, default=None
@@ -79,7 +79,7 @@ _SHARED = """\
         learned embedding. Categories not seen in `fit` count as missing.
     scale_features : bool, default=True
         [table] Whether each number column is centered on its median, divided by its quartile range, and
-        squeezed smoothly into (-3, 3): raw units and outliers do no harm.
+        squeezed smoothly into (-3, 3): raw units and outliers do no harm, and nothing is extrapolated.
 """
 
 _RUNNING = """\

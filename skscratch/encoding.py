@@ -1,7 +1,8 @@
 """From a table as it comes to the numbers a network reads: scaling, missing values, categories.
 
 Each number column becomes (x - median) / quartile range, squeezed smoothly into (-3, 3); missing becomes 0,
-with a column beside it that says so.  A small category becomes one-hot columns, a large one a code for an
+with a column beside it that says so.  Where the quartiles are equal, the unit is the mean distance from the median
+of the values that differ from it.  A small category becomes one-hot columns, a large one a code for an
 embedding.  All statistics are weighted, so that weight 2 counts as the row twice.
 """
 
@@ -34,8 +35,9 @@ class FeatureEncoder:
         Number of categories of each column that has an embedding.
     """
 
-    def __init__(self, scale: bool):
-        self.scale = scale
+    def __init__(self, scale: bool, more_to_come: bool = False):
+        """Scale or not; where there are `more_to_come`, a column constant so far may vary later."""
+        self.scale, self._of_constant = scale, 1.0 if more_to_come else 0.0
 
     def fit(self, data: Any, weight: np.ndarray | None, names: list[str]) -> "FeatureEncoder":
         """Learn medians, quartile ranges and categories from the rows of `data`."""
@@ -74,12 +76,19 @@ class FeatureEncoder:
                 if not absent.all():
                     flagged.append(i)
                 x, w = x[~absent], None if w is None else w[~absent]
-            low, q25, median, q75, high = weighted_quantiles(x, w, (0, 0.25, 0.5, 0.75, 1))
+            q25, median, q75 = weighted_quantiles(x, w, (0.25, 0.5, 0.75))
             self._center[i] = 0.0 if np.isnan(median) else median
             if self.scale:
-                spread = q75 / 2 - q25 / 2 if q75 > q25 else high / 4 - low / 4  # halved, not to overflow
-                self._factor[i] = _inverse(2 * spread) if spread < 1e307 else 0.5 / spread
+                if q75 > q25:
+                    spread = q75 / 2 - q25 / 2  # halved, not to overflow
+                else:
+                    spread = _mean_size(x, w, median) / 2
+                self._factor[i] = self._inverse(spread)
         self._flagged = np.array(flagged, dtype=int)
+
+    def _inverse(self, half: float) -> float:
+        """1 over a spread, given half of it; where the column is constant, or as good as, what is set for those."""
+        return 0.5 / half if half > 1e-300 else self._of_constant
 
     def _mostly_zero(self, columns: sp.csc_matrix, weight: np.ndarray | None) -> np.ndarray:
         """Settle, at once, the sparse columns that miss nothing and whose quartiles are zero; which they are."""
@@ -93,9 +102,11 @@ class FeatureEncoder:
         of_value = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))  # each stored value's column
         settled[of_value[missing]] = False
         if self.scale:
-            high, low = (getattr(columns, end)(axis=0).toarray().ravel() for end in ("max", "min"))
-            spread = high / 4 - low / 4
-            self._factor[settled] = [_inverse(2 * one) for one in spread[settled]]
+            w = np.ones(len(of_value)) if weight is None else weight[columns.indices]
+            there = np.bincount(of_value, w * (columns.data != 0), minlength=columns.shape[1])
+            sizes = np.bincount(of_value, w * np.abs(columns.data) / 2, minlength=columns.shape[1])
+            for j in np.flatnonzero(settled):
+                self._factor[j] = self._inverse(sizes[j] / there[j] if there[j] else 0.0)
         return settled
 
     def transform(self, data: Any, dtype: np.dtype) -> Table:
@@ -154,6 +165,7 @@ class FeatureEncoder:
         codes = []
         columns = [v for v, is_category in zip(data.values, data.categorical, strict=True) if is_category]
         for values, column in zip(self._values, columns, strict=True):
+            _refuse_other_type(values, column)
             code = pd.Index(values, dtype=object).get_indexer(pd.Index(column, dtype=object))  # -1: unknown
             if len(values) > MAX_ONE_HOT:
                 codes.append((code + 1).astype(np.int32))
@@ -187,9 +199,13 @@ class FeatureEncoder:
         return Table(X, None, offset if offset.any() else None)
 
 
-def _inverse(spread: float) -> float:
-    """1 / spread, or 0 where the column is constant, or as good as."""
-    return 1 / spread if spread > 1e-300 else 0.0
+def _mean_size(x: np.ndarray, weight: np.ndarray | None, median: float) -> float:
+    """Mean distance from the median of the values that differ from it: the unit of a column that rarely does."""
+    differs = x != median
+    if not differs.any():
+        return 0.0
+    distance = np.abs(x[differs] / 2 - median / 2)
+    return 2 * float(np.average(distance, weights=None if weight is None else weight[differs]))
 
 
 def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -211,3 +227,13 @@ def _distinct(data: Columns, j: int) -> np.ndarray:
     """The categories of column j that occur, sorted."""
     present = {value for value in data.values[j] if value is not None}
     return np.array(sorted(present, key=lambda value: (type(value).__name__, value)), dtype=object)
+
+
+def _refuse_other_type(values: np.ndarray, column: np.ndarray) -> None:
+    """Raise TypeError where categories were strings and are not, or the reverse: all would count as unknown."""
+    now = next((value for value in column if value is not None), None)
+    if len(values) and now is not None and isinstance(values[0], str) != isinstance(now, str):
+        raise TypeError(
+            f"A column of categories held {values[0]!r} ({type(values[0]).__name__}) when fitting and now holds "
+            f"{now!r} ({type(now).__name__}): give it the type it had."
+        )

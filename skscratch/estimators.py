@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
@@ -39,10 +40,14 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
     def partial_fit(self, X, y, sample_weight=None, classes=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Go on training with one pass over the given rows.
 
+        Each call is an epoch: on a schedule with an end the rate falls over `max_iter` calls and then begins anew, so
+        that `learning_rate='constant'` suits a stream better.
+
         Parameters
         ----------
         X, y, sample_weight, X_val, y_val, sample_weight_val
-            As in `fit`. With `X_val` the weights of the best call so far are those that predict.
+            As in `fit`. With `X_val` the weights of the best call so far are those that predict. The scaling,
+            categories and "missing" columns are those of the first call.
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever come; needed in the first call.
 
@@ -130,9 +135,11 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
     # what `fit` asks of a classifier
 
     def _check_y(self, y):
-        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
-        if y.dtype == object and (absent := missing(y)).any():
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y")
+        if not sp.issparse(y) and (absent := missing(y)).any():
             raise ValueError(f"Input y contains NaN or None: {int(absent.sum())} labels are missing.")
+        if y.dtype.kind == "f" and np.isinf(y.data).any():
+            raise ValueError("Input y contains infinity.")
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _start_targets(self, y, classes) -> None:
@@ -157,7 +164,10 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
             return
         present = self.classes_[np.unique(values)]
         if len(present) < 2:
-            raise ValueError(f"A classifier needs at least two classes, but y has only one class: {present.tolist()}.")
+            raise ValueError(
+                f"A classifier needs at least two classes, but y has only one class: {present.tolist()}, among the rows "
+                "of positive weight."
+            )
         if continuing and len(present) < len(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
@@ -167,7 +177,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
     def _row_weights(self, values, weight):
         return class_weights(self.class_weight, self._targets, values, weight)
 
-    def _fit_target_scale(self, values, weight) -> None:
+    def _fit_target_scale(self, values, weight, more_to_come) -> None:
         """Class codes have no scale."""
 
     def _encode_targets(self, values, dtype) -> Targets:
@@ -212,10 +222,14 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
     def partial_fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Go on training with one pass over the given rows.
 
+        Each call is an epoch: on a schedule with an end the rate falls over `max_iter` calls and then begins anew, so
+        that `learning_rate='constant'` suits a stream better.
+
         Parameters
         ----------
         X, y, sample_weight, X_val, y_val, sample_weight_val
-            As in `fit`. With `X_val` the weights of the best call so far are those that predict.
+            As in `fit`. With `X_val` the weights of the best call so far are those that predict. The scaling,
+            categories and "missing" columns are those of the first call.
 
         Returns
         -------
@@ -321,8 +335,8 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
     def _row_weights(self, values, weight):
         return weight
 
-    def _fit_target_scale(self, values, weight) -> None:
-        self._numbers = NumberTargets(values, weight, self._loss, self.scale_target)
+    def _fit_target_scale(self, values, weight, more_to_come) -> None:
+        self._numbers = NumberTargets(values, weight, self._loss, self.scale_target, more_to_come)
 
     def _encode_targets(self, values, dtype) -> Targets:
         return self._numbers.encode(values, dtype)

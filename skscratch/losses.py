@@ -36,7 +36,7 @@ class Loss:
         raise NotImplementedError
 
     def scaling(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Center and spread, each (out,), that make targets of order one: y = center + spread · p."""
+        """Center and spread, each (out,), of targets of order one: y = center + spread · p; spread 0 if constant."""
         if self.link.name == "exp":  # deviances depend on y / p alone: only the unit is free
             mean = weighted_mean_std(y, weight)[0]
             return np.zeros_like(mean), np.where(mean > 0, mean, 1.0)
@@ -48,12 +48,7 @@ class Loss:
         """Median and quartile range, which outliers do not move, as these losses are not moved by them."""
         low, center, high = np.transpose([weighted_quantiles(column, weight, [0.25, 0.5, 0.75]) for column in y.T])
         spread = (high - low) / 1.349  # the standard deviation, were y normal
-        return center, _positive(spread, weighted_mean_std(y, weight)[1])
-
-
-def _positive(spread: np.ndarray, fallback: np.ndarray) -> np.ndarray:
-    spread = np.where(spread > 0, spread, fallback)
-    return np.where(spread > 0, spread, 1.0)
+        return center, np.where(spread > 0, spread, weighted_mean_std(y, weight)[1])
 
 
 class _ResponseLoss(Loss):
@@ -108,8 +103,7 @@ class SquaredError(_ResponseLoss):
         return rows, evaluate
 
     def _scaling(self, y, weight):
-        mean, std = weighted_mean_std(y, weight)
-        return mean, _positive(std, np.zeros_like(std))
+        return weighted_mean_std(y, weight)
 
 
 class AbsoluteError(_ResponseLoss):
@@ -320,8 +314,7 @@ class CustomLoss(Loss):
         return rows, evaluate
 
     def _scaling(self, y, weight):
-        mean, std = weighted_mean_std(y, weight)
-        return mean, _positive(std, np.zeros_like(std))
+        return weighted_mean_std(y, weight)
 
 
 REGRESSION_LOSSES = {c.name: c for c in (SquaredError, AbsoluteError, Huber, Poisson, Gamma, Quantile)}

@@ -29,6 +29,7 @@ class Recovery:
         self._lowest = math.inf
         self._failures = 0  # of the running epoch, one after the other
         self.shrinks = 0
+        self._first = 0  # the epoch that failed first
 
     def sound(self, loss: float) -> bool:
         """Whether a loss, and the parameters, are finite and not beyond all measure."""
@@ -70,6 +71,7 @@ class Recovery:
         self._shrink()
 
     def _shrink(self) -> None:
+        self._first = self._first or self.state.epoch + 1
         self.state.factor *= SHRINK
         self.shrinks += 1
 
@@ -87,15 +89,14 @@ class Recovery:
         """Tell the user, once, if anything went wrong."""
         if not self.shrinks:
             return
-        hopeless = self.shrinks > MAX_SHRINKS
         outcome = (
             "a smaller learning rate did not help, and training stopped there"
-            if hopeless
+            if self.shrinks > MAX_SHRINKS
             else f"training went on with {SHRINK**self.shrinks:.1e} times the learning rate"
         )
         warnings.warn(
-            f"The loss became non-finite in epoch {self.state.epoch + hopeless}: the weights were set back to the last "
-            f"good ones and {outcome}. Lower learning_rate_init, or set clip_norm.",
+            f"The loss became non-finite, or huge, in epoch {self._first}: the weights were set back to the last good "
+            f"ones and {outcome}. Lower learning_rate_init, or set clip_norm.",
             ConvergenceWarning,
             stacklevel=6,
         )

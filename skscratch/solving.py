@@ -83,9 +83,10 @@ def solve(
     if monitor.stopped or not by_epochs:
         state.end = state.epoch  # what was planned is over: a next call plans anew
     if not done and not incremental and open_ended and np.isfinite(h.n_iter_no_change):
+        advice = ", or use a schedule with an end, such as learning_rate='cosine'" if by_epochs else ""
         warnings.warn(
-            f"Maximum iterations ({h.max_iter}) reached and the optimization hasn't converged yet. Increase max_iter, "
-            "or use a schedule with an end, such as learning_rate='cosine'.",
+            f"Maximum iterations ({h.max_iter}) reached and the optimization hasn't converged yet. Increase max_iter"
+            f"{advice}.",
             ConvergenceWarning,
             stacklevel=4,
         )
@@ -130,7 +131,7 @@ def _recipe(h: HyperParameters) -> Recipe:
         batch_size=200 if isinstance(h.batch_size, str) else int(h.batch_size),
         shuffle=h.shuffle,
         alpha=h.alpha,
-        weight_decay=h.weight_decay,
+        weight_decay=h.weight_decay if h.solver == "adam" else 0.0,  # in SGD it is the penalty `alpha`
         clip_norm=h.clip_norm,
         power_t=h.power_t if h.learning_rate == "invscaling" else None,
     )

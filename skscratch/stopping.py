@@ -48,7 +48,7 @@ class Monitor:
     validate : callable or None
         From parameters to (validation loss, validation score); without it the training loss decides.
     patience : float
-        Stop after so many epochs without an improvement of more than `tol`; infinity for never.
+        Stop after so many epochs without an improvement of at least `tol`; infinity for never.
     adaptive_rate : float or None
         Base rate of the "adaptive" schedule, which then divides the rate by 5 instead, down to 1e-6.
     keep_best : bool

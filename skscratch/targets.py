@@ -92,16 +92,23 @@ class NumberTargets:
     center, spread : ndarray of shape (n_targets,)
     """
 
-    def __init__(self, y: np.ndarray, weight: np.ndarray | None, loss: Loss, scale: bool):
-        """Learn center and spread of `y` (n, n_targets), as the loss wants them."""
+    def __init__(self, y: np.ndarray, weight: np.ndarray | None, loss: Loss, scale: bool, more_to_come: bool = False):
+        """Learn center and spread of `y` (n, n_targets), as the loss wants them.
+
+        A constant target is predicted as that constant, unless there are `more_to_come`: then its size is taken for
+        the spread of what may follow.
+        """
         self.center, self.spread, self.scale = np.zeros(y.shape[1]), np.ones(y.shape[1]), scale
         if scale:
             self.center, self.spread = loss.scaling(y, weight)
+            if more_to_come:
+                size = np.where(self.center == 0, 1.0, np.abs(self.center))
+                self.spread = np.where(self.spread > 0, self.spread, size)
 
     def encode(self, y: np.ndarray, dtype: np.dtype) -> Targets:
         """Targets of the network (n, n_targets)."""
         with np.errstate(over="ignore"):
-            values = ((y - self.center) / self.spread).astype(dtype)
+            values = ((y - self.center) / np.where(self.spread > 0, self.spread, 1)).astype(dtype)
         if not np.isfinite(values).all():
             raise ValueError(
                 f"y contains a value too large for {dtype}: leave scale_target on, or set dtype='float64'."

@@ -254,7 +254,7 @@ class _Epoch:
 
     def run(self, order: np.ndarray) -> tuple[float, float]:
         """Step through the rows in this order: the mean loss, and the last rate."""
-        state, recipe, size = self.state, self.recipe, self.size
+        state, size = self.state, self.size
         losses = np.empty((self.n_batches, len(state.parameters)))
         penalty = self._penalty_loss()
         done = (state.epoch - state.start) * self.n_batches

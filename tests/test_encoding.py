@@ -51,9 +51,19 @@ def test_numbers_by_hand():
     assert abs(out[-1, 0]) < LIMIT and np.all(np.diff(out[:, 0]) > 0)
 
 
-def test_where_the_quartiles_coincide_half_the_range_is_the_unit():
-    X = np.r_[np.zeros(9), 4.0][:, None]
-    np.testing.assert_allclose(encoder(X).transform(X, F8).X[-1, 0], squeeze(4 / 2), rtol=1e-15)
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_where_the_quartiles_coincide_the_mean_size_of_the_others_is_the_unit(form):
+    X = np.r_[np.zeros(9), 4.0, -2.0][:, None]
+    table = encoder(form(X)).transform(form(X), F8)
+    dense = table.X.toarray() if sp.issparse(table.X) else table.X
+    np.testing.assert_allclose(dense[-2:, 0], squeeze(np.array([4 / 3, -2 / 3])), rtol=1e-15)
+
+
+def test_a_category_of_another_type_is_not_taken_for_a_new_one():
+    frame = pd.DataFrame({"c": ["1", "2", "3"] * 10})
+    fitted = ScratchMLPClassifier((), max_iter=1).fit(frame, [0, 1, 1] * 10)
+    with pytest.raises(TypeError, match=r"held '1' \(str\) when fitting and now holds 1 \(int\)"):
+        fitted.predict(frame.astype(int))
 
 
 def test_weights_count_as_rows():

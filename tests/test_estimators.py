@@ -487,3 +487,41 @@ def test_from_sklearn_is_a_classmethod_that_wants_its_own_kind():
     assert ScratchMLPRegressor.from_sklearn(MLPRegressor(hidden_layer_sizes=(4, 3))).hidden_layer_sizes == (4, 3)
     with pytest.raises(TypeError, match="ScratchMLPClassifier.from_sklearn takes .* MLPClassifier. Got MLPRegressor"):
         ScratchMLPClassifier.from_sklearn(MLPRegressor())
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile"])
+def test_a_constant_target_is_predicted_as_it_is(loss):
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    for value in (0.0, 1e-6, -5e9):
+        model = ScratchMLPRegressor((4,), loss=loss, max_iter=3, random_state=0).fit(X, np.full(60, value))
+        np.testing.assert_array_equal(model.predict(X + 1), np.full(60, value))
+
+
+def test_a_stream_that_begins_with_one_row_is_learned():
+    """In the first row every column and the target are constant; what follows must count all the same."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(300, 3))
+    y = 5e6 + 1e6 * (X @ [1.0, 2.0, 3.0])
+    model = ScratchMLPRegressor((20,), learning_rate="constant", random_state=0)
+    for start in (0, *range(1, 300, 13)):
+        rows = slice(start, start + (13 if start else 1))
+        model.partial_fit(X[rows], y[rows])
+    for _ in range(60):
+        model.partial_fit(X, y)
+    assert model.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize(("answer", "told"), [(float("nan"), "nan"), (None, "None"), ("a", "'a'")])
+def test_a_score_that_is_none_is_refused(answer, told):
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    model = ScratchMLPRegressor((4,), max_iter=3, early_stopping=True, scoring=lambda *_: answer)
+    with pytest.raises(ValueError, match=f"gave {told}, which is no score, on the 6 validation rows"):
+        model.fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("dtype", ["string", "object", "category"])
+def test_missing_labels_are_counted(dtype):
+    X = np.random.RandomState(0).normal(size=(30, 3))
+    y = pd.Series(["a", "b", None] * 10, dtype=dtype)
+    with pytest.raises(ValueError, match="Input y contains NaN or None: 10 labels are missing"):
+        ScratchMLPClassifier().fit(X, y)
