@@ -42,7 +42,13 @@ def step_problems(quick: bool) -> list[Problem]:
         Problem(f"{thousands}kx8 (100,) b200", *numbers(1000 * thousands, 8), (100,), 200, 8),
         Problem("1797x64 (100,) b200 10 classes", digits.data / 16, digits.target, (100,), 200, 60 // part),
         Problem("5kx20 (64,64) b32", *numbers(5000, 20), (64, 64), 32, 6 // min(part, 3)),
-        Problem(f"{thousands}kx50 (256,256,256) b256", *numbers(1000 * thousands, 50), (256, 256, 256), 256, 4),
+        Problem(
+            f"{thousands}kx50 (256,256,256) b256",
+            *numbers(1000 * thousands, 50),
+            (256, 256, 256),
+            256,
+            4 // min(part, 2),
+        ),
         Problem("200x2 (3,) b1", *numbers(200, 2), (3,), 1, 10 // min(part, 2)),
         Problem(f"{many}kx100 sparse 1% (100,) b200", sparse, sparse_y, (100,), 200, 2),
     ]

@@ -23,6 +23,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
 PER_LIMIT = ("steps", "fits", "quality", "predict")  # measured under each limit of threads
@@ -83,7 +84,9 @@ def measure(limit: str, names: list[str], arguments: argparse.Namespace) -> None
     report = Report(arguments.out, limit)
     for name in names:
         section = getattr(training_time, name, None) or getattr(using, name)
+        began = perf_counter()
         section(report, arguments.quick, arguments.data)
+        print(f"  ({perf_counter() - began:.0f} s)", flush=True)
 
 
 def summarise(path: Path) -> None:

@@ -31,7 +31,7 @@ NETWORKS = [(100,), (256, 256, 256)]
 def predict(report: Report, quick: bool, folder: Path | None) -> None:
     """Predict one row and 100,000, input validated, and what memory that takes."""
     rows = []
-    for hidden in NETWORKS:
+    for hidden in NETWORKS[:1] if quick else NETWORKS:
         X, y = cases.numbers(2000, 20)
         many = cases.numbers(100_000, 20, seed=1)[0]
         models = {
@@ -47,7 +47,7 @@ def predict(report: Report, quick: bool, folder: Path | None) -> None:
                     model.predict(table)
 
             calls = {name: partial(repeated, model, table, repeats) for name, model in models.items()}
-            seconds = interleaved(calls, 5 if quick else 9)
+            seconds = interleaved(calls, 3 if quick else 9)
             peaks = {name: _peak(partial(model.predict, table)) for name, model in models.items()}
             rows.append(
                 {
@@ -109,7 +109,7 @@ def memory(report: Report, quick: bool, folder: Path | None) -> None:
         ((100_000, 100), 0.01, (100,)),
     ]
     rows = []
-    for shape, density, hidden in shapes[1:3] if quick else shapes:
+    for shape, density, hidden in shapes[2:3] if quick else shapes:
         for prepared in (False,) if quick else (False, True):
             ours, theirs = (
                 fresh("using", "fit_peak", who, prepared, shape, density, hidden) for who in ("ours", "theirs")
@@ -155,7 +155,7 @@ def imports(report: Report, quick: bool, folder: Path | None) -> None:
     modules = ["skscratch", "sklearn.neural_network", "sklearn.base"]
     code = "from time import perf_counter as t; a = t(); import {}; print(t() - a)"
     seconds: dict[str, list[float]] = {module: [] for module in modules}
-    for round_ in range(3 if quick else 12):
+    for round_ in range(2 if quick else 12):
         for module in modules:
             command = [sys.executable, "-W", "ignore", "-c", code.format(module)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)

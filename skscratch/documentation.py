@@ -31,8 +31,8 @@ _SHARED = """\
         [optimisation] The rate that the schedule multiplies.
     warmup : float, default=0.0
         [optimisation] Share of training over which the rate rises from 0, whatever the schedule.
-    batch_size : int or 'auto', default='auto'
-        [optimisation] Rows in a step; 'auto' is min(200, n_samples).
+    batch_size : int or 'auto', default=100
+        [optimisation] Rows in a step; all of them, if there are fewer. 'auto' is 200.
     shuffle : bool, default=True
         [optimisation] Whether the rows come in another order each epoch.
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
@@ -48,8 +48,9 @@ _SHARED = """\
     alpha : float, default=0.0
         [regularisation] L2 penalty ½ alpha ‖W‖² / (sum of all sample weights), added to the mean loss. It does
         not depend on the batch size.
-    weight_decay : float, default=0.5
-        [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay
+    weight_decay : float or 'auto', default='auto'
+        [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay, where 'auto' is
+        150 / (sum of all sample weights), at most 1: the fewer the rows, the more it holds back
         (Loshchilov & Hutter 2019, AdamW). Of 'adam' alone; the other solvers have `alpha`.
     dropout : float, default=0.0
         [regularisation] Share of hidden units that a training step leaves out.

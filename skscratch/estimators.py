@@ -165,8 +165,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         present = self.classes_[np.unique(values)]
         if len(present) < 2:
             raise ValueError(
-                f"A classifier needs at least two classes, but y has only one class: {present.tolist()}, among the rows "
-                "of positive weight."
+                f"A classifier needs at least two classes, but y has only one class: {present.tolist()}, counting the "
+                "rows of positive weight."
             )
         if continuing and len(present) < len(self.classes_):
             raise ValueError(

@@ -117,7 +117,7 @@ class HyperParameters(BaseEstimator):
     learning_rate: Any = hyper("cosine", rules.either(rules.choice(SCHEDULES), rules.function))
     learning_rate_init: float = hyper(0.005, rules.real(0, closed="neither"))
     warmup: float = hyper(0.0, rules.real(0, 1, "both"))
-    batch_size: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.integer()))
+    batch_size: Any = hyper(100, rules.either(rules.choice(["auto"]), rules.integer()))
     shuffle: bool = hyper(True, rules.boolean)
     beta_1: float = hyper(0.9, rules.real(0, 1))
     beta_2: float = hyper(0.999, rules.real(0, 1))
@@ -128,7 +128,7 @@ class HyperParameters(BaseEstimator):
     max_fun: int = hyper(15000, rules.integer())
     # regularisation
     alpha: float = hyper(0.0, rules.real(0))
-    weight_decay: float = hyper(0.5, rules.real(0))
+    weight_decay: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.real(0)))
     dropout: float = hyper(0.0, rules.real(0, 1))
     clip_norm: float | None = hyper(None, rules.either(rules.nothing, rules.real(0, closed="neither")))
     # stopping

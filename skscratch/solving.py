@@ -68,7 +68,7 @@ def solve(
         if by_epochs:
             state.optimizer = _optimizer(h, state.parameters, state.optimizer)
             stop_at = state.epoch + 1 if incremental else state.end
-            done = train(network, loss, training, state, _recipe(h), stop_at, monitor)
+            done = train(network, loss, training, state, _recipe(h, training), stop_at, monitor)
         else:
             done = minimise(
                 network,
@@ -122,7 +122,7 @@ def _optimizer(h: HyperParameters, parameters: np.ndarray, before: SGD | Adam | 
     return new
 
 
-def _recipe(h: HyperParameters) -> Recipe:
+def _recipe(h: HyperParameters, training: Data) -> Recipe:
     named = isinstance(h.learning_rate, str)
     schedule = SCHEDULES[h.learning_rate] if named else checked(h.learning_rate)
     return Recipe(
@@ -131,10 +131,20 @@ def _recipe(h: HyperParameters) -> Recipe:
         batch_size=200 if isinstance(h.batch_size, str) else int(h.batch_size),
         shuffle=h.shuffle,
         alpha=h.alpha,
-        weight_decay=h.weight_decay if h.solver == "adam" else 0.0,  # in SGD it is the penalty `alpha`
+        weight_decay=_weight_decay(h, training),
         clip_norm=h.clip_norm,
         power_t=h.power_t if h.learning_rate == "invscaling" else None,
     )
+
+
+def _weight_decay(h: HyperParameters, training: Data) -> float:
+    """Decay of Adam's steps; in SGD's it would be the penalty `alpha` over again.
+
+    'auto' is 150 / (sum of the sample weights): the fewer the rows, the more a weight needs holding back.
+    """
+    if h.solver != "adam":
+        return 0.0
+    return min(1.0, 150 / float(training.total().mean())) if isinstance(h.weight_decay, str) else h.weight_decay
 
 
 def _validator(

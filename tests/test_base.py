@@ -753,7 +753,7 @@ def test_divergence_warns_once_and_returns_good_weights(kind, rate):
         warnings.simplefilter("always")
         model.fit(X_big, y)
     assert [w.category for w in caught] in ([ConvergenceWarning], [])
-    if rate > 1e5:
+    if rate > 1e5 and kind == "regressor":  # a classifier's squared errors lie between 0 and 1, whatever the weights
         assert len(caught) == 1
         words = "became non-finite, or huge, in epoch .*Lower learning_rate_init, or set clip_norm"
         assert re.search(words, str(caught[0].message))

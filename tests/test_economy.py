@@ -67,9 +67,9 @@ def counted_step(monkeypatch, **options):
 def test_calls_of_a_step_of_regression(monkeypatch):
     calls = counted_step(monkeypatch)
     # forward: 3 products, 3 biases, 2 activations; loss: 4 calls, its weighted sum, and the division by the total;
-    # backward: 3 x (weights, biases), 2 inputs (one of them a multiplication, for there is one output), 2 x 2 for ReLU
+    # backward: 3 x (weights, biases), 2 inputs, 2 x 2 for ReLU
     assert sum(calls.values()) == 3 + 3 + 2 + 4 + 2 + 6 + 2 + 4, calls
-    assert calls[".dot"] == 3 + 1 + 6 + 1 and ".matmul" not in calls
+    assert calls[".dot"] == 3 + 1 + 6 + 2 and ".matmul" not in calls
 
 
 def test_calls_of_a_step_of_classification(monkeypatch):
@@ -80,8 +80,8 @@ def test_calls_of_a_step_of_classification(monkeypatch):
 
 def test_members_take_no_more_calls(monkeypatch):
     lone, several = counted_step(monkeypatch, n_members=1), counted_step(monkeypatch, n_members=8)
-    several[".dot"] = several.pop(".matmul")
-    assert several == lone
+    assert sum(several.values()) == sum(lone.values())
+    assert several[".matmul"] == lone[".dot"] - 1  # a column times a row is a multiplication there
 
 
 @pytest.mark.parametrize(("optimizer", "calls_expected"), [(Adam, 10), (SGD, 6)])
@@ -160,8 +160,8 @@ def test_fit_copies_no_table_that_serves_as_it_is():
 def test_predict_takes_rows_in_chunks():
     X = np.random.RandomState(0).normal(size=(50_000, 10)).astype(np.float32)
     model = ScratchMLPRegressor((256,), max_iter=1, scale_features=False, dtype="float32").fit(X[:500], X[:500, 0])
-    # all rows of the hidden layer at once would take 51 MB; the result alone takes 0.6
-    assert peak(lambda: model.predict(X)) < 4e6
+    # all rows of the hidden layer at once would take 51 MB; the result alone takes 0.6, and a chunk 2.3
+    assert peak(lambda: model.predict(X)) < 6e6
 
 
 @pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
