@@ -350,7 +350,8 @@ class ScratchMLP(HyperParameters):
 
     def _scores(self, X) -> np.ndarray:
         """Raw scores of all members, (K, n, out)."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # which tells the user so
         known = self._encoded
         table = known[1] if known is not None and X is known[0] else self._encode(X)
         work = len(table) * self._parameters.size
