@@ -1,5 +1,7 @@
 """Class docstrings of the two estimators: one text for what they share."""
 
+from textwrap import fill
+
 __all__ = ["CLASSIFIER", "REGRESSOR"]
 
 _NETWORK = """\
@@ -23,9 +25,10 @@ _NETWORK = """\
 _SHARED = """\
     solver : {{'adam', 'sgd', 'lbfgs'}}, default='adam'
         [optimisation] How weights are updated. 'lbfgs' uses the whole table at once, and suits small ones.
-    learning_rate : {{{schedules}}} or callable, default='cosine'
-        [optimisation] Schedule of the rate: a function of progress, from 0 at the start to 1 at `max_iter`
-        epochs, giving a factor on `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
+    learning_rate : str or callable, default='cosine'
+        [optimisation] Schedule of the rate: one of {schedules},
+        or a function of progress, from 0 at the start to 1 at `max_iter` epochs, giving a factor on
+        `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
         scikit-learn's and have no end of their own; 'multi_cosine' is RealMLP's "coslog4". Not for 'lbfgs'.
     learning_rate_init : float, default=0.005
         [optimisation] The rate that the schedule multiplies.
@@ -147,8 +150,14 @@ def _choices() -> dict[str, str]:
     return {name: ", ".join(f"'{key}'" for key in table) for name, table in tables.items()}
 
 
+def _wrapped(text: str) -> str:
+    """The text with its long lines broken, where choices were filled in."""
+    lines = [fill(line, 118, subsequent_indent=" " * 8) if len(line) > 118 else line for line in text.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
 def _document(summary: str, loss: str, table: str, attributes: str, example: str) -> str:
-    parameters = (_NETWORK + loss + _SHARED).format(**_choices()) + table + _RUNNING.format()
+    parameters = _wrapped((_NETWORK + loss + _SHARED).format(**_choices()) + table + _RUNNING.format())
     sections = {
         "Parameters": parameters,
         "Attributes": _ATTRIBUTES + attributes,
