@@ -30,7 +30,7 @@ _SHARED = """\
         or a function of progress, from 0 at the start to 1 at `max_iter` epochs, giving a factor on
         `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
         scikit-learn's and have no end of their own; 'multi_cosine' is RealMLP's "coslog4". Not for 'lbfgs'.
-    learning_rate_init : float, default=0.005
+    learning_rate_init : float, default=0.007
         [optimisation] The rate that the schedule multiplies.
     warmup : float, default=0.0
         [optimisation] Share of training over which the rate rises from 0, whatever the schedule.
@@ -53,7 +53,7 @@ _SHARED = """\
         not depend on the batch size.
     weight_decay : float or 'auto', default='auto'
         [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay, where 'auto' is
-        150 / (sum of all sample weights), at most 1: the fewer the rows, the more it holds back
+        500 / (sum of all sample weights), at most 1: the fewer the rows, the more it holds back
         (Loshchilov & Hutter 2019, AdamW). Of 'adam' alone; the other solvers have `alpha`.
     dropout : float, default=0.0
         [regularisation] Share of hidden units that a training step leaves out.

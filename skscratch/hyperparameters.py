@@ -115,7 +115,7 @@ class HyperParameters(BaseEstimator):
     # optimisation
     solver: str = hyper("adam", rules.choice(["adam", "sgd", "lbfgs"]))
     learning_rate: Any = hyper("cosine", rules.either(rules.choice(SCHEDULES), rules.function))
-    learning_rate_init: float = hyper(0.005, rules.real(0, closed="neither"))
+    learning_rate_init: float = hyper(0.007, rules.real(0, closed="neither"))
     warmup: float = hyper(0.0, rules.real(0, 1, "both"))
     batch_size: Any = hyper(100, rules.either(rules.choice(["auto"]), rules.integer()))
     shuffle: bool = hyper(True, rules.boolean)

@@ -140,11 +140,11 @@ def _recipe(h: HyperParameters, training: Data) -> Recipe:
 def _weight_decay(h: HyperParameters, training: Data) -> float:
     """Decay of Adam's steps; in SGD's it would be the penalty `alpha` over again.
 
-    'auto' is 150 / (sum of the sample weights): the fewer the rows, the more a weight needs holding back.
+    'auto' is 500 / (sum of the sample weights): the fewer the rows, the more a weight needs holding back.
     """
     if h.solver != "adam":
         return 0.0
-    return min(1.0, 150 / float(training.total().mean())) if isinstance(h.weight_decay, str) else h.weight_decay
+    return min(1.0, 500 / float(training.total().mean())) if isinstance(h.weight_decay, str) else h.weight_decay
 
 
 def _validator(

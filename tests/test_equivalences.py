@@ -138,7 +138,7 @@ def test_linear_is_huber_regressor(weight):
 def test_linear_is_quantile_regressor(weight, q):
     glm = QuantileRegressor(quantile=q, alpha=0).fit(X_GLM, Y_GLM, weight)
     model = ScratchMLPRegressor(
-        (), loss="quantile", quantile=q, alpha=0, scale_features=False, dtype="float64", random_state=0,
+        (), loss="quantile", quantile=q, alpha=0, weight_decay=0, scale_features=False, dtype="float64", random_state=0,
         max_iter=300, learning_rate_init=0.05, batch_size=1000,
     ).fit(X_GLM, Y_GLM, weight)  # fmt: skip
     # theirs is the exact vertex of a linear programme; steps down a loss with kinks come near it
