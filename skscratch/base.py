@@ -31,7 +31,7 @@ from .training import Data, State
 
 __all__ = ["ScratchMLP"]
 
-DOUBLE_UP_TO = 200  # rows: tables of one batch are trained in double precision by dtype="auto"
+DOUBLE_UP_TO = 200  # rows that dtype="auto" trains in double precision: time does not count there, and digits may
 _OF_THE_NETWORK = frozenset(  # and of the encoding: fixed by the first call of fit or partial_fit
     ("hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "dropout", "dtype")
     + ("categorical_features", "scale_features", "scale_target")
@@ -238,8 +238,8 @@ class ScratchMLP(HyperParameters):
         names = getattr(self, "feature_names_in_", None)
         names = [f"x{j}" for j in range(self.n_features_in_)] if names is None else [str(name) for name in names]
         automatic = isinstance(self.dtype, str) and self.dtype == "auto"
-        single = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
-        self._dtype = np.dtype(single if automatic else self.dtype)
+        suited = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
+        self._dtype = np.dtype(suited if automatic else self.dtype)
         self._encoder = FeatureEncoder(self.scale_features, more_to_come).fit(rows.data, rows.weight, names)
         self._fit_target_scale(rows.values, rows.weight, more_to_come)
         hidden = self._hidden()

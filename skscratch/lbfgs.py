@@ -82,6 +82,6 @@ def minimise(
             options={"maxiter": state.end - state.epoch, "maxfun": max_evaluations, "gtol": gradient_tolerance},
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
+        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
     np.copyto(parameters, accepted)
     return stopped or result is None or result.status == 0

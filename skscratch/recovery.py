@@ -98,5 +98,5 @@ class Recovery:
             f"The loss became non-finite, or huge, in epoch {self._first}: the weights were set back to the last good "
             f"ones and {outcome}. Lower learning_rate_init, or set clip_norm.",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=7,
         )

@@ -88,7 +88,7 @@ def solve(
             f"Maximum iterations ({h.max_iter}) reached and the optimization hasn't converged yet. Increase max_iter"
             f"{advice}.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,  # solve, _train, _fit, fit, and then the user
         )
     if keep_best and state.best is not None:
         return Outcome(state.best, state.best_epoch)

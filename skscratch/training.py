@@ -214,7 +214,7 @@ def train(
             stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
         except KeyboardInterrupt:
             recovery.undo()
-            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
+            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
             return True
         recovery.passed(mean)
         state.drawn = False

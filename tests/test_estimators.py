@@ -525,3 +525,27 @@ def test_missing_labels_are_counted(dtype):
     y = pd.Series(["a", "b", None] * 10, dtype=dtype)
     with pytest.raises(ValueError, match="Input y contains NaN or None: 10 labels are missing"):
         ScratchMLPClassifier().fit(X, y)
+
+
+def interrupting(u):
+    """A schedule during which the user presses Ctrl-C."""
+    if u > 0.5:
+        raise KeyboardInterrupt
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"learning_rate": "constant", "max_iter": 2},
+        {"solver": "lbfgs", "max_iter": 2},
+        {"solver": "sgd", "learning_rate_init": 1e12},
+        {"learning_rate": interrupting},
+    ],
+    ids=["not converged", "not converged by lbfgs", "diverged", "interrupted"],
+)
+def test_a_warning_points_at_the_line_that_called_fit(options):
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    with pytest.warns(UserWarning) as caught:
+        ScratchMLPRegressor((8,), random_state=0, **options).fit(X, X[:, 0])
+    assert [warning.filename for warning in caught] == [__file__]
