@@ -1,9 +1,9 @@
 """Activation functions, each with its derivative, computed in place.
 
-An activation is a function of a buffer ``x`` (any shape).  Called once per buffer, it returns two
-closures: ``forward()`` replaces x by f(x); ``backward(dx)`` multiplies dx by f'(x).  Where f' follows
-from the output (ReLU, tanh, ...) nothing is kept; otherwise forward leaves f' in a scratch array, and
-only when `training`.
+An activation is a function of a buffer ``x`` (any shape) and, in training, of the buffer ``dx`` of the loss's
+gradient.  Called once per buffer, it returns two lists of calls: ``forward`` replaces x by f(x); ``backward``
+multiplies dx by f'(x), and is empty without dx.  Where f' follows from the output (ReLU, tanh, ...) nothing is kept;
+otherwise forward leaves f' in a scratch array, and only in training.
 """
 
 from collections.abc import Callable
@@ -12,219 +12,193 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, expit
 
+from .calls import Calls, call, scalar
+
 __all__ = ["ACTIVATIONS", "Activation", "Pair"]
 
-Backward = Callable[[np.ndarray], None]
-Activation = Callable[..., tuple[Callable[[], None], Backward]]
+Activation = Callable[..., tuple[Calls, Calls]]
+Bound = tuple[Calls, Calls]
 
 SELU_SCALE = 1.0507009873554805  # Klambauer et al. 2017, "Self-Normalizing Neural Networks", eq. 14
 SELU_ALPHA = 1.6732632423543772
 LEAK = 0.01
 
 
-def identity(x: np.ndarray, training: bool = True):
+def identity(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = x."""
-
-    def forward() -> None:
-        pass
-
-    def backward(dx: np.ndarray) -> None:
-        pass
-
-    return forward, backward
+    return [], []
 
 
-def relu(x: np.ndarray, training: bool = True):
+def relu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = max(x, 0);  f' = 1 where the output is positive."""
+    zeros = np.zeros_like(x)  # two arrays go through NumPy's loop five times as fast as an array and a number
+    forward: Calls = [call(np.maximum, x, zeros, out=x)]
+    if dx is None:
+        return forward, []
     positive = np.empty(x.shape, dtype=bool)
-    zeros = np.zeros_like(x)  # two arrays go through NumPy's loop twice as fast as an array and a number
-
-    def forward() -> None:
-        np.maximum(x, zeros, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        np.greater(x, zeros, out=positive)
-        np.multiply(dx, positive, out=dx)
-
-    return forward, backward
+    return forward, [call(np.greater, x, scalar(0, x), positive), call(np.multiply, dx, positive, dx)]
 
 
-def logistic(x: np.ndarray, training: bool = True):
+def logistic(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = 1 / (1 + exp(-x));  f' = f (1 - f)."""
+    forward: Calls = [call(expit, x, x)]
+    if dx is None:
+        return forward, []
     slope = np.empty_like(x)
-
-    def forward() -> None:
-        expit(x, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(dx, x, out=dx)
-        np.subtract(1, x, out=slope)
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
+    return forward, [
+        call(np.multiply, dx, x, dx),
+        call(np.subtract, scalar(1, x), x, slope),
+        call(np.multiply, dx, slope, dx),
+    ]
 
 
-def tanh(x: np.ndarray, training: bool = True):
+def tanh(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = tanh(x);  f' = 1 - f²."""
+    forward: Calls = [call(np.tanh, x, x)]
+    if dx is None:
+        return forward, []
     slope = np.empty_like(x)
-
-    def forward() -> None:
-        np.tanh(x, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(x, x, out=slope)
-        np.subtract(1, slope, out=slope)
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
+    return forward, [
+        call(np.multiply, x, x, slope),
+        call(np.subtract, scalar(1, x), slope, slope),
+        call(np.multiply, dx, slope, dx),
+    ]
 
 
-def leaky_relu(x: np.ndarray, training: bool = True):
+def leaky_relu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = x where positive, else x / 100."""
-    slope = np.empty_like(x)
-
-    def forward() -> None:
-        np.multiply(x, LEAK, out=slope)
-        np.maximum(x, slope, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        np.greater(x, 0, out=slope)
-        np.maximum(slope, LEAK, out=slope)
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
+    slope, leak = np.empty_like(x), scalar(LEAK, x)
+    forward: Calls = [call(np.multiply, x, leak, slope), call(np.maximum, x, slope, out=x)]
+    if dx is None:
+        return forward, []
+    return forward, [
+        call(np.greater, x, scalar(0, x), slope),
+        call(np.maximum, slope, leak, out=slope),
+        call(np.multiply, dx, slope, dx),
+    ]
 
 
-def elu(x: np.ndarray, training: bool = True):
+def elu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = x where positive, else exp(x) - 1;  f' = 1 + min(f, 0)."""
-    slope = np.empty_like(x)
+    slope, zero = np.empty_like(x), scalar(0, x)
+    forward: Calls = [
+        call(np.minimum, x, zero, out=slope),
+        call(np.expm1, slope, slope),
+        call(np.maximum, x, zero, out=x),
+        call(np.add, x, slope, x),
+    ]
+    if dx is None:
+        return forward, []
+    return forward, [
+        call(np.minimum, x, zero, out=slope),
+        call(np.add, slope, scalar(1, x), slope),
+        call(np.multiply, dx, slope, dx),
+    ]
 
-    def forward() -> None:
-        np.minimum(x, 0, out=slope)
-        np.expm1(slope, out=slope)
-        np.maximum(x, 0, out=x)
-        np.add(x, slope, out=x)
 
-    def backward(dx: np.ndarray) -> None:
-        np.minimum(x, 0, out=slope)
-        np.add(slope, 1, out=slope)
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
-
-
-def selu(x: np.ndarray, training: bool = True):
+def selu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = scale · (x where positive, else alpha (exp(x) - 1)) (Klambauer et al. 2017, eq. 2)."""
-    slope = np.empty_like(x)
+    slope, zero, scale, depth = np.empty_like(x), scalar(0, x), scalar(SELU_SCALE, x), scalar(SELU_SCALE * SELU_ALPHA, x)
+    forward: Calls = [
+        call(np.minimum, x, zero, out=slope),
+        call(np.expm1, slope, slope),
+        call(np.multiply, slope, depth, slope),
+        call(np.maximum, x, zero, out=x),
+        call(np.multiply, x, scale, x),
+        call(np.add, x, slope, x),
+    ]
+    if dx is None:
+        return forward, []
     positive = np.empty(x.shape, dtype=bool)
-
-    def forward() -> None:
-        np.minimum(x, 0, out=slope)
-        np.expm1(slope, out=slope)
-        np.multiply(slope, SELU_SCALE * SELU_ALPHA, out=slope)
-        np.maximum(x, 0, out=x)
-        np.multiply(x, SELU_SCALE, out=x)
-        np.add(x, slope, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        np.greater(x, 0, out=positive)
-        np.add(x, SELU_SCALE * SELU_ALPHA, out=slope)  # where the output f is negative, f' = f + scale alpha
-        np.copyto(slope, SELU_SCALE, where=positive)
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
+    return forward, [
+        call(np.greater, x, zero, positive),
+        call(np.add, x, depth, slope),  # where the output f is negative, f' = f + scale alpha
+        call(np.copyto, slope, scale, where=positive),
+        call(np.multiply, dx, slope, dx),
+    ]
 
 
-def gelu(x: np.ndarray, training: bool = True):
+def gelu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = x Φ(x), Φ the normal distribution function;  f' = Φ(x) + x φ(x) (Hendrycks & Gimpel 2016)."""
-    cdf, slope = np.empty_like(x), np.empty_like(x)
+    cdf, half = np.empty_like(x), scalar(0.5, x)
+    forward: Calls = [
+        call(np.multiply, x, scalar(0.5**0.5, x), cdf),
+        call(erf, cdf, cdf),
+        call(np.add, cdf, scalar(1, x), cdf),
+        call(np.multiply, cdf, half, cdf),
+    ]
+    times_cdf = call(np.multiply, x, cdf, x)
+    if dx is None:
+        return [*forward, times_cdf], []
+    slope = np.empty_like(x)
+    forward += [
+        call(np.multiply, x, x, slope),
+        call(np.multiply, slope, scalar(-0.5, x), slope),
+        call(np.exp, slope, slope),
+        call(np.multiply, slope, scalar((2 * np.pi) ** -0.5, x), slope),
+        call(np.multiply, slope, x, slope),
+        call(np.add, slope, cdf, slope),
+        times_cdf,
+    ]
+    return forward, [call(np.multiply, dx, slope, dx)]
 
-    def forward() -> None:
-        np.multiply(x, 0.5**0.5, out=cdf)
-        erf(cdf, out=cdf)
-        np.add(cdf, 1, out=cdf)
-        np.multiply(cdf, 0.5, out=cdf)
-        if training:
-            np.multiply(x, x, out=slope)
-            np.multiply(slope, -0.5, out=slope)
-            np.exp(slope, out=slope)
-            np.multiply(slope, (2 * np.pi) ** -0.5, out=slope)
-            np.multiply(slope, x, out=slope)
-            np.add(slope, cdf, out=slope)
-        np.multiply(x, cdf, out=x)
 
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
-
-
-def silu(x: np.ndarray, training: bool = True):
+def silu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = x σ(x), σ the logistic function;  f' = σ (1 + x (1 - σ))."""
-    sigma, slope = np.empty_like(x), np.empty_like(x)
+    sigma, one = np.empty_like(x), scalar(1, x)
+    forward: Calls = [call(expit, x, sigma)]
+    times_sigma = call(np.multiply, x, sigma, x)
+    if dx is None:
+        return [*forward, times_sigma], []
+    slope = np.empty_like(x)
+    forward += [
+        call(np.subtract, one, sigma, slope),
+        call(np.multiply, slope, x, slope),
+        call(np.add, slope, one, slope),
+        call(np.multiply, slope, sigma, slope),
+        times_sigma,
+    ]
+    return forward, [call(np.multiply, dx, slope, dx)]
 
-    def forward() -> None:
-        expit(x, out=sigma)
-        if training:
-            np.subtract(1, sigma, out=slope)
-            np.multiply(slope, x, out=slope)
-            np.add(slope, 1, out=slope)
-            np.multiply(slope, sigma, out=slope)
-        np.multiply(x, sigma, out=x)
 
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
-
-
-def mish(x: np.ndarray, training: bool = True):
+def mish(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
     """f(x) = x tanh(log(1 + exp(x))) (Misra 2019).
 
     With e = exp(x) and n = e (e + 2) one exponential is enough: f = x n / (n + 2) and
     f' = n / (n + 2) + 4 x e (e + 1) / (n + 2)².
     """
-    e, n, slope = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-
-    def forward() -> None:
-        np.minimum(x, 20, out=e)  # beyond 20, n / (n + 2) is 1 in either precision
-        np.exp(e, out=e)
-        np.add(e, 2, out=n)
-        np.multiply(n, e, out=n)
-        if training:
-            np.add(e, 1, out=slope)
-            np.multiply(slope, e, out=slope)
-            np.multiply(slope, x, out=slope)
-            np.multiply(slope, 4, out=slope)
-            np.add(n, 2, out=e)
-            np.divide(slope, e, out=slope)
-            np.divide(slope, e, out=slope)
-            np.divide(n, e, out=n)
-            np.add(slope, n, out=slope)
-        else:
-            np.add(n, 2, out=e)
-            np.divide(n, e, out=n)
-        np.multiply(x, n, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
-
-
-def softplus(x: np.ndarray, training: bool = True):
-    """f(x) = log(1 + exp(x));  f' = σ(x)."""
+    e, n, two = np.empty_like(x), np.empty_like(x), scalar(2, x)
+    forward: Calls = [
+        call(np.minimum, x, scalar(20, x), out=e),  # beyond 20, n / (n + 2) is 1 in either precision
+        call(np.exp, e, e),
+        call(np.add, e, two, n),
+        call(np.multiply, n, e, n),
+    ]
+    if dx is None:
+        return [*forward, call(np.add, n, two, e), call(np.divide, n, e, n), call(np.multiply, x, n, x)], []
     slope = np.empty_like(x)
+    forward += [
+        call(np.add, e, scalar(1, x), slope),
+        call(np.multiply, slope, e, slope),
+        call(np.multiply, slope, x, slope),
+        call(np.multiply, slope, scalar(4, x), slope),
+        call(np.add, n, two, e),
+        call(np.divide, slope, e, slope),
+        call(np.divide, slope, e, slope),
+        call(np.divide, n, e, n),
+        call(np.add, slope, n, slope),
+        call(np.multiply, x, n, x),
+    ]
+    return forward, [call(np.multiply, dx, slope, dx)]
 
-    def forward() -> None:
-        if training:
-            expit(x, out=slope)
-        np.logaddexp(x, 0, out=x)
 
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(dx, slope, out=dx)
-
-    return forward, backward
+def softplus(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
+    """f(x) = log(1 + exp(x));  f' = σ(x)."""
+    forward: Calls = [call(np.logaddexp, x, scalar(0, x), x)]
+    if dx is None:
+        return forward, []
+    slope = np.empty_like(x)
+    return [call(expit, x, slope), *forward], [call(np.multiply, dx, slope, dx)]
 
 
 @dataclass(frozen=True)
@@ -234,9 +208,8 @@ class Pair:
     function: Callable[[np.ndarray], np.ndarray]
     derivative: Callable[[np.ndarray], np.ndarray]
 
-    def __call__(self, x: np.ndarray, training: bool = True):
+    def __call__(self, x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
         """Bind to a buffer, as every activation does."""
-        slope = np.empty_like(x)
 
         def compute(f: Callable[[np.ndarray], np.ndarray], out: np.ndarray) -> None:
             value = f(x.copy())
@@ -247,15 +220,11 @@ class Pair:
                 )
             np.copyto(out, value, casting="same_kind")
 
-        def forward() -> None:
-            if training:
-                compute(self.derivative, slope)
-            compute(self.function, x)
-
-        def backward(dx: np.ndarray) -> None:
-            np.multiply(dx, slope, out=dx)
-
-        return forward, backward
+        forward: Calls = [call(compute, self.function, x)]
+        if dx is None:
+            return forward, []
+        slope = np.empty_like(x)
+        return [call(compute, self.derivative, slope), *forward], [call(np.multiply, dx, slope, dx)]
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -151,7 +151,8 @@ class ScratchMLP(HyperParameters):
     def _as_data(self, rows: Rows, dtype: np.dtype) -> Data:
         """Rows as training reads them: encoded, in numbers of one type."""
         weight = None if rows.weight is None else rows.weight[None].astype(dtype)
-        return Data(self._encoder.transform(rows.data, dtype), self._encode_targets(rows.values, dtype), weight)
+        table = self._encoder.transform(rows.data, dtype, self.fit_intercept)
+        return Data(table, self._encode_targets(rows.values, dtype), weight)
 
     def _check_together(self) -> None:
         """Rules that concern several parameters at once."""
@@ -361,7 +362,7 @@ class ScratchMLP(HyperParameters):
             return self._network.scores(self._parameters, table)
 
     def _encode(self, X) -> Table:
-        return self._encoder.transform(self._check_X(X, reset=False), self._dtype)
+        return self._encoder.transform(self._check_X(X, reset=False), self._dtype, self.fit_intercept)
 
     def _strata(self, values: np.ndarray) -> np.ndarray | None:
         """Codes by which to stratify the rows held out for validation."""

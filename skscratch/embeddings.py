@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .calls import Calls, call
 from .parameters import Slot
 
 __all__ = ["Embedding"]
@@ -42,29 +43,32 @@ class Embedding:
             table[..., 0, :] = 0
 
     def bind(self, p, g, x, dx=None, rng=None):
-        """See `layers`; here x is the batch's table itself, and nothing lies before it that wants dx."""
+        """See `layers`; here x is the batch's table itself, and nothing lies before it that wants dx.
+
+        Where the table ends in a column of ones, so does y.
+        """
         tables = [getattr(p, f"E{j}") for j in range(len(self.categories))]
         n_rows, n_members = len(x.codes), len(tables[0])
-        y = np.empty((n_members, n_rows, self.n_out), tables[0].dtype)
+        y = np.ones((n_members, n_rows, self.n_out + x.ones), tables[0].dtype)
         edges = self.n_numeric + self.width * np.arange(len(tables) + 1)
         spans = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
-        def forward() -> None:
-            y[..., : self.n_numeric] = x.X
+        def look_up() -> None:
             for table, span, code in zip(tables, spans, x.codes.T, strict=True):
                 y[..., span] = table.take(code, axis=1, mode="clip")
 
+        forward: Calls = [call(np.copyto, y[..., : self.n_numeric], x.X[:, : self.n_numeric]), look_up]
         if g is None:
-            return y, None, forward, None
+            return y, None, forward, []
         dy = np.empty_like(y)
         ones, each_row = np.ones(n_rows, y.dtype), np.arange(n_rows + 1)
 
-        def backward() -> None:
+        def gradient() -> None:
             for j, (span, code) in enumerate(zip(spans, x.codes.T, strict=True)):
-                gradient = getattr(g, f"E{j}")
+                g_table = getattr(g, f"E{j}")
                 # a one-hot matrix (B, categories + 1): its transpose adds up the rows that share a code
-                chosen = sp.csr_matrix((ones, code, each_row), shape=(n_rows, gradient.shape[1])).T
+                chosen = sp.csr_matrix((ones, code, each_row), shape=(n_rows, g_table.shape[1])).T
                 for k in range(n_members):
-                    gradient[k] = chosen @ dy[k][:, span]
+                    g_table[k] = chosen @ dy[k][:, span]
 
-        return y, dy, forward, backward
+        return y, dy, forward, [gradient]

@@ -109,10 +109,13 @@ class FeatureEncoder:
                 self._factor[j] = self._inverse(sizes[j] / there[j] if there[j] else 0.0)
         return settled
 
-    def transform(self, data: Any, dtype: np.dtype) -> Table:
-        """Encode the rows of `data`, which has the columns that were fitted, in numbers of type `dtype`."""
+    def transform(self, data: Any, dtype: np.dtype, ones: bool = False) -> Table:
+        """Encode the rows of `data`, which has the columns that were fitted, in numbers of type `dtype`.
+
+        With `ones` a column of ones is put at the end, unless X serves as it is or is sparse.
+        """
         with np.errstate(over="ignore"):
-            table = self._transform_sparse(data, dtype) if sp.issparse(data) else self._transform(data, dtype)
+            table = self._transform_sparse(data, dtype) if sp.issparse(data) else self._transform(data, dtype, ones)
         values = table.X.data if sp.issparse(table.X) else table.X
         if not self.scale and not np.isfinite(values).all():
             raise ValueError(
@@ -120,12 +123,13 @@ class FeatureEncoder:
             )
         return table
 
-    def _transform(self, data: Any, dtype: np.dtype) -> Table:
-        if not isinstance(data, Columns) and not self.scale and not len(self._flagged):
-            if not np.isnan(data).any():
-                return Table(np.ascontiguousarray(data, dtype=dtype))
+    def _transform(self, data: Any, dtype: np.dtype, ones: bool) -> Table:
+        plain = not isinstance(data, Columns) and not self.scale and not len(self._flagged)
+        if plain and data.dtype == dtype and data.flags.c_contiguous and not np.isnan(data).any():
+            return Table(data)
         n, n_numbers = data.shape[0], len(self._center)
-        X = np.zeros((n, len(self.names)), dtype)
+        X = np.zeros((n, len(self.names) + ones), dtype)
+        X[:, len(self.names) :] = 1
         if isinstance(data, Columns):
             numbers = [v for v, is_category in zip(data.values, data.categorical, strict=True) if not is_category]
             raw = np.column_stack(numbers) if numbers else np.empty((n, 0))
@@ -138,13 +142,15 @@ class FeatureEncoder:
             if len(self._flagged):
                 X[rows, n_numbers : n_numbers + len(self._flagged)] = np.isnan(raw[rows][:, self._flagged])
         codes = self._categories(data, X, n_numbers + len(self._flagged)) if self.categorical else None
-        return Table(X, codes)
+        return Table(X, codes, ones=ones)
 
     def _scale(self, raw: np.ndarray, out: np.ndarray, columns: Any = slice(None)) -> None:
         """Scaled numbers of `raw` into `out`: 0 where missing (the median, where scaling is off)."""
         center, factor = self._center[columns], self._factor[columns]
         if not self.scale:
-            out[...] = np.where(np.isnan(raw), center, raw)
+            out[...] = raw
+            if np.isnan(out.sum()):
+                np.copyto(out, center, where=np.isnan(raw), casting="same_kind")
             return
         # in double precision up to here: a column of 1e9 ± 1 keeps its digits in a float32 network
         np.multiply(np.subtract(raw, center, dtype=np.float64), factor, out=out, casting="same_kind")

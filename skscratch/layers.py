@@ -3,22 +3,23 @@
 ``bind(p, g, x, dx, rng)`` prepares a layer for one batch shape and returns ``(y, dy, forward, backward)``.
 p and g are the layer's views of parameters and gradient (g is None where no gradient is wanted); x is its
 input and dx the place for the loss's gradient by x (None for the first layer); y and dy are the same for its
-output, which the next layer takes as its x and dx.  ``forward()`` computes y.  ``backward()`` computes from
-dy the parameters' gradient and dx, overwriting both, so that nothing needs zeroing.
+output, which the next layer takes as its x and dx.  ``forward`` and ``backward`` are lists of calls: the first
+compute y; the second compute from dy the parameters' gradient and dx, overwriting both, so that nothing needs
+zeroing.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from . import activations
+from .calls import Calls, call, product
 from .parameters import Slot
 from .table import SparseRows
 
-__all__ = ["INITIALIZERS", "Activation", "Dense", "Dropout", "product"]
+__all__ = ["INITIALIZERS", "Activation", "Dense", "Dropout"]
 
 
 def _uniform(rng: np.random.RandomState, bound: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -39,22 +40,12 @@ INITIALIZERS: dict[str, tuple[Callable, Callable[[int, int], float]]] = {
 }
 
 
-def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], Any]:
-    """The call that writes a @ b into `out`, for arrays (1 or K, n, m).
-
-    NumPy's quickest for the shapes: np.dot, for lone matrices, has half the overhead of np.matmul; a stack of columns
-    times rows takes np.matmul three times as long as np.multiply.
-    """
-    if len(out) == 1:
-        return partial(np.dot, a[0], b[0], out=out[0])
-    return partial(np.multiply if b.shape[-2] == 1 else np.matmul, a, b, out=out)
-
-
 @dataclass(frozen=True)
 class Dense:
     """y = x W + b.
 
-    x is (1 or K, B, n_in), y is (K, B, n_out); W is (K, n_in, n_out), b is (K, 1, n_out).
+    x is (1 or K, B, n_in), y is (K, B, n_out); W is (K, n_in, n_out), b is (K, 1, n_out).  Where x has one column
+    more, of ones, b is the last row of one matrix [W; b], which takes a single product.
     """
 
     n_in: int
@@ -82,58 +73,51 @@ class Dense:
         if isinstance(x, SparseRows):
             return self._bind_sparse(p, g, x)
         y = np.empty((len(p.W), x.shape[1], self.n_out), p.W.dtype)  # (K, B, n_out)
-
-        weigh = product(x, p.W, y)
-
-        def forward() -> None:
-            weigh()
-            if self.bias:
-                np.add(y, p.b, out=y)
-
+        whole = self.bias and x.shape[-1] == self.n_in + 1  # x has the ones: W stands for [W; b]
+        if x.shape[-1] > self.n_in and not whole:
+            x = x[..., : self.n_in]
+        forward: Calls = [product(x, p.Wb if whole else p.W, y)]
+        if self.bias and not whole:
+            forward.append(call(np.add, y, p.b, y))
         if g is None:
-            return y, None, forward, None
+            return y, None, forward, []
         dy = np.empty_like(y)
-        gradient_W = product(x.swapaxes(-1, -2), dy, g.W)
-        if self.bias:  # the sum over rows, as a product with ones: a third of np.sum's time
-            gradient_b = product(np.ones((1, 1, x.shape[1]), y.dtype), dy, g.b)
+        backward: Calls = [product(x.swapaxes(-1, -2), dy, g.Wb if whole else g.W)]
+        if self.bias and not whole:  # the sum over rows, as a product with ones: a third of np.sum's time
+            backward.append(product(np.ones((1, 1, x.shape[1]), y.dtype), dy, g.b))
         if dx is not None:
-            gradient_x = product(dy, p.W.swapaxes(-1, -2), dx)
-
-        def backward() -> None:
-            gradient_W()
-            if self.bias:
-                gradient_b()
-            if dx is not None:
-                gradient_x()
-
+            backward.append(product(dy, (p.Wb if whole else p.W).swapaxes(-1, -2), dx))
         return y, dy, forward, backward
 
     def _bind_sparse(self, p, g, x: SparseRows):
         """The same where the true input is x.matrix + x.offset, a sum that is never formed."""
         y = np.empty((len(p.W), x.n, self.n_out), p.W.dtype)
+        shift = np.empty((len(p.W), 1, self.n_out), y.dtype)  # what every row has alike: offset W + b
 
-        def forward() -> None:
+        def multiply() -> None:
             for k, W in enumerate(p.W):
                 y[k] = x.matrix @ W
-            if x.offset is not None:
-                np.add(y, np.matmul(x.offset, p.W), out=y)
+
+        forward: Calls = [multiply]
+        if x.offset is not None:
+            forward.append(call(np.matmul, x.offset, p.W, shift))
             if self.bias:
-                np.add(y, p.b, out=y)
-
+                forward.append(call(np.add, shift, p.b, shift))
+            forward.append(call(np.add, y, shift, y))
+        elif self.bias:
+            forward.append(call(np.add, y, p.b, y))
         if g is None:
-            return y, None, forward, None
+            return y, None, forward, []
         dy = np.empty_like(y)
+        total = g.b if self.bias else np.empty_like(shift)  # the sum over rows
 
-        def backward() -> None:
-            total = dy.sum(axis=-2, keepdims=True)  # (K, 1, n_out)
+        def gradient() -> None:
             for k in range(len(dy)):
                 g.W[k] = x.transposed @ dy[k]
             if x.offset is not None:
                 np.add(g.W, np.matmul(x.offset.T, total), out=g.W)
-            if self.bias:
-                np.copyto(g.b, total)
 
-        return y, dy, forward, backward
+        return y, dy, forward, [product(np.ones((1, 1, x.n), y.dtype), dy, total), gradient]
 
 
 @dataclass(frozen=True)
@@ -151,12 +135,7 @@ class Activation:
 
     def bind(self, p, g, x, dx, rng=None):
         """See the module's docstring."""
-        forward, derivative = self.function(x, g is not None)
-
-        def backward() -> None:
-            derivative(dx)
-
-        return x, dx, forward, backward
+        return x, dx, *self.function(x, dx)
 
 
 @dataclass(frozen=True)
@@ -175,22 +154,14 @@ class Dropout:
     def bind(self, p, g, x, dx, rng=None):
         """See the module's docstring; `rng` is a function giving the generator of the running epoch."""
         if rng is None:
-            return x, dx, _nothing, _nothing
+            return x, dx, [], []
         # not in place: the activation before may need its output for its derivative
         y, dy, mask, kept = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty(x.shape, dtype=bool)
         keep = 1 - self.rate
 
-        def forward() -> None:
+        def draw() -> None:
             rng().random(dtype=mask.dtype, out=mask)
             np.less(mask, keep, out=kept)
             np.multiply(kept, 1 / keep, out=mask, casting="same_kind")
-            np.multiply(x, mask, out=y)
 
-        def backward() -> None:
-            np.multiply(dy, mask, out=dx)
-
-        return y, dy, forward, backward
-
-
-def _nothing() -> None:
-    pass
+        return y, dy, [draw, call(np.multiply, x, mask, y)], [call(np.multiply, dy, mask, dx)]

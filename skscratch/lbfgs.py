@@ -35,8 +35,9 @@ def minimise(
     n = len(data.table)
     gradient, sums = np.empty_like(parameters), np.empty_like(parameters)
     chunks = [np.arange(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
-    steps = {size: Step(network, loss, parameters, gradient, data, size) for size in {len(c) for c in chunks}}
     total = data.total()  # (1 or K,)
+    sizes = {len(rows) for rows in chunks}
+    steps = {size: Step(network, loss, parameters, gradient, data, size, total=total) for size in sizes}
     penalised = network.layout.n_decayed
     began = perf_counter()
     n_members = len(parameters)
@@ -53,7 +54,7 @@ def minimise(
             if len(chunks) > 1 or not loaded:
                 step.load(rows)
                 loaded = True
-            losses += step.run(total)
+            losses += step.run()
             np.add(sums, gradient, out=sums)
         weights = parameters[:, :penalised]
         losses += 0.5 * alpha * np.einsum("kp,kp->k", weights, weights)

@@ -1,6 +1,6 @@
 """Output activations ("links"): from raw scores z to predictions p, and back.
 
-`bind` has the contract of an activation: in place on a buffer, backward multiplies by dp/dz.
+`bind` has the contract of an activation: calls that work in place on a buffer, and calls that multiply by dp/dz.
 `pool` gives the one raw score whose prediction is the mean of the members' predictions.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import log_expit, log_softmax, logsumexp
 
 from . import activations
+from .calls import Calls, call, run
 
 __all__ = ["LINKS", "Link", "ordered"]
 
@@ -28,7 +29,7 @@ class Link:
     def apply(self, z: np.ndarray) -> np.ndarray:
         """Predictions p, in a new array of the shape of `z`."""
         p = np.array(z)
-        self.bind(p, False)[0]()
+        run(self.bind(p)[0])
         return p
 
     def pool(self, z: np.ndarray) -> np.ndarray:
@@ -46,52 +47,40 @@ class Link:
         return self.apply(z).mean(axis=0) if len(z) > 1 else self.apply(z[0])
 
 
-def _exp(x: np.ndarray, training: bool = True):
+def _exp(x: np.ndarray, dx: np.ndarray | None = None) -> tuple[Calls, Calls]:
     """p = exp(z);  dp/dz = p."""
-
-    def forward() -> None:
-        np.exp(x, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(dx, x, out=dx)
-
-    return forward, backward
+    return [call(np.exp, x, x)], [] if dx is None else [call(np.multiply, dx, x, dx)]
 
 
-def _softmax(x: np.ndarray, training: bool = True):
+def _softmax(x: np.ndarray, dx: np.ndarray | None = None) -> tuple[Calls, Calls]:
     """p = exp(z) / Σ exp(z) over the last axis;  dz = p (dp - Σ p dp)."""
-    top, scratch = np.empty_like(x[..., :1]), np.empty_like(x)
+    top = np.empty_like(x[..., :1])
+    forward: Calls = [
+        call(np.maximum.reduce, x, -1, None, top, True),
+        call(np.subtract, x, top, x),
+        call(np.exp, x, x),
+        call(np.add.reduce, x, -1, None, top, True),
+        call(np.divide, x, top, x),
+    ]
+    if dx is None:
+        return forward, []
+    scratch = np.empty_like(x)
+    return forward, [
+        call(np.multiply, dx, x, scratch),
+        call(np.add.reduce, scratch, -1, None, top, True),
+        call(np.subtract, dx, top, dx),
+        call(np.multiply, dx, x, dx),
+    ]
 
-    def forward() -> None:
-        np.maximum.reduce(x, axis=-1, keepdims=True, out=top)
-        np.subtract(x, top, out=x)
-        np.exp(x, out=x)
-        np.add.reduce(x, axis=-1, keepdims=True, out=top)
-        np.divide(x, top, out=x)
 
-    def backward(dx: np.ndarray) -> None:
-        np.multiply(dx, x, out=scratch)
-        np.add.reduce(scratch, axis=-1, keepdims=True, out=top)
-        np.subtract(dx, top, out=dx)
-        np.multiply(dx, x, out=dx)
-
-    return forward, backward
-
-
-def _ordered(x: np.ndarray, training: bool = True):
+def _ordered(x: np.ndarray, dx: np.ndarray | None = None) -> tuple[Calls, Calls]:
     """p_0 = z_0, p_j = p_{j-1} + softplus(z_j) over the last axis: outputs that never cross."""
-    steps = x[..., 1:]
-    widen, narrow = activations.softplus(steps, training)
-
-    def forward() -> None:
-        widen()
-        np.cumsum(x, axis=-1, out=x)
-
-    def backward(dx: np.ndarray) -> None:
-        dx[...] = np.flip(np.cumsum(np.flip(dx, -1), axis=-1), -1)
-        narrow(dx[..., 1:])
-
-    return forward, backward
+    widen, narrow = activations.softplus(x[..., 1:], None if dx is None else dx[..., 1:])
+    forward: Calls = [*widen, call(np.cumsum, x, -1, None, x)]
+    if dx is None:
+        return forward, []
+    backwards = dx[..., ::-1]
+    return forward, [call(np.cumsum, backwards, -1, None, backwards), *narrow]
 
 
 def _unordered(p: np.ndarray) -> np.ndarray:

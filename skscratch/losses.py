@@ -1,9 +1,9 @@
 """Loss functions of the raw scores z that a network puts out: value and gradient in one pass.
 
 A loss is bound to the buffers of one batch: raw scores z (K, B, out), targets t (B, out) and the gradient
-dz (K, B, out).  `bind` returns ``rows`` (K, B, 1) and ``evaluate()``, which writes the loss of each row,
-summed over the outputs, into ``rows`` and its derivative with respect to z into ``dz``.  Both are sums per
-row, neither weighted nor divided: the caller weights rows and divides once, where the total is known.
+dz (K, B, out).  `bind` returns ``rows`` (K, B, 1) and a list of calls that write the loss of each row, summed over
+the outputs, into ``rows`` and its derivative with respect to z into ``dz``.  Both are sums per row, neither weighted
+nor divided: the caller weights rows and divides once, where the total is known.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import expit, xlogy
 
+from .calls import Calls, call, product, scalar
 from .links import LINKS, Link, ordered
 from .statistics import weighted_mean_std, weighted_quantiles
 
 __all__ = ["CLASSIFICATION_LOSSES", "REGRESSION_LOSSES", "CustomLoss", "Loss", "make_loss"]
 
-Bound = tuple[np.ndarray, Callable[[], None]]
+Bound = tuple[np.ndarray, Calls]
+
+
+def _sum_of_outputs(value: np.ndarray) -> Bound:
+    """Place for the sum of `value` (K, B, out) over the outputs, (K, B, 1), and the calls that add it up."""
+    if value.shape[-1] == 1:
+        return value, []
+    rows, ones = np.empty_like(value[..., :1]), np.ones((1, value.shape[-1], 1), value.dtype)
+    return rows, [product(value, ones, rows)]  # a third of np.add.reduce's time
 
 
 class Loss:
@@ -56,23 +65,17 @@ class _ResponseLoss(Loss):
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
         """Prepare buffers for one batch shape."""
-        rows = np.empty_like(z[..., :1])
-        p, residual, value = np.empty_like(z), np.empty_like(z), np.empty_like(z)
-        forward, backward = self.link.bind(p)
-        loss = self._bind(residual, value, dz)
+        value = np.empty_like(z)
+        rows, add_up = _sum_of_outputs(value)
+        p, forward, backward = z, [], []
+        if self.link.name != "identity":
+            p = np.empty_like(z)
+            forward, backward = self.link.bind(p, dz)
+            forward = [call(np.copyto, p, z), *forward]
+        return rows, [*forward, *self._bind(p, t, value, dz), *add_up, *backward]
 
-        def evaluate() -> None:
-            np.copyto(p, z)
-            forward()
-            np.subtract(p, t, out=residual)
-            loss()
-            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
-            backward(dz)
-
-        return rows, evaluate
-
-    def _bind(self, r: np.ndarray, value: np.ndarray, slope: np.ndarray) -> Callable[[], None]:
-        """Closure that writes l and dl/dp into `value` and `slope`, given residuals r = p - t."""
+    def _bind(self, p: np.ndarray, t: np.ndarray, value: np.ndarray, slope: np.ndarray) -> Calls:
+        """Calls that write l(p, t) and dl/dp into `value` and `slope`."""
         raise NotImplementedError
 
 
@@ -81,26 +84,12 @@ class SquaredError(_ResponseLoss):
 
     name = "squared_error"
 
-    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        """Prepare buffers for one batch shape; the derivative by p is the residual itself."""
-        value, rows = np.empty_like(z), np.empty_like(z[..., :1])
-        p, backward = z, None
-        if self.link.name != "identity":
-            p = np.empty_like(z)
-            forward, backward = self.link.bind(p)
-
-        def evaluate() -> None:
-            if backward is not None:
-                np.copyto(p, z)
-                forward()
-            np.subtract(p, t, out=dz)
-            np.multiply(dz, dz, out=value)
-            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
-            np.multiply(rows, 0.5, out=rows)
-            if backward is not None:
-                backward(dz)
-
-        return rows, evaluate
+    def _bind(self, p, t, value, slope):
+        return [
+            call(np.subtract, p, t, slope),
+            call(np.multiply, slope, slope, value),
+            call(np.multiply, value, scalar(0.5, p), value),
+        ]
 
     def _scaling(self, y, weight):
         return weighted_mean_std(y, weight)
@@ -111,12 +100,9 @@ class AbsoluteError(_ResponseLoss):
 
     name = "absolute_error"
 
-    def _bind(self, r, value, slope):
-        def loss() -> None:
-            np.abs(r, out=value)
-            np.sign(r, out=slope)
-
-        return loss
+    def _bind(self, p, t, value, slope):
+        r = np.empty_like(p)
+        return [call(np.subtract, p, t, r), call(np.abs, r, value), call(np.sign, r, slope)]
 
 
 class Huber(_ResponseLoss):
@@ -128,17 +114,17 @@ class Huber(_ResponseLoss):
         super().__init__(link)
         self.delta = delta
 
-    def _bind(self, r, value, slope):
-        delta = self.delta
-
-        def loss() -> None:
-            # with s = clip(r, -δ, δ): l = s (r - ½ s) and l' = s, on both sides of δ
-            np.clip(r, -delta, delta, out=slope)
-            np.multiply(slope, -0.5, out=value)
-            np.add(value, r, out=value)
-            np.multiply(value, slope, out=value)
-
-        return loss
+    def _bind(self, p, t, value, slope):
+        r = np.empty_like(p)
+        # with s = clip(r, -δ, δ): l = s (r - ½ s) and l' = s, on both sides of δ
+        return [
+            call(np.subtract, p, t, r),
+            call(np.maximum, r, scalar(-self.delta, r), out=slope),
+            call(np.minimum, slope, scalar(self.delta, r), out=slope),
+            call(np.multiply, slope, scalar(-0.5, r), value),
+            call(np.add, value, r, value),
+            call(np.multiply, value, slope, value),
+        ]
 
 
 class Quantile(_ResponseLoss):
@@ -154,21 +140,22 @@ class Quantile(_ResponseLoss):
         self.levels = np.asarray(levels, dtype=float)
         self.n_scores = len(self.levels)
 
-    def _bind(self, r, value, slope):
-        upper = ((1 - self.levels) / len(self.levels)).astype(r.dtype)  # slope where p is too large
-        step = 1.0 / len(self.levels)
-        above = np.empty(r.shape, dtype=bool)
-        zero = np.zeros((), dtype=r.dtype)
-
-        def loss() -> None:
-            np.less(r, zero, out=above)  # the target lies above the prediction: slope -q instead of 1 - q
-            np.multiply(above, -step, out=slope, casting="same_kind")
-            np.add(slope, upper, out=slope)
-            np.multiply(slope, r, out=value)
-            np.equal(r, zero, out=above)
-            np.copyto(slope, zero, where=above)
-
-        return loss
+    def _bind(self, p, t, value, slope):
+        r = np.empty_like(p)
+        n = len(self.levels)
+        upper = ((1 - self.levels) / n).astype(r.dtype)  # slope where p is too large
+        lower = np.broadcast_to((-self.levels / n).astype(r.dtype), r.shape)  # and where it is too small
+        above, exact = np.empty(r.shape, dtype=bool), np.empty(r.shape, dtype=bool)
+        zero = scalar(0, r)
+        return [
+            call(np.subtract, p, t, r),
+            call(np.less, r, zero, above),  # the target lies above the prediction
+            call(np.equal, r, zero, exact),
+            call(np.copyto, slope, upper),
+            call(np.copyto, slope, lower, where=above),
+            call(np.multiply, slope, r, value),
+            call(np.copyto, slope, zero, where=exact),
+        ]
 
     def _scaling(self, y, weight):
         _, spread = super()._scaling(y, weight)
@@ -188,48 +175,47 @@ class LogLoss(Loss):
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
         """Prepare buffers for one batch shape."""
-        return (self._bind_softmax if self.link.name == "softmax" else self._bind_logistic)(z, t, dz)
+        return (_bind_softmax if self.link.name == "softmax" else _bind_logistic)(z, t, dz)
 
-    def _bind_logistic(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        rows, value, scratch = np.empty_like(z[..., :1]), np.empty_like(z), np.empty_like(z)
 
-        def evaluate() -> None:
-            # log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), which never overflows
-            np.abs(z, out=value)
-            np.negative(value, out=value)
-            np.exp(value, out=value)
-            np.log1p(value, out=value)
-            np.maximum(z, 0, out=scratch)
-            np.add(value, scratch, out=value)
-            np.multiply(z, t, out=scratch)
-            np.subtract(value, scratch, out=value)
-            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
-            expit(z, out=dz)
-            np.subtract(dz, t, out=dz)
+def _bind_logistic(z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+    value, scratch = np.empty_like(z), np.empty_like(z)
+    rows, add_up = _sum_of_outputs(value)
+    return rows, [
+        # log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), which never overflows
+        call(np.abs, z, value),
+        call(np.negative, value, value),
+        call(np.exp, value, value),
+        call(np.log1p, value, value),
+        call(np.maximum, z, scalar(0, z), out=scratch),
+        call(np.add, value, scratch, value),
+        call(np.multiply, z, t, scratch),
+        call(np.subtract, value, scratch, value),
+        *add_up,
+        call(expit, z, dz),
+        call(np.subtract, dz, t, dz),
+    ]
 
-        return rows, evaluate
 
-    def _bind_softmax(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        # reductions over a short last axis are slow in NumPy: work on (K, out, B) and put dz back at the end
-        scores, targets, scratch = (np.empty_like(z.swapaxes(-1, -2), order="C") for _ in range(3))
-        total, rows = np.empty_like(scores[:, :1]), np.empty_like(scores[:, :1])
-        zT, tT, dzT = z.swapaxes(-1, -2), t.swapaxes(-1, -2), dz.swapaxes(-1, -2)
-
-        def evaluate() -> None:
-            np.copyto(scores, zT)
-            np.copyto(targets, tT)
-            np.maximum.reduce(scores, axis=-2, keepdims=True, out=total)
-            np.subtract(scores, total, out=scores)
-            np.multiply(scores, targets, out=scratch)
-            np.add.reduce(scratch, axis=-2, keepdims=True, out=rows)  # Σ t (z - max)
-            np.exp(scores, out=scores)
-            np.add.reduce(scores, axis=-2, keepdims=True, out=total)
-            np.divide(scores, total, out=scores)
-            np.log(total, out=total)
-            np.subtract(total, rows, out=rows)
-            np.subtract(scores, targets, out=dzT)
-
-        return rows.swapaxes(-1, -2), evaluate
+def _bind_softmax(z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
+    # reductions over a short last axis are slow in NumPy: work on (K, out, B) and put dz back at the end
+    scores, targets, scratch = (np.empty_like(z.swapaxes(-1, -2), order="C") for _ in range(3))
+    total, rows = np.empty_like(scores[:, :1]), np.empty_like(scores[:, :1])
+    zT, tT, dzT = z.swapaxes(-1, -2), t.swapaxes(-1, -2), dz.swapaxes(-1, -2)
+    return rows.swapaxes(-1, -2), [
+        call(np.copyto, scores, zT),
+        call(np.copyto, targets, tT),
+        call(np.maximum.reduce, scores, -2, None, total, True),
+        call(np.subtract, scores, total, scores),
+        call(np.multiply, scores, targets, scratch),
+        call(np.add.reduce, scratch, -2, None, rows, True),  # Σ t (z - max)
+        call(np.exp, scores, scores),
+        call(np.add.reduce, scores, -2, None, total, True),
+        call(np.divide, scores, total, scores),
+        call(np.log, total, total),
+        call(np.subtract, total, rows, rows),
+        call(np.subtract, scores, targets, dzT),
+    ]
 
 
 class Poisson(Loss):
@@ -242,20 +228,18 @@ class Poisson(Loss):
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
         """Prepare buffers for one batch shape."""
-        rows, value, scratch = np.empty_like(z[..., :1]), np.empty_like(z), np.empty_like(z)
-        constant = np.empty_like(t)
-
-        def evaluate() -> None:
-            np.exp(z, out=dz)
-            np.multiply(z, t, out=scratch)
-            np.subtract(dz, scratch, out=value)
-            xlogy(t, t, out=constant)
-            np.subtract(constant, t, out=constant)
-            np.add(value, constant, out=value)
-            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
-            np.subtract(dz, t, out=dz)
-
-        return rows, evaluate
+        value, scratch, constant = np.empty_like(z), np.empty_like(z), np.empty_like(t)
+        rows, add_up = _sum_of_outputs(value)
+        return rows, [
+            call(np.exp, z, dz),
+            call(np.multiply, z, t, scratch),
+            call(np.subtract, dz, scratch, value),
+            call(xlogy, t, t, constant),
+            call(np.subtract, constant, t, constant),
+            call(np.add, value, constant, value),
+            *add_up,
+            call(np.subtract, dz, t, dz),
+        ]
 
 
 class Gamma(Loss):
@@ -268,20 +252,18 @@ class Gamma(Loss):
 
     def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
         """Prepare buffers for one batch shape."""
-        rows, value, ratio = np.empty_like(z[..., :1]), np.empty_like(z), np.empty_like(z)
-        constant = np.empty_like(t)
-
-        def evaluate() -> None:
-            np.negative(z, out=ratio)
-            np.exp(ratio, out=ratio)
-            np.multiply(ratio, t, out=ratio)
-            np.subtract(1, ratio, out=dz)
-            np.subtract(z, dz, out=value)
-            np.log(t, out=constant)
-            np.subtract(value, constant, out=value)
-            np.add.reduce(value, axis=-1, keepdims=True, out=rows)
-
-        return rows, evaluate
+        value, ratio, constant = np.empty_like(z), np.empty_like(z), np.empty_like(t)
+        rows, add_up = _sum_of_outputs(value)
+        return rows, [
+            call(np.negative, z, ratio),
+            call(np.exp, ratio, ratio),
+            call(np.multiply, ratio, t, ratio),
+            call(np.subtract, scalar(1, z), ratio, dz),
+            call(np.subtract, z, dz, value),
+            call(np.log, t, constant),
+            call(np.subtract, value, constant, value),
+            *add_up,
+        ]
 
 
 class CustomLoss(Loss):
@@ -311,7 +293,7 @@ class CustomLoss(Loss):
                 value, gradient = answer
                 rows[k, :, 0], dz[k] = value, gradient
 
-        return rows, evaluate
+        return rows, [evaluate]
 
     def _scaling(self, y, weight):
         return weighted_mean_std(y, weight)

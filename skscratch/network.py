@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import activations
+from .calls import Calls, run
 from .embeddings import Embedding
 from .layers import Activation, Dense, Dropout
 from .parameters import Layout
@@ -27,8 +28,8 @@ class Pass:
 
     z: np.ndarray  # raw scores (K, B, out)
     dz: Any  # their gradient, to be filled in by a loss; None in a pass without one
-    forward: Callable[[], None]
-    backward: Callable[[], None]
+    forward: Calls
+    backward: Calls
 
 
 @dataclass(frozen=True)
@@ -51,36 +52,27 @@ class Network:
         batch: Table,
         rng: Callable[[], np.random.Generator] | None = None,
     ) -> Pass:
-        """Prepare forward and backward for a batch; `gradient` and `rng` are None for prediction."""
+        """Prepare the calls of a batch; `gradient` and `rng` are None for prediction."""
         p = self.layout.views(parameters)
         g = [None] * len(p) if gradient is None else self.layout.views(gradient)
         x: Any = batch.X if isinstance(batch.X, SparseRows) else batch.X[None]  # (1, B, d)
         if batch.codes is not None:
             x = batch
         dx = None
-        forwards: list[Callable[[], None]] = []
-        backwards: list[Callable[[], None]] = []
+        forwards: Calls = []
+        backwards: Calls = []
         for layer, p_layer, g_layer in zip(self.layers, p, g, strict=True):
             x, dx, forward, backward = layer.bind(p_layer, g_layer, x, dx, rng)
-            forwards.append(forward)
-            backwards.insert(0, backward)
-
-        def run_forward() -> None:
-            for forward in forwards:
-                forward()
-
-        def run_backward() -> None:
-            for backward in backwards:
-                backward()
-
-        return Pass(x, dx, run_forward, run_backward)
+            forwards = forwards + forward
+            backwards = backward + backwards
+        return Pass(x, dx, forwards, backwards)
 
     def scores(self, parameters: np.ndarray, table: Table, chunk: int = 1024) -> np.ndarray:
         """Raw scores (K, n, out) of all rows, `chunk` rows at a time, so that the hidden layers stay in the cache."""
         n = len(table)
         if n <= chunk:
             bound = self.bind(parameters, None, table.as_batch())
-            bound.forward()
+            run(bound.forward)
             return bound.z
         z = np.empty((len(parameters), n, self.layers[-1].n_out), parameters.dtype)
         size = 0
@@ -91,7 +83,7 @@ class Network:
                 batch = table.buffer(size)
                 bound = self.bind(parameters, None, batch)
             table.load(start, stop, batch)
-            bound.forward()
+            run(bound.forward)
             z[:, start:stop] = bound.z
         return z
 

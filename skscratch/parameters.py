@@ -1,8 +1,9 @@
 """All parameters of K networks in one array, with a named view for each layer's weights.
 
 The array has shape (K, P): one row a member, and within it every weight that is penalised or decayed
-first, the biases after them.  Because everything lives in one array, the optimizer's step, the best
-epoch's copy, clipping, decay and L-BFGS are each one line on it.
+first, last layer to first, and after them the biases of these layers, first to last: so the first layer's bias lies
+next to its weights.  Because everything lives in one array, the optimizer's step, the best epoch's copy, clipping, decay and
+L-BFGS are each one line on it.
 """
 
 from collections.abc import Sequence
@@ -39,29 +40,35 @@ class Layout:
     n_decayed: int = field(init=False)  # the first so many are decayed
 
     def __post_init__(self) -> None:
+        numbered = [(index, slot, slots) for index, slots in enumerate(self.layers) for slot in slots]
+        decayed = [(index, slot) for index, slot, _ in numbered if slot.decay][::-1]
+        beside = [(i, slot) for i, slot, slots in numbered if not slot.decay and any(s.decay for s in slots)]
+        others = [(i, slot) for i, slot, slots in numbered if not any(s.decay for s in slots)]
         spans, start = {}, 0
-        for decay in (True, False):
-            for index, slots in enumerate(self.layers):
-                for slot in slots:
-                    if slot.decay is decay:
-                        spans[index, slot.name] = (start, start + slot.size)
-                        start += slot.size
-            if decay:
-                object.__setattr__(self, "n_decayed", start)
+        for index, slot in decayed + beside + others:
+            spans[index, slot.name] = (start, start + slot.size)
+            start += slot.size
+        object.__setattr__(self, "n_decayed", sum(slot.size for _, slot in decayed))
         object.__setattr__(self, "spans", spans)
         object.__setattr__(self, "size", start)
 
     def views(self, array: np.ndarray) -> list[SimpleNamespace]:
-        """One namespace a layer, whose attributes are views (K, *slot.shape) into `array` (K, P)."""
-        return [
-            SimpleNamespace(
-                **{
-                    slot.name: array[:, slice(*self.spans[index, slot.name])].reshape(len(array), *slot.shape)
-                    for slot in slots
-                }
-            )
-            for index, slots in enumerate(self.layers)
-        ]
+        """One namespace a layer, whose attributes are views (K, *slot.shape) into `array` (K, P).
+
+        Where a layer's bias b lies next to its weights W there is a view of both too: Wb, of one row more.
+        """
+        views = []
+        for index, slots in enumerate(self.layers):
+            layer = {}
+            for slot in slots:
+                start, stop = self.spans[index, slot.name]
+                layer[slot.name] = array[:, start:stop].reshape(len(array), *slot.shape)
+            start, end = self.spans.get((index, "W"), (0, -1))
+            begin, stop = self.spans.get((index, "b"), (0, 0))
+            if end == begin:
+                layer["Wb"] = array[:, start:stop].reshape(len(array), -1, layer["b"].shape[-1])
+            views.append(SimpleNamespace(**layer))
+        return views
 
     def rates(self) -> np.ndarray | None:
         """Learning-rate factor of each value, (P,); None where all are 1."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from .calls import run
 from .hyperparameters import HyperParameters
 from .lbfgs import minimise
 from .losses import Loss
@@ -158,7 +159,7 @@ def _validator(
     def validate(parameters: np.ndarray) -> tuple[float, float]:
         z = loss.link.pool(network.scores(parameters, table))[None]  # (1, n, out)
         rows, evaluate = loss.bind(z, truth, np.empty_like(z))
-        evaluate()
+        run(evaluate)
         mean = float(np.average(rows[0, :, 0], weights=weight))
         if score is None:
             return mean, -mean

@@ -40,11 +40,14 @@ class Table:
         Category codes of the columns with a learned embedding; 0 is "unknown or missing".
     offset : ndarray of shape (1, d), or None
         What a sparse block leaves out: the true row is X[i] + offset, the same for every row.
+    ones : bool
+        Whether a dense block ends in a column of ones, the input that the first layer's bias weighs.
     """
 
     X: Any
     codes: np.ndarray | None = None
     offset: np.ndarray | None = None
+    ones: bool = False
 
     def __len__(self) -> int:
         return self.X.shape[0]
@@ -53,7 +56,7 @@ class Table:
         """An empty table for a batch of `n` rows, to be filled by `gather`."""
         codes = None if self.codes is None else np.empty((n, self.codes.shape[1]), self.codes.dtype)
         X = SparseRows(n, self.offset) if sp.issparse(self.X) else np.empty((n, self.X.shape[1]), self.X.dtype)
-        return Table(X, codes)
+        return Table(X, codes, ones=self.ones)
 
     def as_batch(self) -> "Table":
         """These rows as a batch, without a copy."""
@@ -76,9 +79,9 @@ class Table:
             batch.X.hold(self.X[rows])
         else:
             # "clip" because the default mode makes a copy of the output first
-            self.X.take(rows, axis=0, out=batch.X, mode="clip")
+            self.X.take(rows, 0, batch.X, "clip")
         if self.codes is not None:
-            self.codes.take(rows, axis=0, out=batch.codes, mode="clip")
+            self.codes.take(rows, 0, batch.codes, "clip")
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,6 @@ class Targets:
     def gather(self, rows: np.ndarray, out: np.ndarray) -> None:
         """Write the targets of the given rows into `out`."""
         if self.lookup is None:
-            self.values.take(rows, axis=0, out=out, mode="clip")
+            self.values.take(rows, 0, out, "clip")
         else:
-            self.lookup.take(self.values[rows], axis=0, out=out, mode="clip")
+            self.lookup.take(self.values[rows], 0, out, "clip")

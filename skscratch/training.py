@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import scipy.sparse as sp
 
-from .layers import product
+from .calls import call, product, run, scalar
 from .losses import Loss
 from .network import Network
 from .optimizers import SGD, Adam
@@ -112,7 +112,10 @@ class State:
 
 
 class Step:
-    """One batch of `n_rows`: its buffers, and the network and the loss bound to them."""
+    """One batch of `n_rows`: its buffers, and the calls of the network and the loss bound to them.
+
+    `total` is the sum of weights (1 or K,) by which its gradients are divided: the batch's own, unless given.
+    """
 
     def __init__(
         self,
@@ -123,27 +126,31 @@ class Step:
         data: Data,
         n_rows: int,
         masks: Callable[[], np.random.Generator] | None = None,
+        total: np.ndarray | None = None,
     ):
-        self.data, self.network, self.gradient = data, network, gradient
+        self.data = data
         self.batch = data.table.buffer(n_rows)
         self.targets = data.targets.buffer(n_rows)
-        self.bound = network.bind(parameters, gradient, self.batch, masks)
-        self.dz = self.bound.dz
-        self.rows, self.evaluate = loss.bind(self.bound.z, self.targets, self.dz)  # rows (K, B, 1)
-        n_weights = 1 if data.weight is None else len(data.weight)
-        self.weight = np.ones((n_weights, n_rows), parameters.dtype)
+        bound = network.bind(parameters, gradient, self.batch, masks)
+        rows, evaluate = loss.bind(bound.z, self.targets, bound.dz)  # rows (K, B, 1)
+        weighted = data.weight is not None
+        self.weight = np.ones((len(data.weight) if weighted else 1, n_rows), parameters.dtype)  # (1 or K, B)
         loss_of_members = np.empty((len(parameters), 1, 1), parameters.dtype)
         self.loss = loss_of_members[:, 0, 0]  # (K,)
-        self._add_up = product(self.weight[:, None, :], self.rows, loss_of_members)
-        self._n_rows = np.full(1, float(n_rows))
-        self._share = np.array(1 / n_rows, parameters.dtype)  # of each row in its batch
+        self._n_rows, self._whole = np.full(1, float(n_rows)), total
+        # each row's share in the whole: one number, or as many as there are weights
+        self._share = np.empty_like(self.weight[..., None]) if weighted else scalar(1 / n_rows, parameters)
+        if total is not None and not weighted:
+            self._share = scalar(1 / total[0], parameters)
+        self.forward_calls = [*bound.forward, *evaluate, product(self.weight[:, None, :], rows, loss_of_members)]
+        self.backward_calls = [call(np.multiply, bound.dz, self._share, bound.dz), *bound.backward]
 
     def load(self, rows: np.ndarray) -> None:
         """Copy the rows numbered `rows` into the buffers."""
         self.data.table.gather(rows, self.batch)
         self.data.targets.gather(rows, self.targets)
         if self.data.weight is not None:
-            self.data.weight.take(rows, axis=1, out=self.weight, mode="clip")
+            self.data.weight.take(rows, 1, self.weight, "clip")
 
     def total(self) -> np.ndarray:
         """Sum of the batch's weights, (1 or K,)."""
@@ -151,25 +158,16 @@ class Step:
 
     def forward(self) -> np.ndarray:
         """Forward and loss: the weighted sum of losses (K,)."""
-        self.bound.forward()
-        self.evaluate()
-        self._add_up()
+        run(self.forward_calls)
         return self.loss
 
-    def run(self, total: np.ndarray | None = None) -> np.ndarray:
-        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by `total`.
-
-        `total` is the sum of weights (1 or K,) by which to divide: the batch's own, unless given.
-        """
-        self.forward()
-        if self.data.weight is None:
-            share = self._share if total is None else 1.0 / float(total[0])
-            np.multiply(self.dz, share, out=self.dz)
-        else:
-            total = self.total() if total is None else total
-            share = np.divide(self.weight, np.reshape(np.maximum(total, 1e-30), (-1, 1)))  # (1 or K, B)
-            np.multiply(self.dz, share[..., None], out=self.dz, casting="same_kind")
-        self.bound.backward()
+    def run(self) -> np.ndarray:
+        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by the total."""
+        run(self.forward_calls)
+        if self.data.weight is not None:
+            total = self.total() if self._whole is None else self._whole
+            np.divide(self.weight[..., None], np.maximum(total, 1e-30)[:, None, None], self._share, casting="same_kind")
+        run(self.backward_calls)
         return self.loss
 
 
@@ -243,7 +241,7 @@ class _Epoch:
         self.size = min(recipe.batch_size, n)
         self.n_batches = -(-n // self.size)
         parameters, gradient = state.parameters, np.empty_like(state.parameters)
-        self.gradient, self.rates = gradient, network.layout.rates()
+        self.gradient = gradient
         last = n - self.size * (self.n_batches - 1)
         self.steps = {rows: Step(network, loss, parameters, gradient, data, rows, masks) for rows in {self.size, last}}
         decayed = np.s_[:, : network.layout.n_decayed]
@@ -251,6 +249,8 @@ class _Epoch:
         self.total = np.maximum(data.total(), 1e-30)  # (1 or K,)
         self._penalty = (recipe.alpha / self.total)[:, None].astype(parameters.dtype)
         self._scratch = np.empty_like(self.weights)
+        assert state.optimizer is not None
+        self._step = state.optimizer.bind(parameters, gradient, network.layout.rates())
 
     def run(self, order: np.ndarray) -> tuple[float, float]:
         """Step through the rows in this order: the mean loss, and the last rate."""
@@ -292,8 +292,7 @@ class _Epoch:
             np.multiply(gradient, np.minimum(1, recipe.clip_norm / (norms + 1e-30))[:, None], out=gradient)
         if recipe.weight_decay:
             np.multiply(self.weights, 1 - rate * recipe.weight_decay, out=self.weights)
-        assert self.state.optimizer is not None
-        self.state.optimizer.step(self.state.parameters, gradient, rate, self.rates)
+        self._step(rate)
 
     def loss_now(self) -> float:
         """Loss of one batch with the parameters as they are, without a step."""

@@ -94,14 +94,14 @@ def make_case(case, rng, n=N_ROWS):
     return make_loss(loss, link, **options), n_out, Targets(draw(rng, n, n_out))
 
 
-def make_table(rng, n=N_ROWS, d=3, categories=(), sparse=False, offset=False):
-    """Random rows: dense, or sparse with or without an offset, with codes for `categories`."""
+def make_table(rng, n=N_ROWS, d=3, categories=(), sparse=False, offset=False, ones=False):
+    """Random rows: dense, with or without a column of ones, or sparse, with or without an offset; codes too."""
     X = rng.normal(size=(n, d))
     codes = None
     if categories:
         codes = np.column_stack([rng.randint(0, count + 1, n) for count in categories]).astype(np.int32)
     if not sparse:
-        return Table(X, codes)
+        return Table(np.column_stack([X, np.ones(n)]), codes, ones=True) if ones else Table(X, codes)
     X[rng.uniform(size=X.shape) < 0.5] = 0
     return Table(sp.csr_matrix(X), codes, rng.normal(size=(1, d)) if offset else None)
 
@@ -123,15 +123,15 @@ def check_gradient(network, loss, data, parameters, rng, mask_seed=None, attempt
     gradient = np.empty_like(parameters)
     n = len(data.table)
     masks = None if mask_seed is None else lambda: np.random.Generator(np.random.SFC64(mask_seed))
-    step = Step(network, loss, parameters, gradient, data, n, masks)
+    total = data.total()
+    step = Step(network, loss, parameters, gradient, data, n, masks, total)
     step.load(rng.permutation(n))
-    total = step.total()
     at = parameters.copy()
 
     def objective(p):
         parameters[...] = p
         gradient[...] = np.nan  # whatever the backward pass does not overwrite stays NaN
-        return float(np.sum(step.run(total) / total))
+        return float(np.sum(step.run() / total))
 
     objective(at)
     found = gradient.copy()
@@ -157,7 +157,7 @@ def check_case(case, rng, hidden=(4,), activation="tanh", weights="no weights", 
     """`check_gradient` of the loss `case` on random rows; `options` go to the table and the network."""
     loss, n_out, targets = make_case(case, rng)
     categories = options.pop("categories", ())
-    kinds = {name: options.pop(name) for name in ("sparse", "offset") if name in options}
+    kinds = {name: options.pop(name) for name in ("sparse", "offset", "ones") if name in options}
     table = make_table(rng, categories=categories, **kinds)
     network, parameters = make_network(rng, hidden, activation, n_out, n_members, categories=categories, **options)
     data = Data(table, targets, WEIGHTS[weights](rng, N_ROWS, n_members))

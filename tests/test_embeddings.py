@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from gradients import check_case, make_table
 
+from skscratch.calls import run
 from skscratch.embeddings import Embedding
 from skscratch.parameters import Layout
 from skscratch.table import Table
@@ -23,7 +24,7 @@ def test_each_row_is_its_numbers_and_the_vectors_of_its_codes(n_numeric):
     layer = Embedding(n_numeric, CATEGORIES, width=5)
     table = make_table(np.random.RandomState(1), 8, n_numeric, CATEGORIES)
     p, _, y, _, forward, _ = bound(layer, table)
-    forward()
+    run(forward)
     assert y.shape == (2, 8, layer.n_out) and layer.n_out == n_numeric + 15
     for k in range(2):
         for i in range(8):
@@ -35,9 +36,9 @@ def test_gradient_adds_up_the_rows_that_share_a_code():
     layer = Embedding(1, (3,), width=2)
     table = Table(np.zeros((5, 1)), np.array([[2], [0], [2], [1], [2]], dtype=np.int32))
     _, g, _, dy, forward, backward = bound(layer, table)
-    forward()
+    run(forward)
     dy[...] = np.random.RandomState(1).normal(size=dy.shape)
-    backward()
+    run(backward)
     vectors = dy[..., 1:]
     np.testing.assert_allclose(g.E0[:, 2], vectors[:, [0, 2, 4]].sum(axis=1), rtol=1e-14)
     np.testing.assert_array_equal(g.E0[:, 0], vectors[:, 1])
@@ -49,12 +50,12 @@ def test_the_same_buffer_takes_other_codes():
     layer = Embedding(0, (3,), width=2)
     table = Table(np.zeros((3, 0)), np.array([[1], [2], [3]], dtype=np.int32))
     p, g, y, dy, forward, backward = bound(layer, table)
-    forward()
+    run(forward)
     table.codes[...] = [[3], [3], [0]]
-    forward()
+    run(forward)
     np.testing.assert_array_equal(y, p.E0[:, [3, 3, 0]])
     dy[...] = 1
-    backward()
+    run(backward)
     np.testing.assert_array_equal(g.E0[0, :, 0], [1, 0, 0, 2])
 
 
@@ -78,8 +79,9 @@ def test_vectors_are_not_decayed():
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
 @pytest.mark.parametrize("case", ["squared_error", "log_loss softmax"])
-def test_gradient(case, hidden, n_members, weights):
-    check_case(case, np.random.RandomState(0), hidden, "silu", weights, n_members, categories=CATEGORIES)
+@pytest.mark.parametrize("ones", [False, True])
+def test_gradient(ones, case, hidden, n_members, weights):
+    check_case(case, np.random.RandomState(0), hidden, "silu", weights, n_members, categories=CATEGORIES, ones=ones)
 
 
 def test_gradient_without_biases_and_with_dropout():

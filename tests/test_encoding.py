@@ -193,11 +193,19 @@ def test_kinds_of_array_are_the_numbers_they_hold(kind):
     np.testing.assert_array_equal(one.predict(X), other.predict(X.astype(float)))
 
 
+def test_a_column_of_ones_is_put_at_the_end_where_there_is_a_bias():
+    X = RNG.normal(size=(6, 2))
+    fitted = encoder(X)
+    bare, wide = fitted.transform(X, F8), fitted.transform(X, F8, ones=True)
+    np.testing.assert_array_equal(wide.X, np.column_stack([bare.X, np.ones(6)]))
+    assert wide.ones and not bare.ones and wide.buffer(3).ones
+
+
 def test_integers_do_not_overflow():
     X = np.array([[2**63 - 1, -(2**63)], [-(2**63), 2**63 - 1], [0, 0], [1, 1]], dtype=np.int64)
     out = encoder(X.astype(float)).transform(X.astype(float), F8).X
     model = ScratchMLPRegressor(max_iter=2, random_state=0).fit(X, np.arange(4.0))
-    np.testing.assert_array_equal(model._encode(X).X, out)
+    np.testing.assert_array_equal(model._encode(X).X, np.column_stack([out, np.ones(4)]))
     assert out[0, 0] > 0 > out[1, 0]
 
 

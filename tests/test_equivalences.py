@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.calls import run
 from skscratch.losses import make_loss
 from skscratch.network import build
 from skscratch.table import Table
@@ -467,9 +468,7 @@ def test_binary_is_a_softmax_of_two_scores():
         gradient = np.full_like(parameters, np.nan)
         bound = network.bind(parameters, gradient, Table(x))
         rows, evaluate = make_loss("log_loss", link).bind(bound.z, targets, bound.dz)
-        bound.forward()
-        evaluate()
-        bound.backward()
+        run([*bound.forward, *evaluate, *bound.backward])
         runs.append((rows.copy(), network.dense(gradient), make_loss("log_loss", link).link.apply(bound.z)))
     (loss_1, g_1, p_1), (loss_2, g_2, p_2) = runs
     np.testing.assert_allclose(loss_1, loss_2, rtol=1e-12)

@@ -6,6 +6,7 @@ import scipy.sparse as sp
 from gradients import check_case
 
 from skscratch.activations import ACTIVATIONS
+from skscratch.calls import run
 from skscratch.layers import INITIALIZERS, Activation, Dense, Dropout
 from skscratch.parameters import Layout
 from skscratch.table import SparseRows
@@ -30,10 +31,10 @@ def bound(layer, x, n_members=2, seed=0, **options):
 def test_dense_forward_and_backward(n_inputs, bias):
     x = RNG(1).normal(size=(n_inputs, 5, 3))
     p, g, dx, y, dy, forward, backward = bound(Dense(3, 4, bias), x)
-    forward()
+    run(forward)
     b = p.b if bias else np.zeros((2, 1, 4))
     dy[...] = RNG(2).normal(size=dy.shape)
-    backward()
+    run(backward)
     for k in range(2):
         xk = x[k % n_inputs]
         # sums of 3 to 5 terms, in an order of BLAS's choosing
@@ -43,6 +44,27 @@ def test_dense_forward_and_backward(n_inputs, bias):
         if bias:
             np.testing.assert_allclose(g.b[k, 0], dy[k].sum(axis=0), rtol=1e-13, atol=1e-14)
     assert hasattr(g, "b") is bias
+
+
+def test_a_column_of_ones_is_what_the_bias_weighs():
+    """[x, 1] [W; b] = x W + b, and so are the gradients; the ones' own gradient goes nowhere that matters."""
+    x, layer = RNG(1).normal(size=(2, 5, 3)), Dense(3, 4)
+    _, g, dx, y, dy, forward, backward = bound(layer, x)
+    _, g1, dx1, y1, dy1, forward1, backward1 = bound(layer, np.concatenate([x, np.ones((2, 5, 1))], axis=-1))
+    assert len(forward1) == len(forward) - 1 and len(backward1) == len(backward) - 1
+    run(forward), run(forward1)
+    dy[...] = dy1[...] = RNG(2).normal(size=dy.shape)
+    run(backward), run(backward1)
+    for one, other in ((y, y1), (g.W, g1.W), (g.b, g1.b), (dx, dx1[..., :-1])):
+        np.testing.assert_allclose(other, one, rtol=1e-13, atol=1e-14)  # the same terms, added in another order
+
+
+def test_without_a_bias_a_column_of_ones_is_left_out():
+    x = RNG(1).normal(size=(1, 5, 3))
+    *_, y, _, forward, _ = bound(Dense(3, 4, bias=False), np.concatenate([x, np.ones((1, 5, 1))], axis=-1))
+    p = bound(Dense(3, 4, bias=False), x)[0]
+    run(forward)
+    np.testing.assert_allclose(y, x @ p.W, rtol=1e-13, atol=1e-14)
 
 
 def test_only_the_weights_of_dense_are_decayed():
@@ -63,10 +85,10 @@ def test_sparse_dense_is_dense(offset, bias):
     sparse = SparseRows(6, shift)
     sparse.hold(sp.csr_matrix(X))
     sp_p, sp_g, _, sp_y, sp_dy, sp_forward, sp_backward = bound(Dense(3, 4, bias), sparse)
-    forward(), sp_forward()
+    run(forward), run(sp_forward)
     np.testing.assert_allclose(sp_y, y, rtol=1e-13, atol=1e-14)
     dy[...] = sp_dy[...] = RNG(4).normal(size=dy.shape)
-    backward(), sp_backward()
+    run(backward), run(sp_backward)
     np.testing.assert_allclose(sp_g.W, g.W, rtol=1e-13, atol=1e-14)
     if bias:
         np.testing.assert_allclose(sp_g.b, g.b, rtol=1e-13, atol=1e-14)
@@ -76,8 +98,8 @@ def test_sparse_dense_is_dense(offset, bias):
 def test_no_gradient_is_made_room_for_when_predicting(x):
     p = Layout([tuple(Dense(3, 4).slots())]).views(np.ones((1, 16)))[0]
     y, dy, forward, backward = Dense(3, 4).bind(p, None, x, None)
-    forward()
-    assert dy is None and backward is None
+    run(forward)
+    assert dy is None and backward == []
     np.testing.assert_array_equal(y, np.full((1, 5, 4), 4.0))
 
 
@@ -132,10 +154,10 @@ def test_activation_works_in_the_buffers_of_the_layer_before(name):
     before = x.copy()
     y, dy, forward, backward = Activation(ACTIVATIONS[name]).bind(None, object(), x, dx)
     assert y is x and dy is dx
-    forward(), backward()
+    run(forward), run(backward)
     plain, slope = before.copy(), np.ones_like(before)
-    run, derivative = ACTIVATIONS[name](plain)
-    run(), derivative(slope)
+    for calls in ACTIVATIONS[name](plain, slope):
+        run(calls)
     np.testing.assert_array_equal(y, plain)
     np.testing.assert_array_equal(dx, slope)
 
@@ -155,9 +177,9 @@ def generator(seed=0):
 def test_dropout_drops_its_share_and_scales_the_rest(dtype):
     x, dx = np.full((1, 200, 100), 3, dtype), np.full((1, 200, 100), 5, dtype)
     y, dy, forward, backward = Dropout(0.3).bind(None, object(), x, dx, generator())
-    forward()
+    run(forward)
     dy[...] = 5
-    backward()
+    run(backward)
     kept = y != 0
     assert y.dtype == dtype
     assert kept.mean() == pytest.approx(0.7, abs=0.01)  # 20,000 draws: three standard errors are 0.0097
@@ -172,7 +194,7 @@ def test_every_pass_draws_its_own_mask():
     masks = []
     for _ in range(2):
         x[...] = 1
-        forward()
+        run(forward)
         masks.append(y != 0)
     assert (masks[0] != masks[1]).any()
     assert (masks[0] != masks[0][:, :1]).any() and (masks[0] != masks[0][..., :1]).any()  # no row, no column is copied
@@ -182,11 +204,11 @@ def test_masks_come_from_the_generator_that_is_current():
     x = np.ones((1, 20, 20))
     current = generator(3)
     y, _, forward, _ = Dropout(0.5).bind(None, object(), x, np.ones_like(x), lambda: current())
-    forward()
+    run(forward)
     first = y.copy()
     current = generator(3)
     x[...] = 1
-    forward()
+    run(forward)
     np.testing.assert_array_equal(y, first)
 
 
@@ -194,7 +216,7 @@ def test_without_a_generator_dropout_changes_nothing():
     x = RNG(0).normal(size=(1, 4, 3))
     before = x.copy()
     y, _, forward, _ = Dropout(0.9).bind(None, None, x, None)
-    forward()
+    run(forward)
     np.testing.assert_array_equal(y, before)
 
 
@@ -205,7 +227,7 @@ def test_without_a_generator_dropout_changes_nothing():
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("table", [{}, {"sparse": True}, {"sparse": True, "offset": True}], ids=str)
+@pytest.mark.parametrize("table", [{}, {"ones": True}, {"sparse": True}, {"sparse": True, "offset": True}], ids=str)
 def test_gradient_of_dense(table, bias, hidden, n_members, weights):
     check_case("squared_error", RNG(0), hidden, "tanh", weights, n_members, bias=bias, **table)
 

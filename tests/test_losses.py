@@ -6,6 +6,7 @@ from gradients import LOSS_CASES, log_cosh, make_case
 from scipy.special import log_expit, log_softmax
 from sklearn import metrics
 
+from skscratch.calls import run
 from skscratch.links import LINKS
 from skscratch.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, make_loss
 
@@ -13,8 +14,8 @@ from skscratch.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, mak
 def evaluate(loss, z, t):
     """Loss of each row (K, B) and gradient (K, B, out)."""
     dz = np.full_like(z, np.nan)
-    rows, run = loss.bind(z, t, dz)
-    run()
+    rows, calls = loss.bind(z, t, dz)
+    run(calls)
     assert rows.shape == (*z.shape[:2], 1) and rows.dtype == dz.dtype == z.dtype
     return rows[..., 0], dz
 
@@ -41,11 +42,11 @@ def test_gradient_of_every_raw_score(case):
 def test_evaluating_again_gives_the_same_bits_and_leaves_the_input(case):
     loss, z, t = targets(case)
     kept, dz = (z.copy(), t.copy()), np.empty_like(z)
-    rows, run = loss.bind(z, t, dz)
-    run()
+    rows, calls = loss.bind(z, t, dz)
+    run(calls)
     first = rows.copy(), dz.copy()
     dz[...], rows[...] = np.nan, np.nan
-    run()
+    run(calls)
     for now, then in zip((rows, dz, z, t), (*first, *kept), strict=True):
         np.testing.assert_array_equal(now, then)
 

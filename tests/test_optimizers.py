@@ -45,8 +45,11 @@ def rate(t):
 
 
 def walk(optimizer, p, gradients, rates=None, first=0):
-    for t, g in enumerate(gradients, start=first):
-        optimizer.step(p, g, rate(t), rates)
+    g = np.empty_like(p)
+    step = optimizer.bind(p, g, rates)
+    for t, value in enumerate(gradients, start=first):
+        g[...] = value
+        step(rate(t))
     return p
 
 
@@ -71,7 +74,7 @@ def test_adam(beta_1, beta_2, epsilon, rates):
 
 def test_adams_first_step_is_the_rate_whatever_the_gradients_size():
     p = np.zeros((1, 3))
-    Adam(p, epsilon=1e-12).step(p, np.array([[1e-3, 1.0, -1e3]]), 0.01)
+    Adam(p, epsilon=1e-12).bind(p, np.array([[1e-3, 1.0, -1e3]]))(0.01)
     np.testing.assert_allclose(p, [[-0.01, -0.01, 0.01]], rtol=1e-6)  # epsilon over the smallest root: 3e-8
 
 

@@ -30,17 +30,31 @@ def test_views_write_through_for_every_member():
     layout = Layout(LAYERS)
     array = np.zeros((3, layout.size))
     views = layout.views(array)
-    assert [sorted(vars(view)) for view in views] == [["W", "b"], [], ["E", "W", "b"]]
+    assert [sorted(vars(view)) for view in views] == [["W", "Wb", "b"], [], ["E", "W", "b"]]
     value = 0
     for view in views:
-        for name in vars(view):
+        for name in set(vars(view)) - {"Wb"}:
             place = getattr(view, name)
             assert np.shares_memory(place, array)
             place[...] = np.arange(value, value + place.size).reshape(place.shape)
             value += place.size
     assert views[0].W.shape == (3, 3, 4) and views[2].b.shape == (3, 1, 2)
     assert sorted(array.ravel()) == list(range(array.size))  # no view overlaps another, none leaves a hole
-    np.testing.assert_array_equal(array[1, : 3 * 4], np.arange(12, 24))  # member 1 lies in row 1
+    array[...] = np.arange(3.0)[:, None]
+    assert all((getattr(view, name)[1] == 1).all() for view in views for name in vars(view))  # member 1 lies in row 1
+
+
+def test_the_first_bias_lies_under_its_weights():
+    layout = Layout(LAYERS)
+    first, _, last = layout.views(np.random.RandomState(0).normal(size=(3, layout.size)))
+    np.testing.assert_array_equal(first.Wb, np.concatenate([first.W, first.b], axis=1))
+    assert np.shares_memory(first.Wb, first.W) and not hasattr(last, "Wb")
+
+
+def test_the_first_bias_lies_under_its_weights_beside_embeddings():
+    layout = Layout([(Slot("E0", (5, 2)),), (Slot("W", (4, 2), decay=True), Slot("b", (1, 2))), LAYERS[0]])
+    _, first, _ = layout.views(np.random.RandomState(0).normal(size=(2, layout.size)))
+    np.testing.assert_array_equal(first.Wb, np.concatenate([first.W, first.b], axis=1))
 
 
 def test_rates_are_those_of_the_slots():

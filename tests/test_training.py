@@ -86,7 +86,7 @@ class Training:
         step = Step(self.network, self.loss, p, g, self.data, len(rows))
         step.load(rows)
         total = step.total()
-        return step.run(total) / total, g
+        return step.run() / total, g
 
 
 def same_bits(a, b):
@@ -254,14 +254,19 @@ def test_penalty_in_the_gradient(weights, rows):
 def one_step(training):
     """How far the first optimizer step moves the parameters: taken down as it is made."""
     steps = []
-    step = training.state.optimizer.step
+    bind = training.state.optimizer.bind
 
     def noting(p, *args):
-        before = p.copy()
-        step(p, *args)
-        steps.append(p - before)
+        step = bind(p, *args)
 
-    training.state.optimizer.step = noting
+        def noted(rate):
+            before = p.copy()
+            step(rate)
+            steps.append(p - before)
+
+        return noted
+
+    training.state.optimizer.bind = noting
     training.run(1)
     return steps[0]
 
@@ -412,20 +417,25 @@ def test_two_interruptions_of_one_epoch():
 
 def test_an_interrupted_optimizer_step_is_taken_back():
     training = Training(dropout=0.4)
-    step, calls = training.state.optimizer.step, []
+    bind, calls = training.state.optimizer.bind, []
 
-    def torn(p, g, *args):
-        calls.append(None)
-        if len(calls) == 5:
-            p[:, ::2] += 1  # half of the values have moved when the signal comes
-            raise KeyboardInterrupt
-        step(p, g, *args)
+    def tearing(p, *args):
+        step = bind(p, *args)
 
-    training.state.optimizer.step = torn
+        def torn(rate):
+            calls.append(None)
+            if len(calls) == 5:
+                p[:, ::2] += 1  # half of the values have moved when the signal comes
+                raise KeyboardInterrupt
+            step(rate)
+
+        return torn
+
+    training.state.optimizer.bind = tearing
     with pytest.warns(UserWarning, match="interrupted"):
         training.run(6)
     training.run(6)
-    del training.state.optimizer.step
+    del training.state.optimizer.bind
     same_bits(Training(dropout=0.4).run(6), training)
 
 
