@@ -1,8 +1,8 @@
 """A pass as a list of calls: each function with its arguments, buffers included, fixed once and run at every step.
 
 ``call(np.add, y, b, y)`` is ``np.add(y, b, out=y)`` put off: the last argument of a NumPy function is the buffer that
-it writes to (np.maximum and np.minimum want it by name, ``out=y``).  Fixing the arguments beforehand halves what NumPy takes to begin, which is most of the time of a step
-on few rows.
+it writes to (np.maximum and np.minimum want it by name, ``out=y``).  Fixing the arguments beforehand halves what NumPy
+takes to begin, which is most of the time of a step on few rows.
 """
 
 from collections.abc import Callable

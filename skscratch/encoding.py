@@ -19,6 +19,7 @@ __all__ = ["FeatureEncoder"]
 
 MAX_ONE_HOT = 20  # more categories than this get a learned embedding
 LIMIT = 3.0  # of the smooth clipping (Holzmüller et al. 2024, section 3)
+SPARSE_CHUNK = 2**14  # stored values at a time, which bounds what their statistics take of memory
 CHUNK = 2**16  # numbers at a time: scaling takes several passes, which should find them in the cache
 
 
@@ -92,19 +93,21 @@ class FeatureEncoder:
 
     def _mostly_zero(self, columns: sp.csc_matrix, weight: np.ndarray | None) -> np.ndarray:
         """Settle, at once, the sparse columns that miss nothing and whose quartiles are zero; which they are."""
-        n = columns.shape[0]
-        mass = np.diff(columns.indptr)
-        if weight is not None:
-            stored = sp.csc_matrix((np.ones(columns.nnz), columns.indices, columns.indptr), shape=columns.shape)
-            mass = stored.T @ weight
-        missing = np.isnan(columns.data)
-        settled = mass < 0.25 * (n if weight is None else weight.sum())
-        of_value = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))  # each stored value's column
-        settled[of_value[missing]] = False
+        n, d = columns.shape
+        mass, there, sizes = np.zeros(d), np.zeros(d), np.zeros(d)  # of stored values, of those not 0; their sizes
+        settled = np.ones(d, dtype=bool)
+        for start in range(0, columns.nnz, SPARSE_CHUNK):
+            values = slice(start, min(start + SPARSE_CHUNK, columns.nnz))
+            data = columns.data[values]
+            column = np.searchsorted(columns.indptr, np.arange(values.start, values.stop), side="right") - 1
+            w = np.ones(len(data)) if weight is None else weight[columns.indices[values]]
+            near = slice(column[0], column[-1] + 1)  # the columns that these values are of, for they lie in order
+            mass[near] += np.bincount(column - column[0], w)
+            there[near] += np.bincount(column - column[0], w * (data != 0))
+            sizes[near] += np.bincount(column - column[0], w * np.abs(data) / 2)
+            settled[column[np.isnan(data)]] = False
+        settled &= mass < 0.25 * (n if weight is None else weight.sum())
         if self.scale:
-            w = np.ones(len(of_value)) if weight is None else weight[columns.indices]
-            there = np.bincount(of_value, w * (columns.data != 0), minlength=columns.shape[1])
-            sizes = np.bincount(of_value, w * np.abs(columns.data) / 2, minlength=columns.shape[1])
             for j in np.flatnonzero(settled):
                 self._factor[j] = self._inverse(sizes[j] / there[j] if there[j] else 0.0)
         return settled
@@ -154,10 +157,10 @@ class FeatureEncoder:
             return
         # in double precision up to here: a column of 1e9 ± 1 keeps its digits in a float32 network
         np.multiply(np.subtract(raw, center, dtype=np.float64), factor, out=out, casting="same_kind")
-        np.clip(out, -1e6, 1e6, out=out)
         slope = np.multiply(out, out)
-        if np.isnan(slope.sum()):
+        if not np.isfinite(slope.sum()):  # some are missing, or too far out for a square
             np.copyto(out, 0, where=np.isnan(out))
+            np.clip(out, -1e6, 1e6, out=out)
             np.multiply(out, out, out=slope)
         np.multiply(slope, LIMIT**-2, out=slope)
         np.add(slope, 1, out=slope)

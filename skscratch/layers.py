@@ -78,7 +78,7 @@ class Dense:
             x = x[..., : self.n_in]
         forward: Calls = [product(x, p.Wb if whole else p.W, y)]
         if self.bias and not whole:
-            forward.append(call(np.add, y, p.b, y))
+            forward.append(call(np.add, y, p.b if p.b.size > 1 else p.b.reshape(()), y))
         if g is None:
             return y, None, forward, []
         dy = np.empty_like(y)

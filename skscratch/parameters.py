@@ -2,8 +2,8 @@
 
 The array has shape (K, P): one row a member, and within it every weight that is penalised or decayed
 first, last layer to first, and after them the biases of these layers, first to last: so the first layer's bias lies
-next to its weights.  Because everything lives in one array, the optimizer's step, the best epoch's copy, clipping, decay and
-L-BFGS are each one line on it.
+next to its weights.  Because everything lives in one array, the optimizer's step, the best epoch's copy, clipping,
+decay and L-BFGS are each one line on it.
 """
 
 from collections.abc import Sequence
@@ -38,6 +38,7 @@ class Layout:
     spans: dict[tuple[int, str], tuple[int, int]] = field(init=False)
     size: int = field(init=False)  # P: values of one member
     n_decayed: int = field(init=False)  # the first so many are decayed
+    places: list[list[tuple[str, int, int, tuple[int, ...]]]] = field(init=False)  # name, span and shape of each view
 
     def __post_init__(self) -> None:
         numbered = [(index, slot, slots) for index, slots in enumerate(self.layers) for slot in slots]
@@ -51,24 +52,25 @@ class Layout:
         object.__setattr__(self, "n_decayed", sum(slot.size for _, slot in decayed))
         object.__setattr__(self, "spans", spans)
         object.__setattr__(self, "size", start)
+        places = []
+        for index, slots in enumerate(self.layers):
+            places.append([(slot.name, *spans[index, slot.name], slot.shape) for slot in slots])
+            shapes = {slot.name: slot.shape for slot in slots}
+            if {"W", "b"} <= set(shapes) and spans[index, "W"][1] == spans[index, "b"][0]:
+                n_in, n_out = shapes["W"]
+                places[-1].append(("Wb", spans[index, "W"][0], spans[index, "b"][1], (n_in + 1, n_out)))
+        object.__setattr__(self, "places", places)
 
     def views(self, array: np.ndarray) -> list[SimpleNamespace]:
         """One namespace a layer, whose attributes are views (K, *slot.shape) into `array` (K, P).
 
         Where a layer's bias b lies next to its weights W there is a view of both too: Wb, of one row more.
         """
-        views = []
-        for index, slots in enumerate(self.layers):
-            layer = {}
-            for slot in slots:
-                start, stop = self.spans[index, slot.name]
-                layer[slot.name] = array[:, start:stop].reshape(len(array), *slot.shape)
-            start, end = self.spans.get((index, "W"), (0, -1))
-            begin, stop = self.spans.get((index, "b"), (0, 0))
-            if end == begin:
-                layer["Wb"] = array[:, start:stop].reshape(len(array), -1, layer["b"].shape[-1])
-            views.append(SimpleNamespace(**layer))
-        return views
+        n = len(array)
+        return [
+            SimpleNamespace(**{name: array[:, start:stop].reshape(n, *shape) for name, start, stop, shape in places})
+            for places in self.places
+        ]
 
     def rates(self) -> np.ndarray | None:
         """Learning-rate factor of each value, (P,); None where all are 1."""

@@ -17,15 +17,16 @@ BLOWN_UP = 1e8  # times the first batch's loss: finite, and yet no use going on 
 class Recovery:
     """Copies of a state's parameters and optimizer to go back to.
 
-    There are two: those before the running epoch, and those before the epoch of lowest loss.  The latter are
-    needed because a loss judges the weights that an epoch starts from, not those that it ends with.
+    There are two: all before the running epoch, and the parameters before the epoch of lowest loss, from which the
+    optimizer then starts afresh.  The latter are needed because a loss judges the weights that an epoch starts from,
+    not those that it ends with.
     """
 
     def __init__(self, state: Any):
         self.state = state
         self._arrays = [state.parameters, *state.optimizer.state]
-        self._before = [array.copy() for array in self._arrays], state.optimizer.count
-        self._proven = [array.copy() for array in self._arrays], state.optimizer.count
+        self._before, self._count = [array.copy() for array in self._arrays], state.optimizer.count
+        self._proven = state.parameters.copy()
         self._lowest = math.inf
         self._failures = 0  # of the running epoch, one after the other
         self.shrinks = 0
@@ -38,20 +39,22 @@ class Recovery:
 
     def save(self) -> None:
         """Note what the epoch to come starts from."""
-        copies, _ = self._before
-        for copy, array in zip(copies, self._arrays, strict=True):
+        for copy, array in zip(self._before, self._arrays, strict=True):
             np.copyto(copy, array)
-        self._before = copies, self.state.optimizer.count
+        self._count = self.state.optimizer.count
 
     def passed(self, loss: float) -> None:
         """Note that the epoch had this loss, and so what it started from was good."""
         self._failures = 0
         if loss < self._lowest:
-            self._lowest, self._proven, self._before = loss, self._before, self._proven
+            self._lowest = loss
+            np.copyto(self._proven, self._before[0])
 
     def undo(self) -> None:
         """Go back to before the running epoch."""
-        self._go_back(*self._before)
+        for copy, array in zip(self._before, self._arrays, strict=True):
+            np.copyto(array, copy)
+        self.state.optimizer.count = self._count
 
     def failed(self) -> bool:
         """Go back, and shrink the step; whether that was once too often."""
@@ -65,7 +68,10 @@ class Recovery:
 
     def reject(self) -> None:
         """Go back to the weights proven best, for those that the last epoch ended with are bad; shrink the step."""
-        self._go_back(*self._proven)
+        np.copyto(self.state.parameters, self._proven)
+        for array in self.state.optimizer.state:
+            array[...] = 0
+        self.state.optimizer.count = 0
         if self.state.best is not None and self.state.best_epoch == self.state.epoch:
             self.state.best = self.state.parameters.copy()
         self._shrink()
@@ -77,13 +83,7 @@ class Recovery:
 
     def looks_wild(self) -> bool:
         """Whether the parameters, after a last step that no epoch has judged, are far from any that were."""
-        copies, _ = self._proven
-        return bool(np.linalg.norm(self.state.parameters) > 10 * (1 + np.linalg.norm(copies[0])))
-
-    def _go_back(self, copies: list[np.ndarray], count: int) -> None:
-        self.state.optimizer.count = count
-        for copy, array in zip(copies, self._arrays, strict=True):
-            np.copyto(array, copy)
+        return bool(np.linalg.norm(self.state.parameters) > 10 * (1 + np.linalg.norm(self._proven)))
 
     def warn(self) -> None:
         """Tell the user, once, if anything went wrong."""

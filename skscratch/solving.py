@@ -158,7 +158,7 @@ def _validator(
 
     def validate(parameters: np.ndarray) -> tuple[float, float]:
         z = loss.link.pool(network.scores(parameters, table))[None]  # (1, n, out)
-        rows, evaluate = loss.bind(z, truth, np.empty_like(z))
+        rows, evaluate = loss.bind(z, truth[None], np.empty_like(z))
         run(evaluate)
         mean = float(np.average(rows[0, :, 0], weights=weight))
         if score is None:

@@ -25,16 +25,19 @@ def weighted_quantiles(x: np.ndarray, weight: np.ndarray | None, levels: Sequenc
         x, weight = x[weight > 0], weight[weight > 0]
     if len(x) == 0:
         return np.full(len(levels), np.nan)
-    x = x.astype(np.float64)
+    x, last = x.astype(np.float64), len(x) - 1
+    # the slack keeps rounding in the sums of weights from deciding what "falls between two" is
+    slack, shares = 1e-12, np.asarray(levels, dtype=float)
     if weight is None:
-        x, mass = np.sort(x), np.arange(1.0, len(x) + 1)
+        x.sort()
+        targets = shares * len(x)  # the mass of the first i rows is i
+        low = np.ceil(targets * (1 - slack)).astype(int) - 1
+        high = np.floor(targets * (1 + slack)).astype(int)
     else:
         order = np.argsort(x, kind="stable")
         x, mass = x[order], np.cumsum(weight[order])
-    targets = np.asarray(levels) * mass[-1]
-    # the slack keeps rounding in the sums of weights from deciding what "falls between two" is
-    low = np.searchsorted(mass, targets * (1 - 1e-12), side="left")
-    high = np.searchsorted(mass, targets * (1 + 1e-12), side="right")
-    last = len(x) - 1
-    low, high = np.minimum(low, last), np.minimum(high, last)
+        targets = shares * mass[-1]
+        low = np.searchsorted(mass, targets * (1 - slack), side="left")
+        high = np.searchsorted(mass, targets * (1 + slack), side="right")
+    low, high = np.clip(low, 0, last), np.minimum(high, last)
     return np.where(low == high, x[low], x[low] / 2 + x[high] / 2)

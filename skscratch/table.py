@@ -11,7 +11,7 @@ __all__ = ["SparseRows", "Table", "Targets"]
 
 @dataclass
 class SparseRows:
-    """Place for the `n` rows of a sparse batch: a new matrix each time, for a sparse block has no fixed size."""
+    """Place for the `n` rows of a sparse batch, whose values are new arrays each time, for they have no fixed size."""
 
     n: int
     offset: np.ndarray | None  # (1, d): the true rows are matrix + offset
@@ -19,13 +19,22 @@ class SparseRows:
     transposed: Any = None  # (d, n), over the same values
 
     def hold(self, matrix: sp.csr_matrix) -> None:
-        """Take in the rows of the next batch."""
-        self.matrix = matrix
-        if self.transposed is None:
-            self.transposed = matrix.T
-        else:  # a new transpose would be checked at length: hand the old one the new rows' arrays
-            old = self.transposed
-            old.data, old.indices, old.indptr = matrix.data, matrix.indices, matrix.indptr
+        """Take in all of `matrix`, (n, d)."""
+        self.matrix, self.transposed = matrix, matrix.T
+
+    def gather(self, X: sp.csr_matrix, rows: np.ndarray) -> None:
+        """Take in the rows of X numbered `rows`, as X[rows] would, in a third of its time."""
+        starts = X.indptr[rows]
+        lengths = X.indptr[rows + 1] - starts
+        indptr = np.zeros(len(rows) + 1, X.indptr.dtype)
+        np.cumsum(lengths, out=indptr[1:])
+        places = np.arange(indptr[-1])
+        places += np.repeat(starts - indptr[:-1], lengths)
+        if self.matrix is None:
+            self.hold(sp.csr_matrix((len(rows), X.shape[1]), dtype=X.dtype))
+        data, indices = X.data[places], X.indices[places]
+        for both in (self.matrix, self.transposed):  # new matrices would be checked at length
+            both.data, both.indices, both.indptr = data, indices, indptr
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class Table:
     def gather(self, rows: np.ndarray, batch: "Table") -> None:
         """Copy the rows numbered `rows` into `batch`."""
         if isinstance(batch.X, SparseRows):
-            batch.X.hold(self.X[rows])
+            batch.X.gather(self.X, rows)
         else:
             # "clip" because the default mode makes a copy of the output first
             self.X.take(rows, 0, batch.X, "clip")

@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import scipy.sparse as sp
 
-from .calls import call, product, run, scalar
+from .calls import Calls, call, product, run, scalar
 from .losses import Loss
 from .network import Network
 from .optimizers import SGD, Adam
@@ -107,6 +107,7 @@ class State:
         """A state to go on from, which leaves this one as it is, but for the generator, which both share."""
         new = copy.copy(self)
         new.parameters, new.optimizer = self.parameters.copy(), copy.deepcopy(self.optimizer)
+        new.order = None if self.order is None else self.order.copy()
         new.history = {name: list(values) for name, values in self.history.items()}
         return new
 
@@ -132,9 +133,9 @@ class Step:
         self.batch = data.table.buffer(n_rows)
         self.targets = data.targets.buffer(n_rows)
         bound = network.bind(parameters, gradient, self.batch, masks)
-        rows, evaluate = loss.bind(bound.z, self.targets, bound.dz)  # rows (K, B, 1)
+        rows, evaluate = loss.bind(bound.z, self.targets[None], bound.dz)  # rows (K, B, 1)
         weighted = data.weight is not None
-        self.weight = np.ones((len(data.weight) if weighted else 1, n_rows), parameters.dtype)  # (1 or K, B)
+        self.weight = np.ones((1 if data.weight is None else len(data.weight), n_rows), parameters.dtype)  # (1 or K, B)
         loss_of_members = np.empty((len(parameters), 1, 1), parameters.dtype)
         self.loss = loss_of_members[:, 0, 0]  # (K,)
         self._n_rows, self._whole = np.full(1, float(n_rows)), total
@@ -142,8 +143,8 @@ class Step:
         self._share = np.empty_like(self.weight[..., None]) if weighted else scalar(1 / n_rows, parameters)
         if total is not None and not weighted:
             self._share = scalar(1 / total[0], parameters)
-        self.forward_calls = [*bound.forward, *evaluate, product(self.weight[:, None, :], rows, loss_of_members)]
-        self.backward_calls = [call(np.multiply, bound.dz, self._share, bound.dz), *bound.backward]
+        self.forward_calls: Calls = [*bound.forward, *evaluate, product(self.weight[:, None, :], rows, loss_of_members)]
+        self.backward_calls: Calls = [call(np.multiply, bound.dz, self._share, bound.dz), *bound.backward]
 
     def load(self, rows: np.ndarray) -> None:
         """Copy the rows numbered `rows` into the buffers."""
@@ -197,8 +198,7 @@ def train(
             state.order, state.drawn = np.arange(n), False
         if not state.drawn:
             if recipe.shuffle:
-                # each epoch permutes the order of the one before, as scikit-learn does
-                state.order = state.order[state.rng.permutation(n)]
+                state.rng.shuffle(state.order)  # each epoch the order of the one before, as scikit-learn does
             state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
             state.drawn = True
         if random:
@@ -244,13 +244,30 @@ class _Epoch:
         self.gradient = gradient
         last = n - self.size * (self.n_batches - 1)
         self.steps = {rows: Step(network, loss, parameters, gradient, data, rows, masks) for rows in {self.size, last}}
-        decayed = np.s_[:, : network.layout.n_decayed]
-        self.weights, self.weights_gradient = parameters[decayed], gradient[decayed]
+        self.weights = parameters[:, : network.layout.n_decayed]
         self.total = np.maximum(data.total(), 1e-30)  # (1 or K,)
-        self._penalty = (recipe.alpha / self.total)[:, None].astype(parameters.dtype)
-        self._scratch = np.empty_like(self.weights)
+        self._keep = scalar(1, parameters)  # the share of a weight that a step's decay leaves
+        self._adjust = self._adjustments(gradient[:, : network.layout.n_decayed])
         assert state.optimizer is not None
         self._step = state.optimizer.bind(parameters, gradient, network.layout.rates())
+
+    def _adjustments(self, gradient: np.ndarray) -> Calls:
+        """What comes between the backward pass and the optimizer's step: penalty, clipping, decay."""
+        weights, calls = self.weights, Calls()
+        if self.recipe.alpha:
+            penalty, pull = (self.recipe.alpha / self.total).astype(weights.dtype), np.empty_like(weights)
+            penalty = penalty.reshape(()) if len(penalty) == 1 else penalty[:, None]
+            calls += [call(np.multiply, weights, penalty, pull), call(np.add, gradient, pull, gradient)]
+        if self.recipe.clip_norm is not None:
+            calls.append(self._clip)
+        if self.recipe.weight_decay:
+            calls.append(call(np.multiply, weights, self._keep, weights))
+        return calls
+
+    def _clip(self) -> None:
+        gradient, limit = self.gradient, self.recipe.clip_norm
+        norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
+        np.multiply(gradient, np.minimum(1, limit / (norms + 1e-30))[:, None], out=gradient)
 
     def run(self, order: np.ndarray) -> tuple[float, float]:
         """Step through the rows in this order: the mean loss, and the last rate."""
@@ -268,7 +285,9 @@ class _Epoch:
             if state.first_loss is None and np.isfinite(step.loss).all() and np.all(step.total() > 0):
                 state.first_loss = float(np.max(step.loss / step.total()))
             rate = self._rate((done + index) / planned)
-            self._update(rate)
+            self._keep[()] = 1 - rate * self.recipe.weight_decay
+            run(self._adjust)
+            self._step(rate)
         return float(np.mean((losses.sum(axis=0) + penalty) / self.total)), rate
 
     def _penalty_loss(self) -> float | np.ndarray:
@@ -280,19 +299,6 @@ class _Epoch:
         recipe, state = self.recipe, self.state
         rate = recipe.rate * state.factor * float(recipe.schedule(min(progress, 1.0)))
         return rate if recipe.power_t is None else rate / (state.n_seen + 1) ** recipe.power_t
-
-    def _update(self, rate: float) -> None:
-        """Penalty, clipping, decay, and the optimizer's step."""
-        recipe, gradient = self.recipe, self.gradient
-        if recipe.alpha:
-            np.multiply(self.weights, self._penalty, out=self._scratch)
-            np.add(self.weights_gradient, self._scratch, out=self.weights_gradient)
-        if recipe.clip_norm is not None:
-            norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
-            np.multiply(gradient, np.minimum(1, recipe.clip_norm / (norms + 1e-30))[:, None], out=gradient)
-        if recipe.weight_decay:
-            np.multiply(self.weights, 1 - rate * recipe.weight_decay, out=self.weights)
-        self._step(rate)
 
     def loss_now(self) -> float:
         """Loss of one batch with the parameters as they are, without a step."""

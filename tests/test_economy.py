@@ -43,14 +43,14 @@ def counted_step(**options) -> Counter:
 def test_calls_of_a_step_of_regression():
     calls = counted_step()
     # forward: 3 products, 2 biases (the first is in its product), 2 activations; loss: 3 calls and its weighted sum;
-    # backward: the division by the total, 3 x weights, 2 biases, 2 inputs, 2 x 2 for ReLU
-    assert calls.total() == 3 + 2 + 2 + 3 + 1 + 1 + 3 + 2 + 2 + 4, calls
+    # backward: the division by the total, 3 x weights, 2 biases, 2 inputs, 2 x 3 for ReLU
+    assert calls.total() == 3 + 2 + 2 + 3 + 1 + 1 + 3 + 2 + 2 + 6, calls
     assert calls["dot"] == 3 + 1 + 3 + 2 + 2 and "matmul" not in calls
 
 
 def test_calls_of_a_step_of_classification():
     # the same, with 12 calls for softmax and its loss
-    assert counted_step(n_out=5, loss="log_loss", link="softmax").total() == 3 + 2 + 2 + 12 + 1 + 1 + 3 + 2 + 2 + 4
+    assert counted_step(n_out=5, loss="log_loss", link="softmax").total() == 3 + 2 + 2 + 12 + 1 + 1 + 3 + 2 + 2 + 6
 
 
 def test_members_take_no_more_calls():

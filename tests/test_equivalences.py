@@ -467,7 +467,7 @@ def test_binary_is_a_softmax_of_two_scores():
     ):
         gradient = np.full_like(parameters, np.nan)
         bound = network.bind(parameters, gradient, Table(x))
-        rows, evaluate = make_loss("log_loss", link).bind(bound.z, targets, bound.dz)
+        rows, evaluate = make_loss("log_loss", link).bind(bound.z, targets[None], bound.dz)
         run([*bound.forward, *evaluate, *bound.backward])
         runs.append((rows.copy(), network.dense(gradient), make_loss("log_loss", link).link.apply(bound.z)))
     (loss_1, g_1, p_1), (loss_2, g_2, p_2) = runs

@@ -14,7 +14,7 @@ from skscratch.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, mak
 def evaluate(loss, z, t):
     """Loss of each row (K, B) and gradient (K, B, out)."""
     dz = np.full_like(z, np.nan)
-    rows, calls = loss.bind(z, t, dz)
+    rows, calls = loss.bind(z, t[None], dz)
     run(calls)
     assert rows.shape == (*z.shape[:2], 1) and rows.dtype == dz.dtype == z.dtype
     return rows[..., 0], dz
@@ -42,7 +42,7 @@ def test_gradient_of_every_raw_score(case):
 def test_evaluating_again_gives_the_same_bits_and_leaves_the_input(case):
     loss, z, t = targets(case)
     kept, dz = (z.copy(), t.copy()), np.empty_like(z)
-    rows, calls = loss.bind(z, t, dz)
+    rows, calls = loss.bind(z, t[None], dz)
     run(calls)
     first = rows.copy(), dz.copy()
     dz[...], rows[...] = np.nan, np.nan
@@ -188,7 +188,7 @@ def test_several_quantiles_are_ordered():
 
 def test_the_common_class_is_no_loss():
     with pytest.raises(NotImplementedError):
-        Loss(LINKS["identity"]).bind(np.zeros((1, 1, 1)), np.zeros((1, 1)), np.zeros((1, 1, 1)))
+        Loss(LINKS["identity"]).bind(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))
 
 
 # ------------------------------------------------------------------------ scaling and best constants

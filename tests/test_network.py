@@ -16,8 +16,8 @@ from gradients import (
 )
 
 from skscratch.activations import ACTIVATIONS
-from skscratch.embeddings import Embedding
 from skscratch.calls import run as do
+from skscratch.embeddings import Embedding
 from skscratch.layers import Activation, Dense, Dropout
 from skscratch.network import build
 from skscratch.table import Table

@@ -39,6 +39,16 @@ def test_sparse_rows_are_gathered_with_their_offset():
     np.testing.assert_array_equal(batch.X.offset, offset)
 
 
+@pytest.mark.parametrize("rows", [ROWS, ROWS[::-1], np.array([4]), np.arange(9), np.empty(0, int)], ids=str)
+def test_gathered_sparse_rows_are_those_of_indexing(rows):
+    matrix = sp.csr_matrix(X * (np.abs(X) > 0.8) * (np.arange(9) != 3)[:, None])  # row 3 holds nothing
+    place = SparseRows(len(rows), None)
+    for order in (rows, rows[::-1]):  # the second time into the matrices of the first
+        place.gather(matrix, order)
+        np.testing.assert_array_equal(place.matrix.toarray(), matrix[order].toarray())
+        np.testing.assert_array_equal(place.transposed.toarray(), matrix[order].toarray().T)
+
+
 def test_length_counts_rows():
     assert len(Table(X)) == len(Table(sp.csr_matrix(X))) == 9
 
