@@ -157,21 +157,27 @@ def gelu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
 
 
 def silu(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:
-    """f(x) = x σ(x), σ the logistic function;  f' = σ (1 + x (1 - σ))."""
-    sigma, one = np.empty_like(x), scalar(1, x)
-    forward: Calls = [call(expit, x, sigma)]
-    times_sigma = call(np.multiply, x, sigma, x)
-    if dx is None:
-        return [*forward, times_sigma], []
-    slope = np.empty_like(x)
-    forward += [
-        call(np.subtract, one, sigma, slope),
-        call(np.multiply, slope, x, slope),
-        call(np.add, slope, one, slope),
-        call(np.multiply, slope, sigma, slope),
-        times_sigma,
+    """f(x) = x σ(x), σ the logistic function;  f' = σ + f (1 - σ).
+
+    σ(x) = ½ + ½ tanh(x / 2), for NumPy's tanh takes a tenth of the time of SciPy's logistic function.
+    """
+    sigma, half = np.empty_like(x), scalar(0.5, x)
+    forward: Calls = [
+        call(np.multiply, x, half, sigma),
+        call(np.tanh, sigma, sigma),
+        call(np.multiply, sigma, half, sigma),
+        call(np.add, sigma, half, sigma),
+        call(np.multiply, x, sigma, x),
     ]
-    return forward, [call(np.multiply, dx, slope, dx)]
+    if dx is None:
+        return forward, []
+    slope = np.empty_like(x)
+    return forward, [
+        call(np.multiply, x, sigma, slope),
+        call(np.subtract, x, slope, slope),
+        call(np.add, slope, sigma, slope),
+        call(np.multiply, dx, slope, dx),
+    ]
 
 
 def mish(x: np.ndarray, dx: np.ndarray | None = None) -> Bound:

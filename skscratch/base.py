@@ -6,13 +6,14 @@ weights; `_scores` encodes and runs the network forward.
 
 import copy
 import math
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, replace
+from functools import partial
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -23,19 +24,21 @@ from .encoding import FeatureEncoder
 from .hyperparameters import HyperParameters, is_pair
 from .losses import Loss
 from .network import build
-from .solving import solve
+from .solving import TINY, automatic_bins, solve
 from .stopping import split
 from .table import Table
 from .threads import one_blas_thread
 from .training import Data, State
+from .validation import Validation, deal, fold_weights
 
 __all__ = ["ScratchMLP"]
 
 DOUBLE_UP_TO = 200  # rows that dtype="auto" trains in double precision: time does not count there, and digits may
 _OF_THE_NETWORK = frozenset(  # and of the encoding: fixed by the first call of fit or partial_fit
-    ("hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "dropout", "dtype")
-    + ("categorical_features", "scale_features", "scale_target")
+    ("hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "n_folds", "dropout", "dtype")
+    + ("parametrization", "categorical_features", "scale_features", "scale_target", "numeric_embedding", "n_bins")
 )
+SAMPLE = 256  # rows that the hidden layers' start is fitted to
 SERIAL_WORK = 2**18  # multiplications: below, BLAS does not start threads
 
 
@@ -51,7 +54,7 @@ class ScratchMLP(HyperParameters):
 
     _loss: Loss
     _categorical: list[bool] | None
-    _encoded: tuple[Any, Table] | None = None  # a table that a scorer asks for again and again
+    _known: tuple[Any, np.ndarray] | None = None  # a table, and the pooled raw scores of its rows that a scorer is told
 
     # ---------------------------------------------------------------- fitting
 
@@ -131,7 +134,7 @@ class ScratchMLP(HyperParameters):
         state = None if old is None else old.copy()
         rng = self._generator() if state is None else state.rng
         validation_rows = None
-        if held is None and self.early_stopping and not incremental:
+        if held is None and self.early_stopping is True and not incremental:
             validation_rows = None if state is None else state.validation_rows
             if validation_rows is None or validation_rows[-1] >= len(rows):
                 strata = self._strata(rows.values)
@@ -140,8 +143,9 @@ class ScratchMLP(HyperParameters):
         if not continuing:
             self._start(rows, incremental)
         if state is None:
-            state = self._new_state(rng, fresh=not continuing)
+            state = self._new_state(rng, not continuing, rows)
         state.validation_rows = validation_rows
+        state.folds = None if incremental or held is not None else self._deal(rows, state)
         state.incremental |= incremental
         if self.solver == "lbfgs":  # its line searches need double precision, whatever dtype comes out
             state.parameters = state.parameters.astype(np.float64)
@@ -238,10 +242,13 @@ class ScratchMLP(HyperParameters):
         """Fit encoder and target scaling, and build the network."""
         names = getattr(self, "feature_names_in_", None)
         names = [f"x{j}" for j in range(self.n_features_in_)] if names is None else [str(name) for name in names]
+        bins = 0
+        if self.numeric_embedding is not None:
+            bins = automatic_bins(len(rows), self.n_features_in_) if isinstance(self.n_bins, str) else self.n_bins
         automatic = isinstance(self.dtype, str) and self.dtype == "auto"
         suited = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
         self._dtype = np.dtype(suited if automatic else self.dtype)
-        self._encoder = FeatureEncoder(self.scale_features, more_to_come).fit(rows.data, rows.weight, names)
+        self._encoder = FeatureEncoder(self.scale_features, more_to_come, bins).fit(rows.data, rows.weight, names)
         self._fit_target_scale(rows.values, rows.weight, more_to_come)
         hidden = self._hidden()
         shared = isinstance(self.activation, str) or is_pair(self.activation)
@@ -254,16 +261,43 @@ class ScratchMLP(HyperParameters):
             bias=self.fit_intercept,
             dropout=self.dropout,
             init=self.init if isinstance(self.init, str) else "auto",
+            ntk=self.parametrization == "ntk",
+            n_bins=self._encoder.n_bins,
+            sees_bins=self._sees_bins(),
         )
         self._fitted_shape = self._shape()
         self.n_layers_ = len(hidden) + 2
         self.out_activation_ = self._loss.link.name
 
-    def _new_state(self, rng: np.random.RandomState, fresh: bool) -> State:
+    def _sample(self, rows: Rows, rng: np.random.RandomState) -> tuple[Table, np.ndarray | None]:
+        """Some rows, encoded, and their weights, that the hidden layers' start is fitted to."""
+        if len(rows) > SAMPLE:
+            rows = rows[rng.choice(len(rows), SAMPLE, replace=False)]
+        return self._encoder.transform(rows.data, self._dtype, self.fit_intercept), rows.weight
+
+    def _folds(self) -> int:
+        """Number of folds that the members divide among them: of the divisors of their number, nearest to `n_folds`."""
+        divisors = [f for f in range(2, self.n_members + 1) if self.n_members % f == 0]
+        return min(divisors, key=lambda f: (abs(f - self.n_folds), f)) if divisors else 1
+
+    def _sees_bins(self) -> list[bool]:
+        """Whether each member sees the bins: with "mixed", of the sets that cover all folds, every other one."""
+        sets = [k // self._folds() for k in range(self.n_members)]
+        return [self.numeric_embedding == "bins" or s % 2 == 0 for s in sets]
+
+    def _deal(self, rows: Rows, state: State) -> np.ndarray | None:
+        """Fold of each row; None where members are not blind to any."""
+        if self.early_stopping != "folds" or self.solver == "lbfgs" or self.n_members == 1 or len(rows) <= TINY:
+            return None
+        if state.folds is not None and len(state.folds) == len(rows):
+            return state.folds
+        return deal(rows.values, self._folds(), state.rng)
+
+    def _new_state(self, rng: np.random.RandomState, fresh: bool, rows: Rows) -> State:
         """Parameters drawn, given or (where training goes on without a state) as they are; a new optimizer."""
         if fresh:
             parameters = np.zeros((self.n_members, self._network.layout.size), self._dtype)
-            self._network.initialise(parameters, rng)
+            self._network.initialise(parameters, rng, *(self._sample(rows, rng) if self.init == "data" else ()))
             if not isinstance(self.init, str):
                 self._set_weights(parameters, *self.init)
         else:
@@ -299,41 +333,60 @@ class ScratchMLP(HyperParameters):
     def _train(self, state: State, rows: Rows, held: Rows | None, incremental: bool) -> None:
         """Run the solver on `state`, and take over what it found."""
         begun, dtype = state.epoch, state.parameters.dtype
-        training, validation = self._as_data(rows, dtype), None if held is None else self._as_data(held, dtype)
-        score = None if held is None else self._scorer(held)
+        training, validation, judged = self._as_data(rows, dtype), None, held
+        if held is not None:
+            validation = Validation(self._network, self._loss, self._as_data(held, dtype), None, self._calibrates())
+        elif state.folds is not None:
+            validation = Validation(self._network, self._loss, training, state.folds, self._calibrates())
+            training = replace(training, weight=fold_weights(state.folds, self.n_members, training.weight, dtype))
+            judged = rows
+        score = None if judged is None or self.scoring == "loss" else partial(self._score, judged)
         outcome = solve(self, self._network, self._loss, state, training, validation, score, incremental=incremental)
         if not np.isfinite(outcome.parameters).all():
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
         self._parameters, self._state = outcome.parameters.astype(self._dtype), state
-        self._set_results(state, begun, held is not None)
+        self.member_weights_, self.temperature_ = outcome.weights, outcome.temperature
+        self._set_results(state, begun, validation is not None)
         self.best_iteration_ = outcome.epoch
+        self._set_out_of_fold(rows, None if state.folds is None else outcome.scores)
 
-    def _scorer(self, held: Rows) -> Callable[[np.ndarray, Table], float] | None:
-        """Function from parameters and the encoded table to the score of `scoring`; None if that is the loss."""
-        scorer = self.scoring
-        if isinstance(scorer, str):
-            if scorer == "loss":
-                return None
-            from sklearn.metrics import get_scorer
+    def _calibrates(self) -> bool:
+        return bool(self.calibrate and is_classifier(self) and self._loss.canonical)
 
-            scorer = get_scorer(scorer)
+    def _seen(self, rows: Rows, z: np.ndarray) -> Any:
+        """Copy of the estimator that gives the pooled raw scores `z` (n, out) when asked for these rows."""
+        seen = copy.copy(self)
+        seen._known = (rows.X, z)
+        return seen
 
-        def score(parameters: np.ndarray, table: Table) -> float:
-            seen = copy.copy(self)  # with these parameters, and held.X encoded once for all epochs
-            seen._parameters, seen._encoded = parameters, (held.X, table)
-            weights = {} if held.weight is None else {"sample_weight": held.weight}
-            try:
-                value = scorer(seen, held.X, held.y, **weights) if scorer else seen.score(held.X, held.y, held.weight)
-            except ValueError as error:
-                raise ValueError(f"scoring={self.scoring!r} failed on the validation rows: {error}") from error
-            if not isinstance(value, Real) or math.isnan(value):
-                raise ValueError(
-                    f"scoring={self.scoring!r} gave {value!r}, which is no score, on the {len(held)} validation rows: "
-                    "choose another score, or give X_val with every class in it."
-                )
-            return float(value)
+    def _score(self, rows: Rows, z: np.ndarray) -> float:
+        """The score of `scoring` for rows whose pooled raw scores are z (n, out)."""
+        seen, weights = self._seen(rows, z), {} if rows.weight is None else {"sample_weight": rows.weight}
+        try:
+            if self.scoring is None:
+                value = seen.score(rows.X, rows.y, rows.weight)
+            else:
+                from sklearn.metrics import get_scorer
 
-        return score
+                scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+                value = scorer(seen, rows.X, rows.y, **weights)
+        except ValueError as error:
+            raise ValueError(f"scoring={self.scoring!r} failed on the validation rows: {error}") from error
+        if not isinstance(value, Real) or math.isnan(value):
+            raise ValueError(
+                f"scoring={self.scoring!r} gave {value!r}, which is no score, on the {len(rows)} validation rows: "
+                "choose another score, or give X_val with every class in it."
+            )
+        return float(value)
+
+    def _set_out_of_fold(self, rows: Rows, z: np.ndarray | None) -> None:
+        """What each training row is predicted by the members that have not seen it, and how good that is."""
+        self.oof_predictions_ = self.oof_score_ = None
+        if z is None:
+            return
+        seen = self._seen(rows, z)
+        self.oof_predictions_ = seen.predict_proba(rows.X) if is_classifier(self) else seen.predict(rows.X)
+        self.oof_score_ = float(seen.score(rows.X, rows.y, rows.weight))
 
     def _set_results(self, state: State, begun: int, validated: bool) -> None:
         history = state.history
@@ -350,16 +403,18 @@ class ScratchMLP(HyperParameters):
     # ------------------------------------------------------------- predicting
 
     def _scores(self, X) -> np.ndarray:
-        """Raw scores of all members, (K, n, out)."""
+        """Raw scores (n, out): the members' weighted mean, over the temperature."""
+        if self._known is not None and X is self._known[0]:
+            return self._known[1]
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # which tells the user so
-        known = self._encoded
-        table = known[1] if known is not None and X is known[0] else self._encode(X)
+        table = self._encode(X)
         work = len(table) * self._parameters.size
-        if work <= SERIAL_WORK:
-            return self._network.scores(self._parameters, table)
-        with one_blas_thread():
-            return self._network.scores(self._parameters, table)
+        with nullcontext() if work <= SERIAL_WORK else one_blas_thread():
+            z = self._network.scores(self._parameters, table)  # (K, n, out)
+        if len(z) == 1:
+            return z[0] / z.dtype.type(self.temperature_) if self.temperature_ != 1 else z[0]
+        return np.einsum("k,knj->nj", self.member_weights_ / self.temperature_, z).astype(z.dtype)
 
     def _encode(self, X) -> Table:
         return self._encoder.transform(self._check_X(X, reset=False), self._dtype, self.fit_intercept)

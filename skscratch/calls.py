@@ -30,9 +30,10 @@ def scalar(value: float, like: np.ndarray) -> np.ndarray:
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], Any]:
     """The call that writes a @ b into `out`, for arrays (1 or K, n, m).
 
-    NumPy's quickest for the shapes: np.dot, for lone matrices, has half the overhead of np.matmul; a stack of columns
-    times rows takes np.matmul three times as long as np.multiply.
+    NumPy's quickest for the shapes: np.dot, for lone matrices that lie side by side in memory, has half the overhead of
+    np.matmul; a stack of columns times rows takes np.matmul three times as long as np.multiply.
     """
-    if len(out) == 1:
+    dense = out.flags.c_contiguous and all(m.flags.c_contiguous or m.flags.f_contiguous for m in (a[0], b[0]))
+    if dense and len(out) == 1:
         return call(np.dot, a[0], b[0], out[0])
     return call(np.multiply if b.shape[-2] == 1 else np.matmul, a, b, out)

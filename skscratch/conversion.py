@@ -20,11 +20,17 @@ def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
     if not isinstance(mlp, getattr(sklearn.neural_network, kind)):
         raise TypeError(f"{cls.__name__}.from_sklearn takes a fitted or unfitted {kind}. Got {mlp!r} instead.")
     given = mlp.get_params(deep=False)
+    if given["batch_size"] == "auto":
+        given["batch_size"] = 200
     if mlp.solver != "sgd":
         given["learning_rate"] = "constant"  # scikit-learn's schedules are those of SGD alone
     new = cls(
         **given,
         init="glorot_uniform",
+        parametrization="standard",
+        n_members=1,
+        calibrate=False,
+        numeric_embedding=None,
         weight_decay=0.0,
         scale_features=False,
         categorical_features=None,
@@ -33,7 +39,7 @@ def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
         dtype="float64" if not hasattr(mlp, "coefs_") else mlp.coefs_[0].dtype.name,
     )
     if hasattr(new, "scale_target"):
-        new.scale_target = False
+        new.scale_target = new.clip_target = False
     if hasattr(mlp, "coefs_"):
         _take_over(new, mlp)
     return new
@@ -61,6 +67,8 @@ def _take_over(new: Any, mlp: Any) -> None:
         state.best_score, state.best_epoch = mlp.best_validation_score_, int(np.argmax(scores)) + 1
     new._parameters, new._state = parameters, state
     new._set_results(state, len(curve) - mlp.n_iter_, scores is not None)
+    new.member_weights_, new.temperature_ = np.ones(1), 1.0
+    new.oof_predictions_ = new.oof_score_ = None
     new.loss_, new.best_iteration_ = mlp.loss_, state.best_epoch if mlp.early_stopping else len(curve)
 
 

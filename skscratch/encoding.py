@@ -3,7 +3,8 @@
 Each number column becomes (x - median) / quartile range, squeezed smoothly into (-3, 3); missing becomes 0,
 with a column beside it that says so.  Where the quartiles are equal, the unit is the mean distance from the median
 of the values that differ from it.  A small category becomes one-hot columns, a large one a code for an
-embedding.  All statistics are weighted, so that weight 2 counts as the row twice.
+embedding.  Bins, where they are asked for, stand before all others, so that a network may leave them out.  All
+statistics are weighted, so that weight 2 counts as the row twice.
 """
 
 from typing import Any
@@ -11,14 +12,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .bins import Bins
 from .columns import Columns
 from .statistics import weighted_quantiles
 from .table import Table
 
 __all__ = ["FeatureEncoder"]
 
-MAX_ONE_HOT = 20  # more categories than this get a learned embedding
+MAX_ONE_HOT = 50  # more categories than this get a learned embedding
 LIMIT = 3.0  # of the smooth clipping (Holzmüller et al. 2024, section 3)
+ON = 2 / (1 + (2 / LIMIT) ** 2) ** 0.5  # one-hot, scaled as the same paper scales a rare 0/1 column
 SPARSE_CHUNK = 2**14  # stored values at a time, which bounds what their statistics take of memory
 CHUNK = 2**16  # numbers at a time: scaling takes several passes, which should find them in the cache
 
@@ -32,13 +35,17 @@ class FeatureEncoder:
         Which columns are categories, where the table was read column by column.
     names : list of str
         What each column of the numeric block holds.
+    n_bins : int
+        How many of these, the first, are bins.
     categories : tuple of int
         Number of categories of each column that has an embedding.
     """
 
-    def __init__(self, scale: bool, more_to_come: bool = False):
+    def __init__(self, scale: bool, more_to_come: bool = False, bins_per_column: int = 0):
         """Scale or not; where there are `more_to_come`, a column constant so far may vary later."""
         self.scale, self._of_constant = scale, 1.0 if more_to_come else 0.0
+        self._bins_per_column = bins_per_column
+        self._on = ON if scale else 1.0
 
     def fit(self, data: Any, weight: np.ndarray | None, names: list[str]) -> "FeatureEncoder":
         """Learn medians, quartile ranges and categories from the rows of `data`."""
@@ -49,7 +56,13 @@ class FeatureEncoder:
         for j in range(data.shape[1]):
             if self.categorical and self.categorical[j]:
                 self._values.append(_distinct(data, j))
-        self.names = [names[j] for j in numbers] + [f"{names[numbers[i]]} missing" for i in self._flagged]
+        self._bins = None
+        if self._bins_per_column and not sp.issparse(data):
+            columns = (_column(data, j, weight) for j in numbers)
+            self._bins = Bins(columns, self._bins_per_column)
+        self.n_bins = 0 if self._bins is None else self._bins.width
+        self.names = [] if self._bins is None else self._bins.names([names[j] for j in numbers])
+        self.names += [names[j] for j in numbers] + [f"{names[numbers[i]]} missing" for i in self._flagged]
         large = []
         if self.categorical:
             for name, values in zip((names[j] for j in np.flatnonzero(self.categorical)), self._values, strict=True):
@@ -127,7 +140,7 @@ class FeatureEncoder:
         return table
 
     def _transform(self, data: Any, dtype: np.dtype, ones: bool) -> Table:
-        plain = not isinstance(data, Columns) and not self.scale and not len(self._flagged)
+        plain = not (isinstance(data, Columns) or self.scale or len(self._flagged) or self.n_bins)
         if plain and data.dtype == dtype and data.flags.c_contiguous and not np.isnan(data).any():
             return Table(data)
         n, n_numbers = data.shape[0], len(self._center)
@@ -138,13 +151,17 @@ class FeatureEncoder:
             raw = np.column_stack(numbers) if numbers else np.empty((n, 0))
         else:
             raw = data
+        first = self.n_bins
+        flags = slice(first + n_numbers, first + n_numbers + len(self._flagged))
         step = max(CHUNK // max(n_numbers, 1), 1)
         for start in range(0, n, step):
             rows = slice(start, start + step)
-            self._scale(raw[rows], X[rows, :n_numbers])
+            if self._bins is not None:
+                self._bins.write(raw[rows], X[rows, :first])
+            self._scale(raw[rows], X[rows, first : flags.start])
             if len(self._flagged):
-                X[rows, n_numbers : n_numbers + len(self._flagged)] = np.isnan(raw[rows][:, self._flagged])
-        codes = self._categories(data, X, n_numbers + len(self._flagged)) if self.categorical else None
+                X[rows, flags] = np.isnan(raw[rows][:, self._flagged])
+        codes = self._categories(data, X, flags.stop) if self.categorical else None
         return Table(X, codes, ones=ones)
 
     def _scale(self, raw: np.ndarray, out: np.ndarray, columns: Any = slice(None)) -> None:
@@ -180,7 +197,7 @@ class FeatureEncoder:
                 codes.append((code + 1).astype(np.int32))
             else:
                 known = np.flatnonzero(code >= 0)
-                X[known, position + code[known]] = 1
+                X[known, position + code[known]] = self._on
                 position += len(values)
         return np.column_stack(codes) if codes else None
 

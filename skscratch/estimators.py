@@ -76,9 +76,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         Returns
         -------
         scores : ndarray of shape (n_samples,) for two classes, else (n_samples, n_outputs_)
-            Of several members, the scores whose probabilities are the members' mean.
+            Of several members, their weighted mean over the temperature.
         """
-        z = self._pooled(X)
+        z = self._scores(X)
         return z[:, 0] if self._targets.kind == "binary" else z
 
     def predict(self, X):
@@ -92,8 +92,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         -------
         y : ndarray of shape (n_samples,), or (n_samples, n_outputs_) for a multilabel target
         """
-        scores = self._pooled(X)
-        return self._targets.decode(scores)
+        return self._targets.decode(self._scores(X))
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -120,17 +119,12 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         -------
         log_p : ndarray of shape (n_samples, n_classes)
         """
-        z = self._pooled(X)
+        z = self._scores(X)
         if self._targets.kind == "multiclass":
             return log_softmax(z, axis=1)
         if self._targets.kind == "multilabel":
             return log_expit(z)
         return log_expit(np.concatenate([-z, z], axis=1))
-
-    def _pooled(self, X) -> np.ndarray:
-        """(n, n_outputs): one raw score from all members."""
-        scores = self._scores(X)
-        return self._loss.link.pool(scores)
 
     # what `fit` asks of a classifier
 
@@ -217,6 +211,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
     quantile: Any = hyper(0.5, levels_rule)
     huber_delta: float = hyper(1.35, rules.real(0, closed="neither"))
     scale_target: bool = hyper(True, rules.boolean)
+    clip_target: bool = hyper(True, rules.boolean)
 
     @available_if(_takes_steps)
     def partial_fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -248,10 +243,9 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The mean over the members; a column for each of several targets or quantiles.
+            A column for each of several targets or quantiles.
         """
-        scores = self._scores(X)
-        y = self._numbers.decode(self._loss.link.mean(scores))
+        y = self._numbers.decode(self._loss.link.apply(self._scores(X)), self.clip_target)
         return y[:, 0] if y.shape[1] == 1 else y
 
     def score(self, X, y, sample_weight=None):

@@ -46,7 +46,7 @@ _sizes = rules.special(
     lambda v: rules.integer().holds(v) or (not isinstance(v, str) and all(map(rules.integer().holds, v))),
 )
 _init = rules.either(
-    rules.choice(["auto", *INITIALIZERS]),
+    rules.choice(["data", "auto", *INITIALIZERS]),
     rules.special(
         "a pair (coefs, intercepts) of lists of arrays",
         lambda v: isinstance(v, tuple | list) and len(v) == 2 and all(isinstance(a, tuple | list) for a in v),
@@ -106,21 +106,25 @@ class HyperParameters(BaseEstimator):
     """What both estimators are constructed with; `documentation` says what each means."""
 
     # network
-    hidden_layer_sizes: Any = field(default=(100,), kw_only=False, metadata={"rule": _sizes})
-    activation: Any = hyper("relu", _activation)
+    hidden_layer_sizes: Any = field(default=(64, 64), kw_only=False, metadata={"rule": _sizes})
+    activation: Any = hyper("silu", _activation)
     out_activation: str = hyper("auto", rules.choice(["auto", *LINKS]))
     fit_intercept: bool = hyper(True, rules.boolean)
-    init: Any = hyper("auto", _init)
-    n_members: int = hyper(1, rules.integer())
+    init: Any = hyper("data", _init)
+    parametrization: str = hyper("ntk", rules.choice(["ntk", "standard"]))
+    # ensemble
+    n_members: int = hyper(10, rules.integer())
+    n_folds: int = hyper(5, rules.integer(2))
+    calibrate: bool = hyper(True, rules.boolean)
     # optimisation
     solver: str = hyper("adam", rules.choice(["adam", "sgd", "lbfgs"]))
-    learning_rate: Any = hyper("cosine", rules.either(rules.choice(SCHEDULES), rules.function))
-    learning_rate_init: float = hyper(0.007, rules.real(0, closed="neither"))
+    learning_rate: Any = hyper("multi_cosine", rules.either(rules.choice(SCHEDULES), rules.function))
+    learning_rate_init: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.real(0, closed="neither")))
     warmup: float = hyper(0.0, rules.real(0, 1, "both"))
-    batch_size: Any = hyper(100, rules.either(rules.choice(["auto"]), rules.integer()))
+    batch_size: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.integer()))
     shuffle: bool = hyper(True, rules.boolean)
     beta_1: float = hyper(0.9, rules.real(0, 1))
-    beta_2: float = hyper(0.999, rules.real(0, 1))
+    beta_2: float = hyper(0.95, rules.real(0, 1))
     epsilon: float = hyper(1e-8, rules.real(0, closed="neither"))
     momentum: float = hyper(0.9, rules.real(0, 1, "both"))
     nesterovs_momentum: bool = hyper(True, rules.boolean)
@@ -128,22 +132,24 @@ class HyperParameters(BaseEstimator):
     max_fun: int = hyper(15000, rules.integer())
     # regularisation
     alpha: float = hyper(0.0, rules.real(0))
-    weight_decay: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.real(0)))
+    weight_decay: float = hyper(0.02, rules.real(0))
     dropout: float = hyper(0.0, rules.real(0, 1))
     clip_norm: float | None = hyper(None, rules.either(rules.nothing, rules.real(0, closed="neither")))
     # stopping
-    max_iter: int = hyper(100, rules.integer())
+    max_iter: int = hyper(60, rules.integer())
     tol: float = hyper(1e-4, rules.real(0))
     n_iter_no_change: float = hyper(
         10, rules.either(rules.integer(), rules.special("inf", lambda v: isinstance(v, float) and v == np.inf))
     )
-    early_stopping: bool = hyper(False, rules.boolean)
+    early_stopping: Any = hyper("folds", rules.either(rules.choice(["folds"]), rules.boolean))
     validation_fraction: float = hyper(0.1, rules.real(0, 1))
     scoring: Any = hyper("loss", _scoring)
     restore_best_weights: bool = hyper(True, rules.boolean)
     # table
     categorical_features: Any = hyper("from_dtype", _categorical)
     scale_features: bool = hyper(True, rules.boolean)
+    numeric_embedding: Any = hyper("mixed", rules.either(rules.nothing, rules.choice(["bins", "mixed"])))
+    n_bins: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.integer(2)))
     # running
     dtype: Any = hyper("auto", _dtype)
     random_state: Any = hyper(None, _random_state)

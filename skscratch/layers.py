@@ -10,6 +10,7 @@ zeroing.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,6 +47,17 @@ class Dense:
 
     x is (1 or K, B, n_in), y is (K, B, n_out); W is (K, n_in, n_out), b is (K, 1, n_out).  Where x has one column
     more, of ones, b is the last row of one matrix [W; b], which takes a single product.
+
+    Members may see different inputs: member k does not see the first `hidden[k]` of them, its weights there are 0.
+
+    Parameters
+    ----------
+    blocks : tuple of int
+        Widths of the kinds of input side by side, if there are several.  Each has a start, and with `ntk` a rate, as if
+        it were the only one, so that a wide kind does not drown a narrow one.
+    ntk : bool
+        Divide the rate of W by the square root of its inputs: Adam's steps then change y alike, whatever the width
+        (the "neural tangent" parametrisation of Jacot et al. 2018, with its factor moved into the rate).
     """
 
     n_in: int
@@ -53,20 +65,68 @@ class Dense:
     bias: bool = True
     init: str = "glorot_uniform"
     gain: float = 1.0  # factor on the initial bound
+    hidden: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
+    ntk: bool = False
 
     def slots(self) -> Iterator[Slot]:
         """W, and b unless `bias` is off."""
-        yield Slot("W", (self.n_in, self.n_out), decay=True)
+        yield Slot("W", (self.n_in, self.n_out), decay=True, rate=self._fan_in() ** -0.5 if self.ntk else 1.0)
         if self.bias:
             yield Slot("b", (1, self.n_out))
 
+    def _fan_in(self) -> np.ndarray:
+        """Inputs of the same kind as each input, (n_in, 1)."""
+        widths = np.maximum(self.blocks or (self.n_in,), 1)  # a table of constants may have no inputs
+        return np.repeat(widths, self.blocks or (self.n_in,))[:, None].astype(float)
+
     def initialise(self, p: Any, rng: np.random.RandomState) -> None:
         """Draw W, then b from the same distribution, into one member's views `p`."""
+        if self.init == "zeros":
+            for array in vars(p).values():
+                array[...] = 0
+            return
         draw, size = INITIALIZERS[self.init]
-        scale = self.gain * size(max(self.n_in, 1), self.n_out)  # a table of constants may have no inputs
+        n_in = max(self.n_in, 1)
+        scale = self.gain * size(n_in, self.n_out)
         p.W[...] = draw(rng, scale, p.W.shape)
         if self.bias:
             p.b[...] = draw(rng, scale, p.b.shape)
+        if self.blocks:
+            p.W *= (n_in / self._fan_in()) ** 0.5
+        for k, count in enumerate(self.hidden):
+            p.W[k, :count] = 0
+
+    def settle(self, p: Any, y: np.ndarray, weight: np.ndarray, rng: np.random.RandomState) -> None:
+        """Fit one member's start to data: unit variance of each output, and a bias in the midst of the data.
+
+        Holzmüller et al. 2024 (RealMLP), appendix A: W is divided by the deviation of y - b over the rows, and -b is a
+        random convex combination of five outputs, so that each unit bends where there are rows.  Outputs are drawn
+        by their rank, and so do not depend on the order of the rows or on how their weight is spread.
+
+        Parameters
+        ----------
+        p : views of one member's parameters, as `initialise` left them
+        y : ndarray of shape (1, R, n_out)
+            Outputs for R rows.
+        weight : ndarray of shape (R,)
+            Weights of the rows.
+        """
+        z = y[0] - p.b[0] if self.bias else y[0]
+        share = weight / weight.sum()
+        center = share @ z
+        deviation = np.sqrt(share @ (z - center) ** 2)
+        deviation[deviation < 1e-6] = 1  # an output that no row changes
+        p.W /= deviation
+        if not self.bias:
+            return
+        mix = rng.exponential(size=(5, self.n_out))
+        ranks = rng.uniform(size=(5, self.n_out))
+        order = np.argsort(z, axis=0, kind="stable")
+        mass = np.cumsum(share[order], axis=0)  # (R, n_out)
+        places = np.minimum((mass[None] <= ranks[:, None]).sum(axis=1), len(z) - 1)  # (5, n_out)
+        picked = np.take_along_axis(np.take_along_axis(z, order, axis=0), places, axis=0)
+        p.b[...] = -(mix * picked).sum(axis=0) / mix.sum(axis=0) / deviation
 
     def bind(self, p, g, x, dx, rng=None):
         """See the module's docstring; x may be the rows of a sparse table."""
@@ -76,18 +136,33 @@ class Dense:
         whole = self.bias and x.shape[-1] == self.n_in + 1  # x has the ones: W stands for [W; b]
         if x.shape[-1] > self.n_in and not whole:
             x = x[..., : self.n_in]
-        forward: Calls = [product(x, p.Wb if whole else p.W, y)]
+        W = p.Wb if whole else p.W
+        parts = self._parts(len(y))
+        forward: Calls = [product(x[..., seen], W[members, seen], y[members]) for members, seen in parts]
         if self.bias and not whole:
             forward.append(call(np.add, y, p.b if p.b.size > 1 else p.b.reshape(()), y))
         if g is None:
             return y, None, forward, []
-        dy = np.empty_like(y)
-        backward: Calls = [product(x.swapaxes(-1, -2), dy, g.Wb if whole else g.W)]
+        dy, backward = np.empty_like(y), Calls()
+        gW = g.Wb if whole else g.W
+        for members, seen in parts:
+            backward.append(product(x[..., seen].swapaxes(-1, -2), dy[members], gW[members, seen]))
+            if seen.start:
+                backward.append(call(gW[members, : seen.start].fill, 0))
         if self.bias and not whole:  # the sum over rows, as a product with ones: a third of np.sum's time
             backward.append(product(np.ones((1, 1, x.shape[1]), y.dtype), dy, g.b))
         if dx is not None:
-            backward.append(product(dy, (p.Wb if whole else p.W).swapaxes(-1, -2), dx))
+            backward.append(product(dy, W.swapaxes(-1, -2), dx))
         return y, dy, forward, backward
+
+    def _parts(self, n_members: int) -> list[tuple[slice, slice]]:
+        """Members that see the same inputs, side by side, and which these are."""
+        parts, start = [], 0
+        for count, alike in groupby(self.hidden or (0,) * n_members):
+            stop = start + len(list(alike))
+            parts.append((slice(start, stop), slice(count, None)))
+            start = stop
+        return parts
 
     def _bind_sparse(self, p, g, x: SparseRows):
         """The same where the true input is x.matrix + x.offset, a sum that is never formed."""

@@ -1,7 +1,7 @@
 """Network: K multi-layer perceptrons of one shape, as a row of layers over one array of parameters."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,43 @@ class Network:
     layers: Sequence[Any]
     layout: Layout
 
-    def initialise(self, parameters: np.ndarray, rng: np.random.RandomState) -> None:
-        """Draw all parameters, member after member, so that the first member is the lone network."""
-        for member in parameters:
-            for layer, p in zip(self.layers, self.layout.views(member[None]), strict=True):
+    def initialise(
+        self,
+        parameters: np.ndarray,
+        rng: np.random.RandomState,
+        table: Table | None = None,
+        weight: np.ndarray | None = None,
+    ) -> None:
+        """Draw all parameters, member after member, so that the first member is the lone network.
+
+        With a `table` of some rows, and their weights (R,), hidden layers start as these rows suggest.
+        """
+        for k in range(len(parameters)):
+            member, one = self.of(slice(k, k + 1)), parameters[k : k + 1]
+            views = self.layout.views(one)
+            for layer, p in zip(member.layers, views, strict=True):
                 layer.initialise(p, rng)
+            if table is not None:
+                member.settle(views, rng, table, np.ones(len(table)) if weight is None else weight)
+
+    def settle(self, views: list[Any], rng: np.random.RandomState, table: Table, weight: np.ndarray) -> None:
+        """Run the rows of `table` through a lone member, layer by layer, and fit each hidden layer's start to them."""
+        x: Any = _input(table.as_batch())
+        for layer, p in zip(self.layers[:-1], views, strict=False):
+            y, _, forward, _ = layer.bind(p, None, x, None)
+            run(forward)
+            if isinstance(layer, Dense):
+                layer.settle(p, y, weight, rng)
+                run(forward)
+            x = y
+
+    def of(self, members: slice) -> "Network":
+        """The network of some of the members, whose parameters are the caller's to pick."""
+        layers = [
+            replace(layer, hidden=layer.hidden[members]) if isinstance(layer, Dense) and layer.hidden else layer
+            for layer in self.layers
+        ]
+        return Network(layers, self.layout)
 
     def bind(
         self,
@@ -55,10 +87,7 @@ class Network:
         """Prepare the calls of a batch; `gradient` and `rng` are None for prediction."""
         p = self.layout.views(parameters)
         g = [None] * len(p) if gradient is None else self.layout.views(gradient)
-        x: Any = batch.X if isinstance(batch.X, SparseRows) else batch.X[None]  # (1, B, d)
-        if batch.codes is not None:
-            x = batch
-        dx = None
+        x, dx = _input(batch), None
         forwards: Calls = []
         backwards: Calls = []
         for layer, p_layer, g_layer in zip(self.layers, p, g, strict=True):
@@ -67,10 +96,15 @@ class Network:
             backwards = backward + backwards
         return Pass(x, dx, forwards, backwards)
 
-    def scores(self, parameters: np.ndarray, table: Table, chunk: int = 1024) -> np.ndarray:
-        """Raw scores (K, n, out) of all rows, `chunk` rows at a time, so that the hidden layers stay in the cache."""
-        n = len(table)
-        if n <= chunk:
+    def scores(
+        self, parameters: np.ndarray, table: Table, rows: np.ndarray | None = None, chunk: int = 1024
+    ) -> np.ndarray:
+        """Raw scores (K, n, out) of all rows or of those numbered `rows`.
+
+        `chunk` rows at a time, so that the hidden layers stay in the cache.
+        """
+        n = len(table) if rows is None else len(rows)
+        if rows is None and n <= chunk:
             bound = self.bind(parameters, None, table.as_batch())
             run(bound.forward)
             return bound.z
@@ -82,7 +116,10 @@ class Network:
                 size = stop - start
                 batch = table.buffer(size)
                 bound = self.bind(parameters, None, batch)
-            table.load(start, stop, batch)
+            if rows is None:
+                table.load(start, stop, batch)
+            else:
+                table.gather(rows[start:stop], batch)
             run(bound.forward)
             z[:, start:stop] = bound.z
         return z
@@ -90,6 +127,13 @@ class Network:
     def dense(self, array: np.ndarray) -> list[Any]:
         """The views of the Dense layers alone, first to last: W (K, n_in, n_out) and b (K, 1, n_out)."""
         return [p for layer, p in zip(self.layers, self.layout.views(array), strict=True) if isinstance(layer, Dense)]
+
+
+def _input(batch: Table) -> Any:
+    """What the first layer takes of a batch: its block (1, B, d), its sparse rows, or all of it for an embedding."""
+    if batch.codes is not None:
+        return batch
+    return batch.X if isinstance(batch.X, SparseRows) else batch.X[None]
 
 
 def build(
@@ -102,27 +146,39 @@ def build(
     bias: bool = True,
     dropout: float = 0.0,
     init: str = "auto",
+    ntk: bool = False,
+    n_bins: int = 0,
+    sees_bins: Sequence[bool] = (),
 ) -> Network:
-    """Embedding (if any category is large) → [Dense → Activation → Dropout] for each hidden size → Dense."""
+    """Embedding (if any category is large) → [Dense → Activation → Dropout] for each hidden size → Dense.
+
+    The first `n_bins` of the `n_numeric` columns are bins; `sees_bins` says of each member whether it sees them.
+    """
     layers: list[Any] = []
     width = n_numeric
     if categories:
         layers.append(Embedding(n_numeric, categories))
         width = layers[0].n_out
+    first: dict[str, Any] = {}
+    if n_bins:
+        first = {"blocks": (n_bins, width - n_bins), "hidden": tuple(0 if sees else n_bins for sees in sees_bins)}
     for n_units, function in zip(hidden, functions, strict=True):
-        layers.append(Dense(width, n_units, bias, *_start(init, function)))
+        layers.append(Dense(width, n_units, bias, *_start(init, function), ntk=ntk, **first))
         named = activations.ACTIVATIONS[function] if isinstance(function, str) else activations.Pair(*function)
         layers.append(Activation(named))
         if dropout:
             layers.append(Dropout(dropout))
-        width = n_units
+        width, first = n_units, {}
     # The output layer has no activation of its own to suit; scikit-learn gives it the hidden layers' bound
-    layers.append(Dense(width, n_out, bias, *_start(init, functions[-1] if functions and init != "auto" else "")))
+    start = ("zeros", 1.0) if init == "data" else _start(init, functions[-1] if functions and init != "auto" else "")
+    layers.append(Dense(width, n_out, bias, *start, ntk=ntk, **first))
     return Network(tuple(layers), Layout([tuple(layer.slots()) for layer in layers]))
 
 
 def _start(init: str, function: str | tuple) -> tuple[str, float]:
     """Initialiser and gain of a layer that `function` follows."""
+    if init == "data":
+        return "lecun_normal", 1.0
     if init == "auto":
         init = _AUTO_INIT.get(function, "glorot_uniform") if isinstance(function, str) else "glorot_uniform"
     # Glorot's bound suits functions of slope 1 at zero; scikit-learn narrows it for the logistic function

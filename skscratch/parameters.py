@@ -9,6 +9,7 @@ decay and L-BFGS are each one line on it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Slot:
     name: str
     shape: tuple[int, ...]
     decay: bool = False  # weights are penalised and decayed, biases are not
-    rate: float = 1.0  # factor on the learning rate of this array
+    rate: Any = 1.0  # factor on the learning rate of this array: a number, or an array that fits its shape
 
     @property
     def size(self) -> int:
@@ -77,5 +78,5 @@ class Layout:
         factors = np.ones(self.size)
         for index, slots in enumerate(self.layers):
             for slot in slots:
-                factors[slice(*self.spans[index, slot.name])] = slot.rate
+                factors[slice(*self.spans[index, slot.name])] = np.broadcast_to(slot.rate, slot.shape).ravel()
         return None if np.all(factors == 1) else factors

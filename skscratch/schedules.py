@@ -9,7 +9,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-__all__ = ["OPEN_ENDED", "SCHEDULES", "checked", "with_warmup"]
+__all__ = ["OPEN_ENDED", "SCHEDULES", "VALLEYS", "checked", "with_warmup"]
 
 Schedule = Callable[[float], float]
 
@@ -47,6 +47,9 @@ SCHEDULES: dict[str, Schedule] = {
     "one_cycle": one_cycle,
     "multi_cosine": multi_cosine,
 }
+
+# progress at the end of each cycle of a schedule that has several
+VALLEYS: dict[str, tuple[float, ...]] = {"multi_cosine": (1 / 15, 3 / 15, 7 / 15)}
 
 # these have no end of their own: training on them goes on until the loss stops falling
 OPEN_ENDED = frozenset({"constant", "invscaling", "adaptive"})

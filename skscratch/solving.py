@@ -8,27 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .calls import run
 from .hyperparameters import HyperParameters
 from .lbfgs import minimise
 from .losses import Loss
 from .network import Network
 from .optimizers import SGD, Adam
-from .schedules import OPEN_ENDED, SCHEDULES, checked, with_warmup
+from .schedules import OPEN_ENDED, SCHEDULES, VALLEYS, checked, with_warmup
 from .stopping import Monitor
-from .table import Table
 from .threads import one_blas_thread
 from .training import Data, Recipe, Record, State, train
+from .validation import Validation
 
-__all__ = ["Outcome", "small_buffers", "solve"]
+__all__ = ["TINY", "Outcome", "automatic_batch", "automatic_bins", "small_buffers", "solve"]
+
+TINY = 64  # rows: up to so many, none can be spared for validation, and a step takes all
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `solve` found: parameters (K, P), and the epoch that they are of."""
+    """What a call of `solve` found: parameters (K, P), the epoch that they are of, and how to pool the members."""
 
     parameters: np.ndarray
     epoch: int
+    weights: np.ndarray  # (K,), of the members in their mean
+    temperature: float = 1.0
+    scores: np.ndarray | None = None  # (n, out): raw scores, so pooled, of the rows judged, each by those blind to it
 
 
 def solve(
@@ -37,31 +41,35 @@ def solve(
     loss: Loss,
     state: State,
     training: Data,
-    validation: Data | None,
-    score: Callable[[np.ndarray, Table], float] | None,
+    validation: Validation | None,
+    score: Callable[[np.ndarray], float] | None,
     *,
     incremental: bool,
 ) -> Outcome:
     """Train `state` as the hyper-parameters `h` say: one epoch if `incremental`, else until the plan's end.
 
-    `score` gives the validation score of parameters on the encoded table; None stands for minus the loss.
+    `score` gives the score of raw scores (n, out) of the validation rows; None stands for minus the loss.
     """
     if state.epoch >= state.end or state.end - state.start != h.max_iter:
         state.start, state.end = state.epoch, state.epoch + h.max_iter
     by_epochs = h.solver != "lbfgs"
     open_ended = not by_epochs or h.learning_rate in tuple(OPEN_ENDED)
-    may_stop = not incremental and (h.early_stopping or (by_epochs and open_ended))
+    by_folds = validation is not None and validation.folds is not None
+    stops_early = bool(h.early_stopping) and h.early_stopping != "folds"
+    may_stop = not incremental and (stops_early or (by_epochs and open_ended))
     # without validation there is the training loss: of use where no schedule brings the rate to rest
     judged = validation is not None or (by_epochs and open_ended and not incremental)
     keep_best = bool(h.restore_best_weights and judged)
     if keep_best:
-        state.judge_on((validation or training).fingerprint())
+        state.judge_on((training if validation is None else validation.data).fingerprint())
     monitor = Monitor(
         state,
-        validate=None if validation is None else _validator(network, loss, validation, score),
+        validate=None if validation is None else _validator(validation, score),
+        due=_falling(h, state) if by_folds and not open_ended else None,
+        valleys=_valleys(h, state) if by_folds else (),
         patience=h.n_iter_no_change if may_stop else np.inf,
         tol=h.tol,
-        adaptive_rate=h.learning_rate_init if h.learning_rate == "adaptive" else None,
+        adaptive_rate=_rate(h, 64) if h.learning_rate == "adaptive" else None,
         keep_best=keep_best,
         report=_report if h.verbose else None,
     )
@@ -91,9 +99,42 @@ def solve(
             ConvergenceWarning,
             stacklevel=5,  # solve, _train, _fit, fit, and then the user
         )
-    if keep_best and state.best is not None:
-        return Outcome(state.best, state.best_epoch)
-    return Outcome(state.parameters, state.epoch)
+    found = (state.best, state.best_epoch) if keep_best and state.best is not None else (state.parameters, state.epoch)
+    with one_blas_thread(), np.errstate(all="ignore"):
+        return _pooled(*found, validation)
+
+
+def _pooled(parameters: np.ndarray, epoch: int, validation: Validation | None) -> Outcome:
+    """How the members of these parameters are best pooled, as far as validation tells."""
+    n_members = len(parameters)
+    weights = np.full(n_members, 1 / n_members)
+    if validation is None or not np.isfinite(parameters).all():
+        return Outcome(parameters, epoch, weights)
+    z = validation.scores(parameters)  # (sets, n, out), or (K, n, out)
+    if validation.folds is None:
+        return Outcome(parameters, epoch, weights, validation.temperature(z.mean(axis=0)))
+    of_sets = validation.weights(z)
+    pooled = np.einsum("s,snj->nj", of_sets, z).astype(z.dtype)
+    temperature = validation.temperature(pooled)
+    n_alike = n_members // len(z)  # members of a set, side by side
+    return Outcome(parameters, epoch, np.repeat(of_sets, n_alike) / n_alike, temperature, pooled / temperature)
+
+
+def _falling(h: HyperParameters, state: State) -> Callable[[int], bool]:
+    """Whether the rate falls in an epoch to less than 3/4: before, and while it rises, no epoch is the best."""
+    schedule, start, planned = _schedule(h), state.start, max(state.end - state.start, 1)
+
+    def due(epoch: int) -> bool:
+        before, after = (schedule(min((e - start) / planned, 1.0)) for e in (epoch - 1, epoch))
+        return after < before and after <= 0.75 or epoch == start + planned
+
+    return due
+
+
+def _valleys(h: HyperParameters, state: State) -> frozenset[int]:
+    """Epochs that end a cycle of the rate."""
+    cycles = VALLEYS.get(h.learning_rate, ()) if isinstance(h.learning_rate, str) else ()
+    return frozenset(state.start + round(u * (state.end - state.start)) for u in cycles)
 
 
 @contextmanager
@@ -124,46 +165,54 @@ def _optimizer(h: HyperParameters, parameters: np.ndarray, before: SGD | Adam | 
 
 
 def _recipe(h: HyperParameters, training: Data) -> Recipe:
-    named = isinstance(h.learning_rate, str)
-    schedule = SCHEDULES[h.learning_rate] if named else checked(h.learning_rate)
+    batch_size = automatic_batch(len(training.table)) if isinstance(h.batch_size, str) else int(h.batch_size)
     return Recipe(
-        rate=h.learning_rate_init,
-        schedule=with_warmup(schedule, h.warmup),
-        batch_size=200 if isinstance(h.batch_size, str) else int(h.batch_size),
+        rate=_rate(h, batch_size),
+        schedule=_schedule(h),
+        batch_size=batch_size,
         shuffle=h.shuffle,
         alpha=h.alpha,
-        weight_decay=_weight_decay(h, training),
+        weight_decay=h.weight_decay if h.solver == "adam" else 0.0,  # in SGD it would be `alpha` over again
         clip_norm=h.clip_norm,
         power_t=h.power_t if h.learning_rate == "invscaling" else None,
     )
 
 
-def _weight_decay(h: HyperParameters, training: Data) -> float:
-    """Decay of Adam's steps; in SGD's it would be the penalty `alpha` over again.
+def _schedule(h: HyperParameters) -> Callable[[float], float]:
+    named = isinstance(h.learning_rate, str)
+    return with_warmup(SCHEDULES[h.learning_rate] if named else checked(h.learning_rate), h.warmup)
 
-    'auto' is 500 / (sum of the sample weights): the fewer the rows, the more a weight needs holding back.
-    """
-    if h.solver != "adam":
-        return 0.0
-    return min(1.0, 500 / float(training.total().mean())) if isinstance(h.weight_decay, str) else h.weight_decay
+
+def automatic_batch(n_rows: int) -> int:
+    """Rows of a step: the fewer, the more steps an epoch has; all of a table so small that nothing else tells."""
+    if n_rows <= TINY:
+        return n_rows
+    return next((size for size, limit in ((32, 1000), (64, 2500), (128, 5000)) if n_rows < limit), 256)
+
+
+def automatic_bins(n_rows: int, n_columns: int) -> int:
+    """Bins of a column: more where there are rows to fill them, fewer where there are many columns."""
+    return max(int(min(48, n_rows**0.5 / 2, max(4, 384 // n_columns))), 2)
+
+
+def _rate(h: HyperParameters, batch_size: int) -> float:
+    """The rate of a step: 'auto' is 0.04 at 64 rows, and grows as the square root of the batch, 0.08 at most."""
+    if isinstance(h.learning_rate_init, str):
+        return min(0.04 * (batch_size / 64) ** 0.5, 0.08) if h.solver == "adam" else 0.1
+    return h.learning_rate_init
 
 
 def _validator(
-    network: Network, loss: Loss, validation: Data, score: Callable[[np.ndarray, Table], float] | None
+    validation: Validation, score: Callable[[np.ndarray], float] | None
 ) -> Callable[[np.ndarray], tuple[float, float]]:
     """Function from parameters to (validation loss, validation score)."""
-    table, truth = validation.table, validation.targets.buffer(len(validation.table))
-    validation.targets.gather(np.arange(len(table)), truth)
-    weight = None if validation.weight is None else validation.weight[0]
 
     def validate(parameters: np.ndarray) -> tuple[float, float]:
-        z = loss.link.pool(network.scores(parameters, table))[None]  # (1, n, out)
-        rows, evaluate = loss.bind(z, truth[None], np.empty_like(z))
-        run(evaluate)
-        mean = float(np.average(rows[0, :, 0], weights=weight))
+        z = validation.scores(parameters).mean(axis=0)  # (n, out)
+        mean = validation.loss_of(z)
         if score is None:
             return mean, -mean
-        return mean, score(parameters, table) if np.isfinite(z).all() else float("nan")
+        return mean, score(z) if np.isfinite(z).all() else float("nan")
 
     return validate
 

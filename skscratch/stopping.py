@@ -1,13 +1,15 @@
 """Validation rows, the best epoch, and when to stop."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
 from .training import Record, State
 
 __all__ = ["Monitor", "split"]
+
+GAIN = 0.005  # a cycle that improves the score by less than this share of it is the last
 
 
 def split(
@@ -47,6 +49,10 @@ class Monitor:
     state : State
     validate : callable or None
         From parameters to (validation loss, validation score); without it the training loss decides.
+    due : callable or None
+        From an epoch to whether to validate after it; None for after each.
+    valleys : collection of int
+        Epochs after which training stops, unless the best score has risen by `GAIN` of itself since the last of them.
     patience : float
         Stop after so many epochs without an improvement of at least `tol`; infinity for never.
     adaptive_rate : float or None
@@ -62,6 +68,8 @@ class Monitor:
         state: State,
         *,
         validate: Callable[[np.ndarray], tuple[float, float]] | None,
+        due: Callable[[int], bool] | None = None,
+        valleys: Collection[int] = (),
         patience: float,
         tol: float,
         adaptive_rate: float | None,
@@ -70,13 +78,15 @@ class Monitor:
     ):
         self.state, self.validate, self.patience, self.tol = state, validate, patience, tol
         self.adaptive_rate, self.keep_best, self.report = adaptive_rate, keep_best, report
+        self.due, self.valleys = due, valleys
         self.stopped = False
 
     def __call__(self, record: Record) -> bool:
         """Take in one epoch."""
         state, history = self.state, self.state.history
         # validation first: an interruption in it leaves nothing half done
-        validation_loss, score = (math.nan, math.nan) if self.validate is None else self.validate(state.parameters)
+        due = self.validate is not None and (self.due is None or self.due(record.epoch))
+        validation_loss, score = self.validate(state.parameters) if due and self.validate else (math.nan, math.nan)
         told = {"loss": record.loss, "learning_rate": record.rate, "seconds": record.seconds}
         if self.validate is None:
             improved = record.loss <= state.best_loss - self.tol
@@ -89,7 +99,7 @@ class Monitor:
         for name, value in told.items():
             history.setdefault(name, []).append(value)
         state.best_loss = min(state.best_loss, record.loss)
-        state.stale = 0 if improved else state.stale + 1
+        state.stale = state.stale if not due and self.validate else 0 if improved else state.stale + 1
         if best:
             state.best_epoch = record.epoch
             if self.keep_best:
@@ -102,4 +112,8 @@ class Monitor:
             else:
                 state.factor /= 5
                 state.stale = 0
+        if record.epoch in self.valleys:
+            if state.best_score - state.valley_score < GAIN * abs(state.valley_score):
+                self.stopped = True
+            state.valley_score = state.best_score
         return self.stopped

@@ -99,6 +99,9 @@ class NumberTargets:
         the spread of what may follow.
         """
         self.center, self.spread, self.scale = np.zeros(y.shape[1]), np.ones(y.shape[1]), scale
+        # of a stream the rows to come may lie anywhere
+        self.low: Any = -np.inf if more_to_come else y.min(axis=0)
+        self.high: Any = np.inf if more_to_come else y.max(axis=0)
         if scale:
             self.center, self.spread = loss.scaling(y, weight)
             if more_to_come:
@@ -115,10 +118,11 @@ class NumberTargets:
             )
         return Targets(values)
 
-    def decode(self, p: np.ndarray) -> np.ndarray:
-        """Predictions in the units of y."""
+    def decode(self, p: np.ndarray, clip: bool = False) -> np.ndarray:
+        """Predictions in the units of y, held to the range of the y that was learned if `clip`."""
         # in double precision, as y was: targets of 1e9 ± 1 keep their digits
-        return self.center + self.spread * p.astype(np.float64) if self.scale else p
+        y = self.center + self.spread * p.astype(np.float64) if self.scale else p
+        return np.clip(y, self.low, self.high) if clip else y
 
 
 def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, weight: np.ndarray | None) -> Any:

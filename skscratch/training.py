@@ -92,16 +92,18 @@ class State:
     best_loss: float = np.inf
     best_score: float = -np.inf
     best_epoch: int = 0
+    valley_score: float = -np.inf  # the best score at the end of the last cycle of the rate
     stale: int = 0  # epochs in a row without improvement
     judged_on: int | None = None  # fingerprint of the rows that the best epoch was found on
     validation_rows: np.ndarray | None = None
+    folds: np.ndarray | None = None  # fold of each row
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def judge_on(self, mark: int) -> None:
         """Forget the best epoch if it was found on other rows than those of this fingerprint."""
         if mark != self.judged_on:
             self.judged_on, self.best, self.stale = mark, None, 0
-            self.best_loss, self.best_score, self.best_epoch = np.inf, -np.inf, 0
+            self.best_loss, self.best_score, self.best_epoch, self.valley_score = np.inf, -np.inf, 0, -np.inf
 
     def copy(self) -> "State":
         """A state to go on from, which leaves this one as it is, but for the generator, which both share."""

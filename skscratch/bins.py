@@ -1,0 +1,66 @@
+"""Bins: each number column as a row of components that fill up one after the other.
+
+With edges e_0 < e_1 < ... component j is (x - e_j) / (e_{j+1} - e_j), held to [0, 1]: the piecewise-linear encoding of
+Gorishniy et al. 2022 ("On Embeddings for Numerical Features in Tabular Deep Learning", eq. 1).  A linear layer on it
+is a piecewise-linear function of the column, so that the network sees where a single feature bends.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from .statistics import weighted_quantiles
+
+__all__ = ["Bins"]
+
+
+class Bins:
+    """The edges of each column, learned from its values.
+
+    Half of them are quantiles of the rows, half quantiles of the distinct values: the latter see to columns in which
+    most rows share one value.  A column of two values or fewer has none, for a straight line says all of it.
+
+    Attributes
+    ----------
+    edges : list of ndarray
+        Increasing, of each column; empty for none.
+    width : int
+        Components of all columns.
+    """
+
+    def __init__(self, columns: Iterable[tuple[np.ndarray, np.ndarray | None]], count: int):
+        """Learn up to `count` bins of each column, given as values and weights of the rows."""
+        levels = np.linspace(0, 1, count // 2 + 1).tolist()
+        self.edges = [_edges(x, weight, levels) for x, weight in columns]
+        self.width = sum(max(len(e) - 1, 0) for e in self.edges)
+
+    def names(self, columns: list[str]) -> list[str]:
+        """What each component is called."""
+        return [
+            f"{name} from {low:.4g} to {high:.4g}"
+            for name, edges in zip(columns, self.edges, strict=True)
+            for low, high in zip(edges[:-1], edges[1:], strict=True)
+        ]
+
+    def write(self, raw: np.ndarray, out: np.ndarray) -> None:
+        """Components of the rows of `raw` (n, columns) into `out` (n, width); 0 for a missing value."""
+        start = 0
+        for x, edges in zip(raw.T, self.edges, strict=True):
+            if len(edges) < 2:
+                continue
+            stop = start + len(edges) - 1
+            low, width = edges[:-1], np.diff(edges)
+            part = np.clip((x[:, None] - low) / width, 0, 1)
+            np.copyto(part, 0, where=np.isnan(part))
+            out[:, start:stop] = part
+            start = stop
+
+
+def _edges(x: np.ndarray, weight: np.ndarray | None, levels: list[float]) -> np.ndarray:
+    there = ~np.isnan(x)
+    x, weight = x[there], None if weight is None else weight[there]
+    distinct = np.unique(x)
+    if len(distinct) <= 2:
+        return np.empty(0)
+    edges = np.union1d(weighted_quantiles(x, weight, levels), weighted_quantiles(distinct, None, levels))
+    return edges[np.append(True, np.diff(edges) > 1e-12 * np.max(np.abs(edges)))]

@@ -1,0 +1,140 @@
+"""Validation: what networks make of rows that they were not trained on, and what can be learned from that.
+
+The rows are others than those of training, or, fold by fold, the training rows themselves: then K networks train
+together, member k blind to fold k mod F, and each row is judged by the members that have not seen it ("out of
+fold").  From these scores follow the best epoch, a temperature, and how much each set of members counts.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from .calls import run
+from .losses import Loss
+from .network import Network
+from .training import Data
+
+__all__ = ["Validation", "deal", "fold_weights"]
+
+WIDEST = 1.5  # of log T: temperatures from 0.22 to 4.5
+ROUNDS = 10  # of picking a set of members: a set's weight is a tenth of how often it is picked
+
+
+def deal(values: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarray:
+    """Fold of each row, (n,): rows of like targets are dealt out evenly.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,) or (n, out)
+        Class codes or numbers; of several columns, the first ones count first.
+    n_folds : int
+    rng : RandomState
+    """
+    n = len(values)
+    columns = values.reshape(n, -1).T
+    order = np.lexsort((rng.uniform(size=n), *columns[::-1]))
+    folds = np.empty(n, dtype=np.intp)
+    for start in range(0, n, n_folds):
+        rows = order[start : start + n_folds]
+        folds[rows] = rng.permutation(n_folds)[: len(rows)]
+    return folds
+
+
+def fold_weights(folds: np.ndarray, n_members: int, weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    """Weights (K, n) for training: those of the rows (n,), and 0 where member k is blind to the row."""
+    blind = folds == (np.arange(n_members) % (folds.max() + 1))[:, None]
+    return np.where(blind, 0, 1 if weight is None else weight).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Judge of a network's parameters.
+
+    Parameters
+    ----------
+    network, loss : Network, Loss
+    data : Data
+        The rows; their weight is that of judging, (1, n).
+    folds : ndarray of shape (n,), or None
+        Fold of each row, which members k with k mod F equal to it are blind to; None if no member has seen any.
+    calibrate : bool
+        Whether raw scores may be divided by a temperature: for losses that are written in raw scores.
+    """
+
+    network: Network
+    loss: Loss
+    data: Data
+    folds: np.ndarray | None = None
+    calibrate: bool = False
+
+    def scores(self, parameters: np.ndarray) -> np.ndarray:
+        """Raw scores (S, n, out) of parameters (K, P): by the S members that are blind to each row, or by all K."""
+        if self.folds is None:
+            return self.network.scores(parameters, self.data.table)
+        n_folds = int(self.folds.max()) + 1
+        z = np.empty((len(parameters) // n_folds, len(self.folds), self.network.layers[-1].n_out), parameters.dtype)
+        for fold in range(n_folds):
+            rows, blind = np.flatnonzero(self.folds == fold), slice(fold, None, n_folds)
+            z[:, rows] = self.network.of(blind).scores(parameters[blind], self.data.table, rows)
+        return z
+
+    def loss_of(self, z: np.ndarray) -> float:
+        """Weighted mean loss of raw scores (n, out), at their best temperature."""
+        return self._at_temperature(z)[0]
+
+    def temperature(self, z: np.ndarray) -> float:
+        """The number that raw scores (n, out) are best divided by; 1 where nothing is calibrated."""
+        return self._at_temperature(z)[1]
+
+    def weights(self, z: np.ndarray) -> np.ndarray:
+        """How much each of S sets of raw scores (S, n, out) counts, (S,), adding up to 1.
+
+        Forward selection with replacement (Caruana et al. 2004, "Ensemble Selection from Libraries of Models"): the
+        set is picked that lowers the loss of the mean most, again and again.
+        """
+        count = np.zeros(len(z))
+        if len(z) == 1:
+            return count + 1
+        total = np.zeros_like(z[0])
+        for round_ in range(1, ROUNDS + 1):
+            losses = [self.loss_of((total + one) / round_) for one in z]
+            best = int(np.argmin(losses))
+            count[best] += 1
+            total += z[best]
+        return count / ROUNDS
+
+    def _at_temperature(self, z: np.ndarray) -> tuple[float, float]:
+        """Loss of z / T at the T where it is lowest, and that T."""
+        scaled, dz = np.empty_like(z)[None], np.empty_like(z)[None]
+        rows, evaluate = self.loss.bind(scaled, self._truth[None], dz)
+        weight = self.data.weight if self.data.weight is None else self.data.weight[0]
+
+        def mean(values: Any) -> float:
+            return float(np.average(values, weights=weight))
+
+        def slope(inverse: float) -> float:  # of the loss, by log(1 / T)
+            np.multiply(z, np.exp(inverse), out=scaled[0], casting="same_kind")
+            run(evaluate)
+            return mean(np.einsum("nj,nj->n", dz[0], scaled[0]))
+
+        inverse = 0.0
+        if not self.calibrate:
+            slope(inverse)
+        else:
+            low, high = slope(-WIDEST), slope(WIDEST)
+            if low < 0 < high:  # the loss is convex in 1 / T
+                inverse = brentq(slope, -WIDEST, WIDEST, xtol=0.02)
+            elif np.isfinite(low) and np.isfinite(high):
+                inverse = -WIDEST if low >= 0 else WIDEST
+            slope(inverse)
+        return mean(rows[0, :, 0]), float(np.exp(-inverse))
+
+    @cached_property
+    def _truth(self) -> np.ndarray:
+        targets = self.data.targets
+        truth = targets.buffer(len(targets.values))
+        targets.gather(np.arange(len(truth)), truth)
+        return truth
