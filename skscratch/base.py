@@ -448,6 +448,7 @@ class ScratchMLP(HyperParameters):
     def __getstate__(self) -> dict:
         """Without the state that only a continued training needs, unless it is to be continued."""
         state = dict(super().__getstate__())
+        state.pop("oof_predictions_", None)
         if "_state" in state and not (self.warm_start or state["_state"] is None or state["_state"].incremental):
             state["_state"] = None
         return state

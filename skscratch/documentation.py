@@ -5,40 +5,52 @@ from textwrap import fill
 __all__ = ["CLASSIFIER", "REGRESSOR"]
 
 _NETWORK = """\
-    hidden_layer_sizes : int or array-like of int, default=(100,)
+    hidden_layer_sizes : int or array-like of int, default=(64, 64)
         [network] Number of units of each hidden layer; `()` for none, a linear model.
-    activation : str, pair of callables, or list of these, default='relu'
+    activation : str, pair of callables, or list of these, default='silu'
         [network] Activation of the hidden layers, one for all or one for each: {activations};
         or (function, derivative), both elementwise on the pre-activation.
     out_activation : {{'auto', {links}}}, default='auto'
         [network] Activation of the output; 'auto' is the one that suits the loss, and the only one for a classifier.
     fit_intercept : bool, default=True
         [network] Whether the layers have biases.
-    init : str or (coefs, intercepts), default='auto'
-        [network] Initial weights: {initializers}, or 'auto' for the one that suits the activation;
-        or the arrays themselves, as lists.
-    n_members : int, default=1
-        [ensemble] Train so many networks together, from different initial weights, and average their
-        predictions (of a classifier, their probabilities).
+    init : str or (coefs, intercepts), default='data'
+        [network] Initial weights: {initializers}, or 'auto' for the one of these that suits the activation. 'data'
+        gives each hidden unit unit variance over 256 of the rows, and a bias in their midst, and starts the output at
+        zero (RealMLP, Holzmüller et al. 2024). Or the arrays themselves, as lists.
+    parametrization : {{'ntk', 'standard'}}, default='ntk'
+        [network] With 'ntk' the rate of a layer's weights is divided by the square root of its inputs, so that one
+        rate suits all widths and tables (Jacot et al. 2018).
+    n_members : int, default=10
+        [ensemble] Train so many networks together, from different initial weights, and average their raw scores.
+    n_folds : int, default=5
+        [ensemble] Into how many folds the rows are dealt with `early_stopping='folds'`; of the divisors of
+        `n_members`, the nearest to it is taken.
+    calibrate : bool, default=True
+        [ensemble] Whether a classifier's raw scores are divided by the temperature that suits the validation rows
+        best (Guo et al. 2017).
 """
 
 _SHARED = """\
     solver : {{'adam', 'sgd', 'lbfgs'}}, default='adam'
         [optimisation] How weights are updated. 'lbfgs' uses the whole table at once, and suits small ones.
-    learning_rate : str or callable, default='cosine'
+    learning_rate : str or callable, default='multi_cosine'
         [optimisation] Schedule of the rate: one of {schedules},
         or a function of progress, from 0 at the start to 1 at `max_iter` epochs, giving a factor on
         `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
-        scikit-learn's and have no end of their own; 'multi_cosine' is RealMLP's "coslog4". Not for 'lbfgs'.
-    learning_rate_init : float, default=0.007
-        [optimisation] The rate that the schedule multiplies.
+        scikit-learn's and have no end of their own; 'multi_cosine' is RealMLP's "coslog4", four cycles, each twice as
+        long as the one before. Not for 'lbfgs'.
+    learning_rate_init : float or 'auto', default='auto'
+        [optimisation] The rate that the schedule multiplies. 'auto' is, for 'adam', 0.04 at 64 rows a step, and grows
+        with their square root from 0.028 to 0.08; for 'sgd' 0.1.
     warmup : float, default=0.0
         [optimisation] Share of training over which the rate rises from 0, whatever the schedule.
-    batch_size : int or 'auto', default=100
-        [optimisation] Rows in a step; all of them, if there are fewer. 'auto' is 200.
+    batch_size : int or 'auto', default='auto'
+        [optimisation] Rows in a step; all of them, if there are fewer. 'auto' is about 32 for tables of fewer than
+        1,000 rows, 64 to 2,500, 128 to 5,000 and 256 from there on; all rows of a table of up to 40.
     shuffle : bool, default=True
         [optimisation] Whether the rows come in another order each epoch.
-    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+    beta_1, beta_2, epsilon : float, default=0.9, 0.95, 1e-8
         [optimisation] Decay of Adam's two moments, and the constant that keeps it from dividing by zero.
     momentum : float, default=0.9
         [optimisation] Momentum of 'sgd'.
@@ -51,15 +63,14 @@ _SHARED = """\
     alpha : float, default=0.0
         [regularisation] L2 penalty ½ alpha ‖W‖² / (sum of all sample weights), added to the mean loss. It does
         not depend on the batch size.
-    weight_decay : float or 'auto', default='auto'
-        [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay, where 'auto' is
-        500 / (sum of all sample weights), at most 1: the fewer the rows, the more it holds back
+    weight_decay : float, default=0.02
+        [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay
         (Loshchilov & Hutter 2019, AdamW). Of 'adam' alone; the other solvers have `alpha`.
     dropout : float, default=0.0
         [regularisation] Share of hidden units that a training step leaves out.
     clip_norm : float, default=None
         [regularisation] Largest norm of a step's gradient, over all weights of a member.
-    max_iter : int, default=100
+    max_iter : int, default=60
         [stopping] Number of epochs (of iterations, for 'lbfgs') at most.
     tol : float, default=0.0001
         [stopping] An epoch counts as better if the loss or score improves by at least this. For 'lbfgs', the
@@ -67,9 +78,13 @@ _SHARED = """\
     n_iter_no_change : int or inf, default=10
         [stopping] Epochs in a row that may fail to be better before training stops: by validation score with
         `early_stopping`, else by training loss, and then only on a schedule without an end.
-    early_stopping : bool, default=False
-        [stopping] Whether validation decides when to stop: on `X_val` if `fit` was given one, else on a part
-        of the rows, stratified by class.
+    early_stopping : bool or 'folds', default='folds'
+        [stopping] Whether validation decides when to stop, and on what. With True, on `X_val` if `fit` was given one,
+        else on a part of the rows, stratified by class. With 'folds' no row is lost: the rows are dealt to folds,
+        member k is blind to one of them, and every row is judged by the members that have not seen it. From these
+        scores follow the best epoch, the end (the cycle of 'multi_cosine' that gains less than 0.5 %), the
+        temperature, and how much each set of members counts. It needs more than 40 rows, two members, and a solver with
+        epochs, and gives way to `X_val`.
     validation_fraction : float, default=0.1
         [stopping] That part's share of the total sample weight.
     scoring : 'loss', str, callable or None, default='loss'
@@ -84,9 +99,20 @@ _SHARED = """\
     scale_features : bool, default=True
         [table] Whether each number column is centered on its median, divided by its quartile range, and
         squeezed smoothly into (-3, 3): raw units and outliers do no harm, and nothing is extrapolated.
+    numeric_embedding : {{'mixed', 'bins'}} or None, default='mixed'
+        [table] Whether each number column is also shown as bins: components that fill up one after the other between
+        quantiles (Gorishniy et al. 2022), so that a function that bends in a single column is seen at once. With
+        'mixed' every other set of `n_folds` members sees them, and validation says how much each counts. Not for
+        sparse tables.
+    n_bins : int or 'auto', default='auto'
+        [table] Bins of a column, at most. 'auto' is half the square root of the number of rows, at most 48, and of
+        many columns so few that they are not more than about 400 together.
 """
 
 _RUNNING = """\
+    n_jobs : int or None, default=None
+        [running] Threads that members are divided among; None for as many as BLAS may use here, which joblib and
+        threadpoolctl limit. No result depends on it.
     dtype : {{'auto', 'float32', 'float64'}}, default='auto'
         [running] Precision of the network. 'auto' is float32, and float64 for tables of up to 200 rows.
     random_state : int, RandomState instance or None, default=None
@@ -106,10 +132,20 @@ _ATTRIBUTES = """\
     loss_, best_loss_ : float
         Mean training loss of the last epoch and of the best (None where validation decided).
     loss_curve_, validation_loss_curve_, validation_scores_ : list of float
-        One value an epoch; the latter two are None without validation. The training loss of an epoch is the mean
-        over its batches, each before its step; validation follows the last step.
+        One value an epoch; the latter two are None without validation, and NaN for epochs that were not judged: with
+        `early_stopping='folds'` those in which the rate is high. The training loss of an epoch is the mean over its
+        batches, each before its step; validation follows the last step.
     best_validation_score_ : float or None
         The highest of `validation_scores_`.
+    oof_predictions_ : ndarray of shape (n_samples, ...) or None
+        With `early_stopping='folds'`, what each training row of positive weight is predicted by the members that have
+        not seen it: probabilities, or numbers. Not part of a pickle.
+    oof_score_ : float or None
+        Their accuracy or R²: an honest score that cost no rows, if a little flattered by the choice of the epoch.
+    member_weights_ : ndarray of shape (n_members,)
+        How much each member counts in the mean of raw scores.
+    temperature_ : float
+        What their mean is divided by.
     best_iteration_ : int
         The epoch, counted from 1 over all calls, whose weights predict.
     history_ : dict of list
@@ -168,8 +204,8 @@ def _document(summary: str, loss: str, table: str, attributes: str, example: str
 
 
 _GROUPS = """
-    What to change first: `hidden_layer_sizes`, `max_iter` and `learning_rate_init`; against overfitting `dropout`,
-    `weight_decay`, or `early_stopping=True`; for a better and slower model `n_members`. The parameters below are
+    What to change first: for a better and slower model `hidden_layer_sizes`, `n_members` and `max_iter`; for a quicker
+    one `n_members=5` or fewer; against overfitting `dropout` and `weight_decay`. The parameters below are
     marked with their group: network, ensemble, loss, optimisation, regularisation, stopping, table, running.
 """
 
@@ -224,6 +260,8 @@ REGRESSOR = _document(
         [table] Whether y is centered and scaled for training, as the loss wants it: mean and standard deviation
         for squared error, median and quartile range for losses that outliers should not move. Predictions
         are in the units of y.
+    clip_target : bool, default=True
+        [table] Whether predictions are held to the range of y in `fit`. `partial_fit` knows of none.
 """,
     "",
     """\

@@ -92,7 +92,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         -------
         y : ndarray of shape (n_samples,), or (n_samples, n_outputs_) for a multilabel target
         """
-        return self._targets.decode(self._scores(X))
+        z = self._scores(X)
+        return self._targets.decode(z)
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -245,7 +246,8 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             A column for each of several targets or quantiles.
         """
-        y = self._numbers.decode(self._loss.link.apply(self._scores(X)), self.clip_target)
+        z = self._scores(X)
+        y = self._numbers.decode(self._loss.link.apply(z), self.clip_target)
         return y[:, 0] if y.shape[1] == 1 else y
 
     def score(self, X, y, sample_weight=None):

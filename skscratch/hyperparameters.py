@@ -152,6 +152,7 @@ class HyperParameters(BaseEstimator):
     n_bins: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.integer(2)))
     # running
     dtype: Any = hyper("auto", _dtype)
+    n_jobs: Any = hyper(None, rules.either(rules.nothing, rules.integer()))
     random_state: Any = hyper(None, _random_state)
     warm_start: bool = hyper(False, rules.boolean)
     verbose: Any = hyper(False, rules.either(rules.boolean, rules.integer(0)))

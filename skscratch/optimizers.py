@@ -1,7 +1,8 @@
 """Optimizers: in place on one flat array of parameters and one of gradients.
 
 Each keeps its state in arrays of the same layout; `state` lists them, so that a checkpoint is a copy.  ``bind(p, g)``
-prepares a step and returns a function of the learning rate that does it.
+prepares a step and returns a function of the learning rate, and of which step it is, that does it.  Members do not
+meet in an optimizer: some of them can be bound alone, as p = parameters[members].
 """
 
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from .calls import Calls, call, run, scalar
 
 __all__ = ["SGD", "Adam"]
 
-Step = Callable[[float], None]
+Step = Callable[[float, int], None]
+ALL = slice(None)
 
 
 class SGD:
@@ -21,16 +23,16 @@ class SGD:
     def __init__(self, parameters: np.ndarray, momentum: float = 0.9, nesterov: bool = True):
         self.momentum, self.nesterov = momentum, nesterov
         self.velocity = np.zeros_like(parameters)
-        self.count = 0  # steps done
+        self.count = 0  # steps done: its user's to keep
 
     @property
     def state(self) -> list[np.ndarray]:
         """The arrays that a continued training needs, beside `count`."""
         return [self.velocity]
 
-    def bind(self, p: np.ndarray, g: np.ndarray, rates: np.ndarray | None = None) -> Step:
+    def bind(self, p: np.ndarray, g: np.ndarray, rates: np.ndarray | None = None, members: slice = ALL) -> Step:
         """Prepare to move `p` against `g`; `rates` are per-value factors on the rate."""
-        v, move, momentum, size = self.velocity, np.empty_like(p), scalar(self.momentum, p), scalar(0, p)
+        v, move, momentum, size = self.velocity[members], np.empty_like(p), scalar(self.momentum, p), scalar(0, p)
         calls: Calls = [call(np.multiply, g, size, move)]
         if rates is not None:
             calls.append(call(np.multiply, move, rates.astype(p.dtype), move))
@@ -40,8 +42,7 @@ class SGD:
         else:
             calls.append(call(np.add, p, v, p))
 
-        def step(rate: float) -> None:
-            self.count += 1
+        def step(rate: float, count: int) -> None:
             size[()] = -rate
             run(calls)
 
@@ -58,16 +59,16 @@ class Adam:
     def __init__(self, parameters: np.ndarray, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.m, self.v = np.zeros_like(parameters), np.zeros_like(parameters)
-        self.count = 0  # steps done
+        self.count = 0  # steps done: its user's to keep
 
     @property
     def state(self) -> list[np.ndarray]:
         """The arrays that a continued training needs, beside `count`."""
         return [self.m, self.v]
 
-    def bind(self, p: np.ndarray, g: np.ndarray, rates: np.ndarray | None = None) -> Step:
+    def bind(self, p: np.ndarray, g: np.ndarray, rates: np.ndarray | None = None, members: slice = ALL) -> Step:
         """Prepare to move `p` by Adam's step of `g`; `rates` are per-value factors on the rate."""
-        m, v, move, size = self.m, self.v, np.empty_like(p), scalar(0, p)
+        m, v, move, size = self.m[members], self.v[members], np.empty_like(p), scalar(0, p)
         root = (1 - self.beta_2) ** 0.5
         calls: Calls = [
             call(np.multiply, m, scalar(self.beta_1, p), m),
@@ -84,9 +85,8 @@ class Adam:
             calls.append(call(np.multiply, move, rates.astype(p.dtype), move))
         calls.append(call(np.subtract, p, move, p))
 
-        def step(rate: float) -> None:
-            self.count += 1
-            correction = (1 - self.beta_2**self.count) ** 0.5 / (1 - self.beta_1**self.count)
+        def step(rate: float, count: int) -> None:
+            correction = (1 - self.beta_2**count) ** 0.5 / (1 - self.beta_1**count)
             size[()] = rate * correction * (1 - self.beta_1) / root
             run(calls)
 

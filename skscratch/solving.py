@@ -15,13 +15,13 @@ from .network import Network
 from .optimizers import SGD, Adam
 from .schedules import OPEN_ENDED, SCHEDULES, VALLEYS, checked, with_warmup
 from .stopping import Monitor
-from .threads import one_blas_thread
+from .threads import allowed_threads, one_blas_thread
 from .training import Data, Recipe, Record, State, train
 from .validation import Validation
 
 __all__ = ["TINY", "Outcome", "automatic_batch", "automatic_bins", "small_buffers", "solve"]
 
-TINY = 64  # rows: up to so many, none can be spared for validation, and a step takes all
+TINY = 40  # rows: up to so many, none can be spared for validation, and a step takes all
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,12 @@ def solve(
         keep_best=keep_best,
         report=_report if h.verbose else None,
     )
+    n_threads = _threads(h, network)  # asked before BLAS is held to one
     with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
         if by_epochs:
             state.optimizer = _optimizer(h, state.parameters, state.optimizer)
             stop_at = state.epoch + 1 if incremental else state.end
-            done = train(network, loss, training, state, _recipe(h, training), stop_at, monitor)
+            done = train(network, loss, training, state, _recipe(h, training), stop_at, monitor, n_threads)
         else:
             done = minimise(
                 network,
@@ -167,7 +168,7 @@ def _optimizer(h: HyperParameters, parameters: np.ndarray, before: SGD | Adam | 
 def _recipe(h: HyperParameters, training: Data) -> Recipe:
     batch_size = automatic_batch(len(training.table)) if isinstance(h.batch_size, str) else int(h.batch_size)
     return Recipe(
-        rate=_rate(h, batch_size),
+        rate=_rate(h, batch_size if len(training.table) > TINY else 64),
         schedule=_schedule(h),
         batch_size=batch_size,
         shuffle=h.shuffle,
@@ -176,6 +177,12 @@ def _recipe(h: HyperParameters, training: Data) -> Recipe:
         clip_norm=h.clip_norm,
         power_t=h.power_t if h.learning_rate == "invscaling" else None,
     )
+
+
+def _threads(h: HyperParameters, network: Network) -> int:
+    """Threads to divide the members among: as many as BLAS may use, but one where the user's functions are called."""
+    own = callable(h.loss) or not isinstance(h.activation, str)
+    return 1 if own else allowed_threads() if h.n_jobs is None else h.n_jobs
 
 
 def _schedule(h: HyperParameters) -> Callable[[float], float]:
@@ -187,12 +194,13 @@ def automatic_batch(n_rows: int) -> int:
     """Rows of a step: the fewer, the more steps an epoch has; all of a table so small that nothing else tells."""
     if n_rows <= TINY:
         return n_rows
-    return next((size for size, limit in ((32, 1000), (64, 2500), (128, 5000)) if n_rows < limit), 256)
+    size = next((size for size, limit in ((32, 1000), (64, 2500), (128, 5000)) if n_rows < limit), 256)
+    return -(-n_rows // -(-n_rows // size))  # as many steps of about equal size, without a small last one
 
 
 def automatic_bins(n_rows: int, n_columns: int) -> int:
     """Bins of a column: more where there are rows to fill them, fewer where there are many columns."""
-    return max(int(min(48, n_rows**0.5 / 2, max(4, 384 // n_columns))), 2)
+    return int(min(48, max(n_rows, TINY) ** 0.5 / 2, max(4, 384 // n_columns)))
 
 
 def _rate(h: HyperParameters, batch_size: int) -> float:

@@ -1,21 +1,32 @@
 """One BLAS thread while a network trains or predicts.
 
 The matrices are small: on a busy machine a second thread makes their products many times slower, and results
-would depend on how many threads a caller happens to allow.  The caller's own limit comes back afterwards.
+would depend on how many threads a caller happens to allow.  The threads allowed train members of their own
+instead.  The caller's own limit comes back afterwards.
 """
 
+import os
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["one_blas_thread"]
+__all__ = ["allowed_threads", "one_blas_thread"]
 
 _lock = Lock()
 _users = 0
 _controller: ThreadpoolController | None = None  # finding the libraries takes time: once
 _limit: Any = None
+
+
+def allowed_threads() -> int:
+    """How many threads BLAS may use now: what a caller, or joblib in a worker, has left to this process."""
+    global _controller
+    with _lock:
+        _controller = _controller or ThreadpoolController()
+        counts = [library.num_threads for library in _controller.lib_controllers if library.user_api == "blas"]
+    return max(min(counts, default=os.cpu_count() or 1), 1)
 
 
 @contextmanager

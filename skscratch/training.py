@@ -7,7 +7,8 @@
 import copy
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from zlib import crc32
 
@@ -182,52 +183,88 @@ def train(
     recipe: Recipe,
     stop_at: int,
     monitor: Callable[[Record], bool],
+    n_threads: int = 1,
 ) -> bool:
     """Train until `stop_at` epochs are done, or until `monitor`, told of each, answers True; whether it did.
 
     A KeyboardInterrupt, or an epoch whose loss is not finite, leaves the state as it was before that epoch;
-    after the latter the epoch is run again with a smaller step.  Nothing but `state` is changed.
+    after the latter the epoch is run again with a smaller step.  Nothing but `state` is changed.  Members are divided
+    among the threads, which changes no bit.
     """
     n = len(data.table)
     random = any(getattr(layer, "random", False) for layer in network.layers)
     masks = np.random.Generator(np.random.SFC64(0))
-    epoch = _Epoch(network, loss, data, state, recipe, lambda: masks)
+    parts = [
+        _Epoch(network, loss, data, state, recipe, lambda: masks, members)
+        for members in _divided(len(state.parameters), 1 if random else n_threads)
+    ]
     recovery = Recovery(state)
     began = perf_counter()
     stopped = False
-    while state.epoch < stop_at and not stopped:
-        if state.order is None or len(state.order) != n:
-            state.order, state.drawn = np.arange(n), False
-        if not state.drawn:
-            if recipe.shuffle:
-                state.rng.shuffle(state.order)  # each epoch the order of the one before, as scikit-learn does
-            state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
-            state.drawn = True
-        if random:
-            masks = np.random.Generator(np.random.SFC64(state.mask_seed))
-        recovery.save()
-        try:
-            mean, rate = epoch.run(state.order)
-            if not recovery.sound(mean):
-                stopped = recovery.failed()
-                continue
-            stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
-        except KeyboardInterrupt:
-            recovery.undo()
-            warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
-            return True
-        recovery.passed(mean)
-        state.drawn = False
-        state.epoch += 1
-        state.n_seen += n
-    if recovery.looks_wild() and not recovery.sound(epoch.loss_now()):  # no epoch has judged the last step
+    with ThreadPoolExecutor(len(parts)) as pool:
+        while state.epoch < stop_at and not stopped:
+            if state.order is None or len(state.order) != n:
+                state.order, state.drawn = np.arange(n), False
+            if not state.drawn:
+                if recipe.shuffle:
+                    state.rng.shuffle(state.order)  # each epoch the order of the one before, as scikit-learn does
+                state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
+                state.drawn = True
+            if random:
+                masks = np.random.Generator(np.random.SFC64(state.mask_seed))
+            recovery.save()
+            try:
+                mean, rate = _run(parts, state, pool)
+                if not recovery.sound(mean):
+                    stopped = recovery.failed()
+                    continue
+                stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
+            except KeyboardInterrupt:
+                recovery.undo()
+                warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
+                return True
+            recovery.passed(mean)
+            state.drawn = False
+            state.epoch += 1
+            state.n_seen += n
+    # no epoch has judged the last step
+    if recovery.looks_wild() and not recovery.sound(max(part.loss_now() for part in parts)):
         recovery.reject()
     recovery.warn()
     return stopped
 
 
+def _divided(n_members: int, n_parts: int) -> list[slice]:
+    """Members in so many parts of about equal size, side by side."""
+    edges = np.linspace(0, n_members, min(n_parts, n_members) + 1).round().astype(int).tolist()
+    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _run(parts: "list[_Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple[float, float]:
+    """One epoch of all members: their mean loss, and the last rate."""
+    order = state.order
+    assert order is not None and state.optimizer is not None
+    try:
+        others = [pool.submit(part.run_in_thread, order) for part in parts[1:]]
+        losses, first_loss, rate = parts[0].run(order)
+        for other in others:
+            more, first, _ = other.result()
+            losses, first_loss = np.append(losses, more), max(first_loss, first)
+    except BaseException:
+        for part in parts:  # no thread may go on with what is taken back now
+            part.halted = True
+        wait(others)
+        for part in parts:
+            part.halted = False
+        raise
+    state.optimizer.count += parts[0].n_batches
+    if state.first_loss is None and np.isfinite(first_loss):
+        state.first_loss = first_loss
+    return float(np.mean(losses)), rate
+
+
 class _Epoch:
-    """One pass over the rows, in batches: everything of it that is the same in each epoch is made once."""
+    """One pass of some members over the rows, in batches: all of it that is the same in each epoch is made once."""
 
     def __init__(
         self,
@@ -237,13 +274,17 @@ class _Epoch:
         state: State,
         recipe: Recipe,
         masks: Callable[[], np.random.Generator],
+        members: slice,
     ):
-        self.state, self.recipe = state, recipe
+        self.state, self.recipe, self.halted = state, recipe, False
+        network = network.of(members)
+        if data.weight is not None and len(data.weight) > 1:
+            data = replace(data, weight=data.weight[members])
         n = len(data.table)
         self.size = min(recipe.batch_size, n)
         self.n_batches = -(-n // self.size)
-        parameters, gradient = state.parameters, np.empty_like(state.parameters)
-        self.gradient = gradient
+        parameters = state.parameters[members]
+        self.gradient = gradient = np.empty_like(parameters)
         last = n - self.size * (self.n_batches - 1)
         self.steps = {rows: Step(network, loss, parameters, gradient, data, rows, masks) for rows in {self.size, last}}
         self.weights = parameters[:, : network.layout.n_decayed]
@@ -251,7 +292,7 @@ class _Epoch:
         self._keep = scalar(1, parameters)  # the share of a weight that a step's decay leaves
         self._adjust = self._adjustments(gradient[:, : network.layout.n_decayed])
         assert state.optimizer is not None
-        self._step = state.optimizer.bind(parameters, gradient, network.layout.rates())
+        self._step = state.optimizer.bind(parameters, gradient, network.layout.rates(), members)
 
     def _adjustments(self, gradient: np.ndarray) -> Calls:
         """What comes between the backward pass and the optimizer's step: penalty, clipping, decay."""
@@ -271,26 +312,34 @@ class _Epoch:
         norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
         np.multiply(gradient, np.minimum(1, limit / (norms + 1e-30))[:, None], out=gradient)
 
-    def run(self, order: np.ndarray) -> tuple[float, float]:
-        """Step through the rows in this order: the mean loss, and the last rate."""
+    def run(self, order: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """Step through the rows in this order: mean losses (K,), the first batch's largest, and the last rate."""
         state, size = self.state, self.size
-        losses = np.empty((self.n_batches, len(state.parameters)))
+        losses = np.empty((self.n_batches, len(self.gradient)))
         penalty = self._penalty_loss()
         done = (state.epoch - state.start) * self.n_batches
         planned = max(state.end - state.start, 1) * self.n_batches
-        rate = 0.0
+        rate, first_loss, count = 0.0, np.nan, state.optimizer.count if state.optimizer else 0
         for index in range(self.n_batches):
             rows = order[index * size : (index + 1) * size]
             step = self.steps[len(rows)]
             step.load(rows)
             losses[index] = step.run()
-            if state.first_loss is None and np.isfinite(step.loss).all() and np.all(step.total() > 0):
-                state.first_loss = float(np.max(step.loss / step.total()))
+            if state.first_loss is None and first_loss != first_loss and np.all(step.total() > 0):
+                first_loss = float(np.max(step.loss / step.total()))
             rate = self._rate((done + index) / planned)
             self._keep[()] = 1 - rate * self.recipe.weight_decay
             run(self._adjust)
-            self._step(rate)
-        return float(np.mean((losses.sum(axis=0) + penalty) / self.total)), rate
+            count += 1
+            self._step(rate, count)
+            if self.halted:
+                break
+        return (losses.sum(axis=0) + penalty) / self.total, first_loss, rate
+
+    def run_in_thread(self, order: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """The same in a thread of its own, which does not inherit how NumPy handles overflow."""
+        with np.errstate(all="ignore"):
+            return self.run(order)
 
     def _penalty_loss(self) -> float | np.ndarray:
         """½ α |W|² of the weights as the epoch finds them, (K,)."""
