@@ -244,7 +244,8 @@ class ScratchMLP(HyperParameters):
         names = [f"x{j}" for j in range(self.n_features_in_)] if names is None else [str(name) for name in names]
         bins = 0
         if self.numeric_embedding is not None:
-            bins = automatic_bins(len(rows), self.n_features_in_) if isinstance(self.n_bins, str) else self.n_bins
+            n_numbers = self.n_features_in_ - sum(self._categorical or [])
+            bins = automatic_bins(len(rows), n_numbers) if isinstance(self.n_bins, str) else self.n_bins
         automatic = isinstance(self.dtype, str) and self.dtype == "auto"
         suited = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
         self._dtype = np.dtype(suited if automatic else self.dtype)
@@ -263,7 +264,6 @@ class ScratchMLP(HyperParameters):
             init=self.init if isinstance(self.init, str) else "auto",
             ntk=self.parametrization == "ntk",
             n_bins=self._encoder.n_bins,
-            sees_bins=self._sees_bins(),
         )
         self._fitted_shape = self._shape()
         self.n_layers_ = len(hidden) + 2
@@ -279,11 +279,6 @@ class ScratchMLP(HyperParameters):
         """Number of folds that the members divide among them: of the divisors of their number, nearest to `n_folds`."""
         divisors = [f for f in range(2, self.n_members + 1) if self.n_members % f == 0]
         return min(divisors, key=lambda f: (abs(f - self.n_folds), f)) if divisors else 1
-
-    def _sees_bins(self) -> list[bool]:
-        """Whether each member sees the bins: with "mixed", of the sets that cover all folds, every other one."""
-        sets = [k // self._folds() for k in range(self.n_members)]
-        return [self.numeric_embedding == "bins" or s % 2 == 0 for s in sets]
 
     def _deal(self, rows: Rows, state: State) -> np.ndarray | None:
         """Fold of each row; None where members are not blind to any."""
@@ -345,7 +340,7 @@ class ScratchMLP(HyperParameters):
         if not np.isfinite(outcome.parameters).all():
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
         self._parameters, self._state = outcome.parameters.astype(self._dtype), state
-        self.member_weights_, self.temperature_ = outcome.weights, outcome.temperature
+        self.temperature_ = outcome.temperature
         self._set_results(state, begun, validation is not None)
         self.best_iteration_ = outcome.epoch
         self._set_out_of_fold(rows, None if state.folds is None else outcome.scores)
@@ -403,7 +398,7 @@ class ScratchMLP(HyperParameters):
     # ------------------------------------------------------------- predicting
 
     def _scores(self, X) -> np.ndarray:
-        """Raw scores (n, out): the members' weighted mean, over the temperature."""
+        """Raw scores (n, out): the members' mean, over the temperature."""
         if self._known is not None and X is self._known[0]:
             return self._known[1]
         if not self.__sklearn_is_fitted__():
@@ -412,9 +407,8 @@ class ScratchMLP(HyperParameters):
         work = len(table) * self._parameters.size
         with nullcontext() if work <= SERIAL_WORK else one_blas_thread():
             z = self._network.scores(self._parameters, table)  # (K, n, out)
-        if len(z) == 1:
-            return z[0] / z.dtype.type(self.temperature_) if self.temperature_ != 1 else z[0]
-        return np.einsum("k,knj->nj", self.member_weights_ / self.temperature_, z).astype(z.dtype)
+        mean = z[0] if len(z) == 1 else z.mean(axis=0)
+        return mean if self.temperature_ == 1 else mean / z.dtype.type(self.temperature_)
 
     def _encode(self, X) -> Table:
         return self._encoder.transform(self._check_X(X, reset=False), self._dtype, self.fit_intercept)

@@ -67,7 +67,7 @@ def _take_over(new: Any, mlp: Any) -> None:
         state.best_score, state.best_epoch = mlp.best_validation_score_, int(np.argmax(scores)) + 1
     new._parameters, new._state = parameters, state
     new._set_results(state, len(curve) - mlp.n_iter_, scores is not None)
-    new.member_weights_, new.temperature_ = np.ones(1), 1.0
+    new.temperature_ = 1.0
     new.oof_predictions_ = new.oof_score_ = None
     new.loss_, new.best_iteration_ = mlp.loss_, state.best_epoch if mlp.early_stopping else len(curve)
 

@@ -21,7 +21,7 @@ _NETWORK = """\
     parametrization : {{'ntk', 'standard'}}, default='ntk'
         [network] With 'ntk' the rate of a layer's weights is divided by the square root of its inputs, so that one
         rate suits all widths and tables (Jacot et al. 2018).
-    n_members : int, default=10
+    n_members : int, default=5
         [ensemble] Train so many networks together, from different initial weights, and average their raw scores.
     n_folds : int, default=5
         [ensemble] Into how many folds the rows are dealt with `early_stopping='folds'`; of the divisors of
@@ -82,9 +82,11 @@ _SHARED = """\
         [stopping] Whether validation decides when to stop, and on what. With True, on `X_val` if `fit` was given one,
         else on a part of the rows, stratified by class. With 'folds' no row is lost: the rows are dealt to folds,
         member k is blind to one of them, and every row is judged by the members that have not seen it. From these
-        scores follow the best epoch, the end (the cycle of 'multi_cosine' that gains less than 0.5 %), the
-        temperature, and how much each set of members counts. It needs more than 40 rows, two members, and a solver with
-        epochs, and gives way to `X_val`.
+        scores follow the best epoch, the end (the cycle of 'multi_cosine' that gains less than 0.5 %) and the
+        temperature. It needs more than 40 rows, two members, and a solver with epochs, and gives way to `X_val`.
+    refit : float, default=0.2
+        [stopping] With `early_stopping='folds'`, members go on from the best epoch on all rows, none held out any
+        longer, for this share of its number of epochs; 0 for not at all.
     validation_fraction : float, default=0.1
         [stopping] That part's share of the total sample weight.
     scoring : 'loss', str, callable or None, default='loss'
@@ -99,14 +101,13 @@ _SHARED = """\
     scale_features : bool, default=True
         [table] Whether each number column is centered on its median, divided by its quartile range, and
         squeezed smoothly into (-3, 3): raw units and outliers do no harm, and nothing is extrapolated.
-    numeric_embedding : {{'mixed', 'bins'}} or None, default='mixed'
+    numeric_embedding : 'bins' or None, default='bins'
         [table] Whether each number column is also shown as bins: components that fill up one after the other between
-        quantiles (Gorishniy et al. 2022), so that a function that bends in a single column is seen at once. With
-        'mixed' every other set of `n_folds` members sees them, and validation says how much each counts. Not for
+        quantiles (Gorishniy et al. 2022), so that a function that bends in a single column is seen at once. Not for
         sparse tables.
     n_bins : int or 'auto', default='auto'
-        [table] Bins of a column, at most. 'auto' is half the square root of the number of rows, at most 48, and of
-        many columns so few that they are not more than about 400 together.
+        [table] Bins of a column, at most. 'auto' is a sixth of the rows and at most 384 for all columns together, at
+        most 48 for one; fewer than three are none.
 """
 
 _RUNNING = """\
@@ -142,10 +143,8 @@ _ATTRIBUTES = """\
         not seen it: probabilities, or numbers. Not part of a pickle.
     oof_score_ : float or None
         Their accuracy or R²: an honest score that cost no rows, if a little flattered by the choice of the epoch.
-    member_weights_ : ndarray of shape (n_members,)
-        How much each member counts in the mean of raw scores.
     temperature_ : float
-        What their mean is divided by.
+        What the mean of the members' raw scores is divided by.
     best_iteration_ : int
         The epoch, counted from 1 over all calls, whose weights predict.
     history_ : dict of list
@@ -205,7 +204,7 @@ def _document(summary: str, loss: str, table: str, attributes: str, example: str
 
 _GROUPS = """
     What to change first: for a better and slower model `hidden_layer_sizes`, `n_members` and `max_iter`; for a quicker
-    one `n_members=5` or fewer; against overfitting `dropout` and `weight_decay`. The parameters below are
+    one `n_members=2`; against overfitting `dropout` and `weight_decay`. The parameters below are
     marked with their group: network, ensemble, loss, optimisation, regularisation, stopping, table, running.
 """
 

@@ -76,7 +76,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         Returns
         -------
         scores : ndarray of shape (n_samples,) for two classes, else (n_samples, n_outputs_)
-            Of several members, their weighted mean over the temperature.
+            Of several members, their mean over the temperature.
         """
         z = self._scores(X)
         return z[:, 0] if self._targets.kind == "binary" else z

@@ -113,7 +113,7 @@ class HyperParameters(BaseEstimator):
     init: Any = hyper("data", _init)
     parametrization: str = hyper("ntk", rules.choice(["ntk", "standard"]))
     # ensemble
-    n_members: int = hyper(10, rules.integer())
+    n_members: int = hyper(5, rules.integer())
     n_folds: int = hyper(5, rules.integer(2))
     calibrate: bool = hyper(True, rules.boolean)
     # optimisation
@@ -142,13 +142,14 @@ class HyperParameters(BaseEstimator):
         10, rules.either(rules.integer(), rules.special("inf", lambda v: isinstance(v, float) and v == np.inf))
     )
     early_stopping: Any = hyper("folds", rules.either(rules.choice(["folds"]), rules.boolean))
+    refit: float = hyper(0.2, rules.real(0))
     validation_fraction: float = hyper(0.1, rules.real(0, 1))
     scoring: Any = hyper("loss", _scoring)
     restore_best_weights: bool = hyper(True, rules.boolean)
     # table
     categorical_features: Any = hyper("from_dtype", _categorical)
     scale_features: bool = hyper(True, rules.boolean)
-    numeric_embedding: Any = hyper("mixed", rules.either(rules.nothing, rules.choice(["bins", "mixed"])))
+    numeric_embedding: Any = hyper("bins", rules.either(rules.nothing, rules.choice(["bins"])))
     n_bins: Any = hyper("auto", rules.either(rules.choice(["auto"]), rules.integer(2)))
     # running
     dtype: Any = hyper("auto", _dtype)

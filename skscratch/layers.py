@@ -10,7 +10,6 @@ zeroing.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,8 +47,6 @@ class Dense:
     x is (1 or K, B, n_in), y is (K, B, n_out); W is (K, n_in, n_out), b is (K, 1, n_out).  Where x has one column
     more, of ones, b is the last row of one matrix [W; b], which takes a single product.
 
-    Members may see different inputs: member k does not see the first `hidden[k]` of them, its weights there are 0.
-
     Parameters
     ----------
     blocks : tuple of int
@@ -65,7 +62,6 @@ class Dense:
     bias: bool = True
     init: str = "glorot_uniform"
     gain: float = 1.0  # factor on the initial bound
-    hidden: tuple[int, ...] = ()
     blocks: tuple[int, ...] = ()
     ntk: bool = False
 
@@ -94,8 +90,6 @@ class Dense:
             p.b[...] = draw(rng, scale, p.b.shape)
         if self.blocks:
             p.W *= (n_in / self._fan_in()) ** 0.5
-        for k, count in enumerate(self.hidden):
-            p.W[k, :count] = 0
 
     def settle(self, p: Any, y: np.ndarray, weight: np.ndarray, rng: np.random.RandomState) -> None:
         """Fit one member's start to data: unit variance of each output, and a bias in the midst of the data.
@@ -136,33 +130,18 @@ class Dense:
         whole = self.bias and x.shape[-1] == self.n_in + 1  # x has the ones: W stands for [W; b]
         if x.shape[-1] > self.n_in and not whole:
             x = x[..., : self.n_in]
-        W = p.Wb if whole else p.W
-        parts = self._parts(len(y))
-        forward: Calls = [product(x[..., seen], W[members, seen], y[members]) for members, seen in parts]
+        forward: Calls = [product(x, p.Wb if whole else p.W, y)]
         if self.bias and not whole:
             forward.append(call(np.add, y, p.b if p.b.size > 1 else p.b.reshape(()), y))
         if g is None:
             return y, None, forward, []
-        dy, backward = np.empty_like(y), Calls()
-        gW = g.Wb if whole else g.W
-        for members, seen in parts:
-            backward.append(product(x[..., seen].swapaxes(-1, -2), dy[members], gW[members, seen]))
-            if seen.start:
-                backward.append(call(gW[members, : seen.start].fill, 0))
+        dy = np.empty_like(y)
+        backward: Calls = [product(x.swapaxes(-1, -2), dy, g.Wb if whole else g.W)]
         if self.bias and not whole:  # the sum over rows, as a product with ones: a third of np.sum's time
             backward.append(product(np.ones((1, 1, x.shape[1]), y.dtype), dy, g.b))
         if dx is not None:
-            backward.append(product(dy, W.swapaxes(-1, -2), dx))
+            backward.append(product(dy, (p.Wb if whole else p.W).swapaxes(-1, -2), dx))
         return y, dy, forward, backward
-
-    def _parts(self, n_members: int) -> list[tuple[slice, slice]]:
-        """Members that see the same inputs, side by side, and which these are."""
-        parts, start = [], 0
-        for count, alike in groupby(self.hidden or (0,) * n_members):
-            stop = start + len(list(alike))
-            parts.append((slice(start, stop), slice(count, None)))
-            start = stop
-        return parts
 
     def _bind_sparse(self, p, g, x: SparseRows):
         """The same where the true input is x.matrix + x.offset, a sum that is never formed."""

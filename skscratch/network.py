@@ -1,7 +1,7 @@
 """Network: K multi-layer perceptrons of one shape, as a row of layers over one array of parameters."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,15 +50,14 @@ class Network:
 
         With a `table` of some rows, and their weights (R,), hidden layers start as these rows suggest.
         """
-        for k in range(len(parameters)):
-            member, one = self.of(slice(k, k + 1)), parameters[k : k + 1]
-            views = self.layout.views(one)
-            for layer, p in zip(member.layers, views, strict=True):
+        for member in parameters:
+            views = self.layout.views(member[None])
+            for layer, p in zip(self.layers, views, strict=True):
                 layer.initialise(p, rng)
             if table is not None:
-                member.settle(views, rng, table, np.ones(len(table)) if weight is None else weight)
+                self._settle(views, rng, table, np.ones(len(table)) if weight is None else weight)
 
-    def settle(self, views: list[Any], rng: np.random.RandomState, table: Table, weight: np.ndarray) -> None:
+    def _settle(self, views: list[Any], rng: np.random.RandomState, table: Table, weight: np.ndarray) -> None:
         """Run the rows of `table` through a lone member, layer by layer, and fit each hidden layer's start to them."""
         x: Any = _input(table.as_batch())
         for layer, p in zip(self.layers[:-1], views, strict=False):
@@ -68,14 +67,6 @@ class Network:
                 layer.settle(p, y, weight, rng)
                 run(forward)
             x = y
-
-    def of(self, members: slice) -> "Network":
-        """The network of some of the members, whose parameters are the caller's to pick."""
-        layers = [
-            replace(layer, hidden=layer.hidden[members]) if isinstance(layer, Dense) and layer.hidden else layer
-            for layer in self.layers
-        ]
-        return Network(layers, self.layout)
 
     def bind(
         self,
@@ -148,30 +139,27 @@ def build(
     init: str = "auto",
     ntk: bool = False,
     n_bins: int = 0,
-    sees_bins: Sequence[bool] = (),
 ) -> Network:
     """Embedding (if any category is large) → [Dense → Activation → Dropout] for each hidden size → Dense.
 
-    The first `n_bins` of the `n_numeric` columns are bins; `sees_bins` says of each member whether it sees them.
+    The first `n_bins` of the `n_numeric` columns are bins, a kind of input of their own.
     """
     layers: list[Any] = []
     width = n_numeric
     if categories:
         layers.append(Embedding(n_numeric, categories))
         width = layers[0].n_out
-    first: dict[str, Any] = {}
-    if n_bins:
-        first = {"blocks": (n_bins, width - n_bins), "hidden": tuple(0 if sees else n_bins for sees in sees_bins)}
+    blocks = (n_bins, width - n_bins) if n_bins else ()
     for n_units, function in zip(hidden, functions, strict=True):
-        layers.append(Dense(width, n_units, bias, *_start(init, function), ntk=ntk, **first))
+        layers.append(Dense(width, n_units, bias, *_start(init, function), ntk=ntk, blocks=blocks))
         named = activations.ACTIVATIONS[function] if isinstance(function, str) else activations.Pair(*function)
         layers.append(Activation(named))
         if dropout:
             layers.append(Dropout(dropout))
-        width, first = n_units, {}
+        width, blocks = n_units, ()
     # The output layer has no activation of its own to suit; scikit-learn gives it the hidden layers' bound
     start = ("zeros", 1.0) if init == "data" else _start(init, functions[-1] if functions and init != "auto" else "")
-    layers.append(Dense(width, n_out, bias, *start, ntk=ntk, **first))
+    layers.append(Dense(width, n_out, bias, *start, ntk=ntk, blocks=blocks))
     return Network(tuple(layers), Layout([tuple(layer.slots()) for layer in layers]))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-__all__ = ["OPEN_ENDED", "SCHEDULES", "VALLEYS", "checked", "with_warmup"]
+__all__ = ["OPEN_ENDED", "SCHEDULES", "VALLEYS", "bump", "checked", "with_warmup"]
 
 Schedule = Callable[[float], float]
 
@@ -31,12 +31,17 @@ def one_cycle(u: float) -> float:
     return cosine((u - 0.3) / 0.7)
 
 
+def bump(u: float) -> float:
+    """½ (1 - cos 2πu): from 0 up to 1 and back."""
+    return 0.5 * (1 - math.cos(2 * math.pi * u))
+
+
 def multi_cosine(u: float) -> float:
     """½ (1 - cos(2π log₂(1 + 15u))): four bumps, each twice as long as the one before.
 
     "coslog4" of Holzmüller et al. 2024 (RealMLP), eq. 5; it is zero at u = 0, 1/15, 3/15, 7/15 and 1.
     """
-    return 0.5 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * u)))
+    return bump(math.log2(1 + 15 * u))
 
 
 SCHEDULES: dict[str, Schedule] = {

@@ -1,9 +1,10 @@
 """From hyper-parameters to a training: the plan of epochs, optimizer, schedule and monitor, then the solver's run."""
 
+import copy
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,7 +14,7 @@ from .lbfgs import minimise
 from .losses import Loss
 from .network import Network
 from .optimizers import SGD, Adam
-from .schedules import OPEN_ENDED, SCHEDULES, VALLEYS, checked, with_warmup
+from .schedules import OPEN_ENDED, SCHEDULES, VALLEYS, bump, checked, with_warmup
 from .stopping import Monitor
 from .threads import allowed_threads, one_blas_thread
 from .training import Data, Recipe, Record, State, train
@@ -21,18 +22,18 @@ from .validation import Validation
 
 __all__ = ["TINY", "Outcome", "automatic_batch", "automatic_bins", "small_buffers", "solve"]
 
+REFIT_RATE = 0.5  # of the rate, at the height of the bump
 TINY = 40  # rows: up to so many, none can be spared for validation, and a step takes all
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `solve` found: parameters (K, P), the epoch that they are of, and how to pool the members."""
+    """What a call of `solve` found: parameters (K, P), and the epoch that they are of."""
 
     parameters: np.ndarray
     epoch: int
-    weights: np.ndarray  # (K,), of the members in their mean
     temperature: float = 1.0
-    scores: np.ndarray | None = None  # (n, out): raw scores, so pooled, of the rows judged, each by those blind to it
+    scores: np.ndarray | None = None  # (n, out): raw scores, over the temperature, of the rows judged
 
 
 def solve(
@@ -101,24 +102,32 @@ def solve(
             stacklevel=5,  # solve, _train, _fit, fit, and then the user
         )
     found = (state.best, state.best_epoch) if keep_best and state.best is not None else (state.parameters, state.epoch)
-    with one_blas_thread(), np.errstate(all="ignore"):
-        return _pooled(*found, validation)
+    with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
+        if validation is None or not np.isfinite(found[0]).all():
+            return Outcome(*found)
+        z = validation.scores(found[0])
+        temperature = validation.temperature(z)
+        outcome = Outcome(*found, temperature, z / temperature)
+        interrupted = done and not monitor.stopped
+        if by_folds and h.refit and not interrupted:
+            return replace(outcome, parameters=_refitted(h, network, loss, validation.data, state, outcome, n_threads))
+        return outcome
 
 
-def _pooled(parameters: np.ndarray, epoch: int, validation: Validation | None) -> Outcome:
-    """How the members of these parameters are best pooled, as far as validation tells."""
-    n_members = len(parameters)
-    weights = np.full(n_members, 1 / n_members)
-    if validation is None or not np.isfinite(parameters).all():
-        return Outcome(parameters, epoch, weights)
-    z = validation.scores(parameters)  # (sets, n, out), or (K, n, out)
-    if validation.folds is None:
-        return Outcome(parameters, epoch, weights, validation.temperature(z.mean(axis=0)))
-    of_sets = validation.weights(z)
-    pooled = np.einsum("s,snj->nj", of_sets, z).astype(z.dtype)
-    temperature = validation.temperature(pooled)
-    n_alike = n_members // len(z)  # members of a set, side by side
-    return Outcome(parameters, epoch, np.repeat(of_sets, n_alike) / n_alike, temperature, pooled / temperature)
+def _refitted(
+    h: HyperParameters, network: Network, loss: Loss, data: Data, state: State, found: Outcome, n_threads: int
+) -> np.ndarray:
+    """Parameters after some epochs more on all rows, none of them held out any longer, along one bump of the rate.
+
+    Nothing judges these epochs: they are few, and the choice of their number and rate was made by benchmark.
+    """
+    parameters = found.parameters.copy()
+    n_epochs = max(round(h.refit * found.epoch), 1)
+    more = State(parameters, _optimizer(h, parameters, None), copy.deepcopy(state.rng), end=n_epochs)
+    recipe = _recipe(h, data)
+    recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=bump)
+    train(network, loss, data, more, recipe, n_epochs, lambda record: False, n_threads)
+    return more.parameters if np.isfinite(more.parameters).all() else found.parameters
 
 
 def _falling(h: HyperParameters, state: State) -> Callable[[int], bool]:
@@ -199,8 +208,9 @@ def automatic_batch(n_rows: int) -> int:
 
 
 def automatic_bins(n_rows: int, n_columns: int) -> int:
-    """Bins of a column: more where there are rows to fill them, fewer where there are many columns."""
-    return int(min(48, max(n_rows, TINY) ** 0.5 / 2, max(4, 384 // n_columns)))
+    """Bins of a number column: six rows or more for each of all bins, which are at most 384; fewer than three are none."""
+    count = int(min(48, n_rows / 6 / max(n_columns, 1), 384 / max(n_columns, 1)))
+    return count if count >= 3 and n_rows > TINY else 0
 
 
 def _rate(h: HyperParameters, batch_size: int) -> float:
@@ -216,7 +226,7 @@ def _validator(
     """Function from parameters to (validation loss, validation score)."""
 
     def validate(parameters: np.ndarray) -> tuple[float, float]:
-        z = validation.scores(parameters).mean(axis=0)  # (n, out)
+        z = validation.scores(parameters)
         mean = validation.loss_of(z)
         if score is None:
             return mean, -mean

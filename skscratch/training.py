@@ -277,7 +277,6 @@ class _Epoch:
         members: slice,
     ):
         self.state, self.recipe, self.halted = state, recipe, False
-        network = network.of(members)
         if data.weight is not None and len(data.weight) > 1:
             data = replace(data, weight=data.weight[members])
         n = len(data.table)

@@ -2,7 +2,7 @@
 
 The rows are others than those of training, or, fold by fold, the training rows themselves: then K networks train
 together, member k blind to fold k mod F, and each row is judged by the members that have not seen it ("out of
-fold").  From these scores follow the best epoch, a temperature, and how much each set of members counts.
+fold").  From these scores follow the best epoch and a temperature.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,6 @@ from .training import Data
 __all__ = ["Validation", "deal", "fold_weights"]
 
 WIDEST = 1.5  # of log T: temperatures from 0.22 to 4.5
-ROUNDS = 10  # of picking a set of members: a set's weight is a tenth of how often it is picked
 
 
 def deal(values: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarray:
@@ -71,15 +70,15 @@ class Validation:
     calibrate: bool = False
 
     def scores(self, parameters: np.ndarray) -> np.ndarray:
-        """Raw scores (S, n, out) of parameters (K, P): by the S members that are blind to each row, or by all K."""
+        """Raw scores (n, out) of parameters (K, P): the mean of the members that are blind to each row, or of all."""
         if self.folds is None:
-            return self.network.scores(parameters, self.data.table)
+            return self.network.scores(parameters, self.data.table).mean(axis=0)
         n_folds = int(self.folds.max()) + 1
         z = np.empty((len(parameters) // n_folds, len(self.folds), self.network.layers[-1].n_out), parameters.dtype)
         for fold in range(n_folds):
             rows, blind = np.flatnonzero(self.folds == fold), slice(fold, None, n_folds)
-            z[:, rows] = self.network.of(blind).scores(parameters[blind], self.data.table, rows)
-        return z
+            z[:, rows] = self.network.scores(parameters[blind], self.data.table, rows)
+        return z.mean(axis=0)
 
     def loss_of(self, z: np.ndarray) -> float:
         """Weighted mean loss of raw scores (n, out), at their best temperature."""
@@ -88,23 +87,6 @@ class Validation:
     def temperature(self, z: np.ndarray) -> float:
         """The number that raw scores (n, out) are best divided by; 1 where nothing is calibrated."""
         return self._at_temperature(z)[1]
-
-    def weights(self, z: np.ndarray) -> np.ndarray:
-        """How much each of S sets of raw scores (S, n, out) counts, (S,), adding up to 1.
-
-        Forward selection with replacement (Caruana et al. 2004, "Ensemble Selection from Libraries of Models"): the
-        set is picked that lowers the loss of the mean most, again and again.
-        """
-        count = np.zeros(len(z))
-        if len(z) == 1:
-            return count + 1
-        total = np.zeros_like(z[0])
-        for round_ in range(1, ROUNDS + 1):
-            losses = [self.loss_of((total + one) / round_) for one in z]
-            best = int(np.argmin(losses))
-            count[best] += 1
-            total += z[best]
-        return count / ROUNDS
 
     def _at_temperature(self, z: np.ndarray) -> tuple[float, float]:
         """Loss of z / T at the T where it is lowest, and that T."""

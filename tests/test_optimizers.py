@@ -49,7 +49,7 @@ def walk(optimizer, p, gradients, rates=None, first=0):
     step = optimizer.bind(p, g, rates)
     for t, value in enumerate(gradients, start=first):
         g[...] = value
-        step(rate(t))
+        step(rate(t), t + 1)
     return p
 
 
@@ -74,7 +74,7 @@ def test_adam(beta_1, beta_2, epsilon, rates):
 
 def test_adams_first_step_is_the_rate_whatever_the_gradients_size():
     p = np.zeros((1, 3))
-    Adam(p, epsilon=1e-12).bind(p, np.array([[1e-3, 1.0, -1e3]]))(0.01)
+    Adam(p, epsilon=1e-12).bind(p, np.array([[1e-3, 1.0, -1e3]]))(0.01, 1)
     np.testing.assert_allclose(p, [[-0.01, -0.01, 0.01]], rtol=1e-6)  # epsilon over the smallest root: 3e-8
 
 
@@ -135,9 +135,48 @@ def test_single_precision_stays_single(make):
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_steps_are_counted(make):
+def test_the_count_is_its_users_to_keep(make):
+    """Members in several threads share an optimizer: a step is told which one it is, and counts nothing itself."""
     p, gradients = start()
     optimizer = make(p)
-    assert optimizer.count == 0
     walk(optimizer, p, gradients)
-    assert optimizer.count == pickle.loads(pickle.dumps(optimizer)).count == len(gradients)
+    assert optimizer.count == 0
+    optimizer.count = len(gradients)
+    assert copy.deepcopy(optimizer).count == pickle.loads(pickle.dumps(optimizer)).count == len(gradients)
+
+
+@pytest.mark.parametrize("rates", [None, RATES], ids=["no factors", "factors"])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_members_bound_apart_move_as_they_do_together(make, rates):
+    rng = np.random.RandomState(3)
+    p, gradients = rng.normal(size=(5, 5)), rng.normal(size=(6, 5, 5))
+    q, g = p.copy(), np.empty_like(p)
+    together, apart = make(p), make(q)
+    walk(together, p, gradients, rates)
+    parts = slice(0, 2), slice(2, 5)
+    steps = [apart.bind(q[members], g[members], rates, members) for members in parts[::-1]]
+    for t, value in enumerate(gradients):
+        g[...] = value
+        for step in steps:
+            step(rate(t), t + 1)
+    np.testing.assert_array_equal(q, p)
+    for one, other in zip(apart.state, together.state, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_members_that_are_not_bound_stay_where_they_are(make):
+    p, gradients = start()
+    before, optimizer = p.copy(), make(p)
+    step = optimizer.bind(p[1:], gradients[0, 1:], None, slice(1, 2))
+    step(0.1, 1)
+    np.testing.assert_array_equal(p[0], before[0])
+    assert (p[1] != before[1]).all()
+    assert not any(array[0].any() for array in optimizer.state) and all(array[1].all() for array in optimizer.state)
+
+
+def test_adams_correction_is_that_of_the_step_it_is_told():
+    """Late, the moments count as settled: of zeros so far they have 0.1 g and 0.001 g², and nothing makes up for it."""
+    p = np.zeros((1, 1))
+    Adam(p, 0.9, 0.999, 1e-12).bind(p, np.array([[3.0]]))(0.01, 10**6)
+    assert p[0, 0] == pytest.approx(-0.01 * 0.1 / 0.001**0.5, rel=1e-9)  # epsilon over the root: 1e-11
