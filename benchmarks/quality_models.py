@@ -32,11 +32,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 # Parts of the default: what takes each out. A parameter that one of the two estimators lacks is not set there.
 ABLATION: dict[str, dict[str, Any]] = {
-    "feature scaling": {"scale_features": False},
-    "target scaling": {"scale_target": False},
+    "members (one network, no folds)": {"n_members": 1},
+    "folds (all rows, no best epoch)": {"early_stopping": False},
+    "bins": {"numeric_embedding": None},
+    "refit on all rows": {"refit": 0.0},
+    "temperature": {"calibrate": False},
+    "start fitted to data": {"init": "auto"},
+    "rates by width": {"parametrization": "standard", "learning_rate_init": 0.005},
+    "cycles of the rate (one cosine)": {"learning_rate": "cosine"},
     "weight decay": {"weight_decay": 0.0},
-    "schedule": {"learning_rate": "constant"},
-    "best epoch": {"restore_best_weights": False},
+    "SiLU (ReLU)": {"activation": "relu"},
+    "beta_2 of 0.95 (0.999)": {"beta_2": 0.999},
+    "clipped predictions": {"clip_target": False},
 }
 
 

@@ -17,9 +17,26 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-__all__ = ["Problem", "installed", "jax_scan", "ours", "products", "pytorch", "scikit_learn"]
+__all__ = ["PLAIN", "Problem", "installed", "jax_scan", "ours", "products", "pytorch", "scikit_learn"]
 
 RATE, BETA_1, BETA_2, EPSILON, ALPHA = 1e-3, 0.9, 0.999, 1e-8, 1e-4
+
+# Ours as a lone plain network, such as the others are: what the defaults have beyond that, switched off.
+PLAIN: dict[str, Any] = {
+    "n_members": 1,
+    "early_stopping": False,
+    "numeric_embedding": None,
+    "activation": "relu",
+    "init": "auto",
+    "parametrization": "standard",
+    "learning_rate": "constant",
+    "learning_rate_init": RATE,
+    "batch_size": 200,
+    "beta_2": BETA_2,
+    "weight_decay": 0.0,
+    "n_iter_no_change": np.inf,
+    "random_state": 0,
+}
 
 Training = Callable[[], object]
 
@@ -76,20 +93,16 @@ def _fitting(model: Any, X: Any, y: np.ndarray) -> Training:
 
 def ours(problem: Problem) -> Training:
     """Ours: the estimator on the float64 table that users have."""
-    common = dict(
+    common = PLAIN | dict(
         hidden_layer_sizes=problem.hidden,
         batch_size=problem.batch,
         max_iter=problem.epochs,
         alpha=ALPHA,
-        weight_decay=0,
-        learning_rate="constant",
-        learning_rate_init=RATE,
         scale_features=False,
         dtype="float32",
-        n_iter_no_change=np.inf,
-        random_state=0,
     )
-    model = ScratchMLPClassifier(**common) if problem.classifies else ScratchMLPRegressor(scale_target=False, **common)
+    unscaled = {"scale_target": False, "clip_target": False}
+    model = ScratchMLPClassifier(**common) if problem.classifies else ScratchMLPRegressor(**unscaled, **common)
     return _fitting(model, problem.X, problem.y)
 
 

@@ -16,6 +16,7 @@ import cases
 import numpy as np
 import scipy.sparse as sp
 from measure import Judged, Report, fresh, interleaved
+from rivals import PLAIN
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -35,7 +36,7 @@ def predict(report: Report, quick: bool, folder: Path | None) -> None:
         X, y = cases.numbers(2000, 20)
         many = cases.numbers(100_000, 20, seed=1)[0]
         models = {
-            "ours": ScratchMLPRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0).fit(X, y),
+            "ours": ScratchMLPRegressor(hidden_layer_sizes=hidden, max_iter=2, **PLAIN).fit(X, y),
             "theirs": _quiet_fit(MLPRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0), X, y),
         }
         for n in (1, 100_000):
@@ -88,9 +89,8 @@ def fit_peak(who: str, prepared: bool, shape: tuple[int, int], density: float, h
     if density < 1:
         X = sp.random(*shape, density=density, format="csr", random_state=0)
     if who == "ours":
-        model: Any = ScratchMLPRegressor(
-            hidden, max_iter=2, random_state=0, scale_features=not prepared, scale_target=not prepared
-        )
+        scales = {"scale_features": not prepared, "scale_target": not prepared}
+        model: Any = ScratchMLPRegressor(hidden, max_iter=2, **scales, **PLAIN)
     else:
         model = MLPRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0)
         if not prepared:
@@ -139,7 +139,8 @@ def pickles(report: Report, quick: bool, folder: Path | None) -> None:
                 options = {"max_iter": 3, "early_stopping": stopping, "warm_start": warm, "random_state": 0}
                 row: dict[str, Any] = {"case": f"{hidden}{', early stopping' * stopping}{', warm start' * warm}"}
                 for who, kind in (("our", ScratchMLPRegressor), ("their", MLPRegressor)):
-                    model = _quiet_fit(kind(hidden_layer_sizes=hidden, **options), X, y)
+                    plain = PLAIN if who == "our" else {}
+                    model = _quiet_fit(kind(hidden_layer_sizes=hidden, **(plain | options)), X, y)
                     weights = sum(array.nbytes for array in [*model.coefs_, *model.intercepts_])
                     size = len(pickle.dumps(model))
                     row |= {f"{who} weights kB": weights / 1e3, f"{who} pickle kB": size / 1e3}

@@ -5,11 +5,9 @@ weights; `_scores` encodes and runs the network forward.
 """
 
 import copy
-import math
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from .encoding import FeatureEncoder
 from .hyperparameters import HyperParameters, is_pair
 from .losses import Loss
 from .network import build
+from .scoring import answering, score_of
 from .solving import TINY, automatic_bins, solve
 from .stopping import split
 from .table import Table
@@ -38,6 +37,7 @@ _OF_THE_NETWORK = frozenset(  # and of the encoding: fixed by the first call of 
     ("hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "n_folds", "dropout", "dtype")
     + ("parametrization", "categorical_features", "scale_features", "scale_target", "numeric_embedding", "n_bins")
 )
+ENCODED = 2**20  # numbers of an encoded table that predicting holds at a time
 SAMPLE = 256  # rows that the hidden layers' start is fitted to
 SERIAL_WORK = 2**18  # multiplications: below, BLAS does not start threads
 
@@ -294,36 +294,13 @@ class ScratchMLP(HyperParameters):
             parameters = np.zeros((self.n_members, self._network.layout.size), self._dtype)
             self._network.initialise(parameters, rng, *(self._sample(rows, rng) if self.init == "data" else ()))
             if not isinstance(self.init, str):
-                self._set_weights(parameters, *self.init)
+                self._network.assign(parameters, *self.init)
         else:
             parameters = self._parameters.copy()
         state = State(parameters, None, rng)
         if not fresh:
             state.history = {name: list(values) for name, values in self.history_.items()}
         return state
-
-    def _set_weights(self, parameters: np.ndarray, coefs: Any, intercepts: Any) -> None:
-        """Copy given weights and biases into `parameters`."""
-        layers = self._network.dense(parameters)
-        for what, arrays in (("coefs", coefs), ("intercepts", intercepts)):
-            if what == "intercepts" and not self.fit_intercept:
-                continue
-            if len(arrays) != len(layers):
-                raise ValueError(f"init gives {len(arrays)} {what} for the {len(layers)} layers of the network.")
-            for i, (layer, given) in enumerate(zip(layers, arrays, strict=True)):
-                place = layer.W if what == "coefs" else layer.b[:, 0]
-                try:
-                    given = np.asarray(given, dtype=float)
-                except (TypeError, ValueError) as error:
-                    raise ValueError(f"init gives {what}[{i}], which must be an array of numbers: {error}") from error
-                if not np.isfinite(given).all():
-                    raise ValueError(f"init gives {what}[{i}], which holds NaN or infinity.")
-                if given.shape not in (place.shape, place.shape[1:]):
-                    raise ValueError(
-                        f"init gives {what}[{i}] the shape {given.shape}; it must be {place.shape[1:]}, or "
-                        f"{place.shape} to give each member its own."
-                    )
-                place[...] = given
 
     def _train(self, state: State, rows: Rows, held: Rows | None, incremental: bool) -> None:
         """Run the solver on `state`, and take over what it found."""
@@ -335,11 +312,11 @@ class ScratchMLP(HyperParameters):
             validation = Validation(self._network, self._loss, training, state.folds, self._calibrates())
             training = replace(training, weight=fold_weights(state.folds, self.n_members, training.weight, dtype))
             judged = rows
-        score = None if judged is None or self.scoring == "loss" else partial(self._score, judged)
+        score = None if judged is None or self.scoring == "loss" else partial(score_of, self, judged)
         outcome = solve(self, self._network, self._loss, state, training, validation, score, incremental=incremental)
         if not np.isfinite(outcome.parameters).all():
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
-        self._parameters, self._state = outcome.parameters.astype(self._dtype), state
+        self._parameters, self._state = outcome.parameters.astype(self._dtype, copy=False), state
         self.temperature_ = outcome.temperature
         self._set_results(state, begun, validation is not None)
         self.best_iteration_ = outcome.epoch
@@ -348,40 +325,13 @@ class ScratchMLP(HyperParameters):
     def _calibrates(self) -> bool:
         return bool(self.calibrate and is_classifier(self) and self._loss.canonical)
 
-    def _seen(self, rows: Rows, z: np.ndarray) -> Any:
-        """Copy of the estimator that gives the pooled raw scores `z` (n, out) when asked for these rows."""
-        seen = copy.copy(self)
-        seen._known = (rows.X, z)
-        return seen
-
-    def _score(self, rows: Rows, z: np.ndarray) -> float:
-        """The score of `scoring` for rows whose pooled raw scores are z (n, out)."""
-        seen, weights = self._seen(rows, z), {} if rows.weight is None else {"sample_weight": rows.weight}
-        try:
-            if self.scoring is None:
-                value = seen.score(rows.X, rows.y, rows.weight)
-            else:
-                from sklearn.metrics import get_scorer
-
-                scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
-                value = scorer(seen, rows.X, rows.y, **weights)
-        except ValueError as error:
-            raise ValueError(f"scoring={self.scoring!r} failed on the validation rows: {error}") from error
-        if not isinstance(value, Real) or math.isnan(value):
-            raise ValueError(
-                f"scoring={self.scoring!r} gave {value!r}, which is no score, on the {len(rows)} validation rows: "
-                "choose another score, or give X_val with every class in it."
-            )
-        return float(value)
-
     def _set_out_of_fold(self, rows: Rows, z: np.ndarray | None) -> None:
         """What each training row is predicted by the members that have not seen it, and how good that is."""
         self.oof_predictions_ = self.oof_score_ = None
-        if z is None:
-            return
-        seen = self._seen(rows, z)
-        self.oof_predictions_ = seen.predict_proba(rows.X) if is_classifier(self) else seen.predict(rows.X)
-        self.oof_score_ = float(seen.score(rows.X, rows.y, rows.weight))
+        if z is not None:
+            seen = answering(self, rows, z)
+            self.oof_predictions_ = seen.predict_proba(rows.X) if is_classifier(self) else seen.predict(rows.X)
+            self.oof_score_ = float(seen.score(rows.X, rows.y, rows.weight))
 
     def _set_results(self, state: State, begun: int, validated: bool) -> None:
         history = state.history
@@ -403,15 +353,23 @@ class ScratchMLP(HyperParameters):
             return self._known[1]
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # which tells the user so
-        table = self._encode(X)
-        work = len(table) * self._parameters.size
-        with nullcontext() if work <= SERIAL_WORK else one_blas_thread():
-            z = self._network.scores(self._parameters, table)  # (K, n, out)
+        data = self._check_X(X, reset=False)
+        n = data.shape[0]
+        size = max(ENCODED // max(len(self._encoder.names), 1), 1)  # rows that are encoded at a time
+        with nullcontext() if n * self._parameters.size <= SERIAL_WORK else one_blas_thread():
+            if n <= size:
+                return self._mean_scores(data)
+            parts = [self._mean_scores(data[start : min(start + size, n)]) for start in range(0, n, size)]
+            return np.concatenate(parts)
+
+    def _mean_scores(self, data) -> np.ndarray:
+        """Raw scores (n, out) of checked rows."""
+        z = self._network.scores(self._parameters, self._encode(data))  # (K, n, out)
         mean = z[0] if len(z) == 1 else z.mean(axis=0)
         return mean if self.temperature_ == 1 else mean / z.dtype.type(self.temperature_)
 
-    def _encode(self, X) -> Table:
-        return self._encoder.transform(self._check_X(X, reset=False), self._dtype, self.fit_intercept)
+    def _encode(self, data) -> Table:
+        return self._encoder.transform(data, self._dtype, self.fit_intercept)
 
     def _strata(self, values: np.ndarray) -> np.ndarray | None:
         """Codes by which to stratify the rows held out for validation."""

@@ -55,7 +55,7 @@ def _take_over(new: Any, mlp: Any) -> None:
     new._start_targets(y, None)
     new._start(Rows(None, y, np.zeros((2, mlp.n_features_in_)), new._target_values(y), None))
     parameters = np.zeros((1, new._network.layout.size), new._dtype)
-    new._set_weights(parameters, mlp.coefs_, mlp.intercepts_)
+    new._network.assign(parameters, mlp.coefs_, mlp.intercepts_)
     curve = list(getattr(mlp, "loss_curve_", [mlp.loss_]))
     state = State(parameters.copy(), None, new._generator(), epoch=len(curve), end=len(curve))
     state.n_seen = getattr(mlp, "t_", 0)

@@ -115,6 +115,33 @@ class Network:
             z[:, start:stop] = bound.z
         return z
 
+    def assign(self, parameters: np.ndarray, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
+        """Copy given weights (n_in, n_out) and biases (n_out,), or (K, ...) for each member, into `parameters`.
+
+        Raises ValueError, naming the array, where one does not fit.
+        """
+        layers = self.dense(parameters)
+        biased = bool(layers) and hasattr(layers[0], "b")
+        for what, arrays in (("coefs", coefs), ("intercepts", intercepts)):
+            if what == "intercepts" and not biased:
+                continue
+            if len(arrays) != len(layers):
+                raise ValueError(f"init gives {len(arrays)} {what} for the {len(layers)} layers of the network.")
+            for i, (layer, given) in enumerate(zip(layers, arrays, strict=True)):
+                place = layer.W if what == "coefs" else layer.b[:, 0]
+                try:
+                    given = np.asarray(given, dtype=float)
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"init gives {what}[{i}], which must be an array of numbers: {error}") from error
+                if not np.isfinite(given).all():
+                    raise ValueError(f"init gives {what}[{i}], which holds NaN or infinity.")
+                if given.shape not in (place.shape, place.shape[1:]):
+                    raise ValueError(
+                        f"init gives {what}[{i}] the shape {given.shape}; it must be {place.shape[1:]}, or "
+                        f"{place.shape} to give each member its own."
+                    )
+                place[...] = given
+
     def dense(self, array: np.ndarray) -> list[Any]:
         """The views of the Dense layers alone, first to last: W (K, n_in, n_out) and b (K, 1, n_out)."""
         return [p for layer, p in zip(self.layers, self.layout.views(array), strict=True) if isinstance(layer, Dense)]

@@ -208,8 +208,12 @@ def automatic_batch(n_rows: int) -> int:
 
 
 def automatic_bins(n_rows: int, n_columns: int) -> int:
-    """Bins of a number column: six rows or more for each of all bins, which are at most 384; fewer than three are none."""
-    count = int(min(48, n_rows / 6 / max(n_columns, 1), 384 / max(n_columns, 1)))
+    """Bins of a number column: a sixth of the rows, and 384, for all columns together; fewer than three are none.
+
+    The encoded table is held to a quarter of a gigabyte, so that very long ones have fewer bins.
+    """
+    of_all = min(384, n_rows / 6, 2**26 / n_rows)
+    count = int(min(48, of_all / max(n_columns, 1)))
     return count if count >= 3 and n_rows > TINY else 0
 
 

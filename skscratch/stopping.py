@@ -103,7 +103,9 @@ class Monitor:
         if best:
             state.best_epoch = record.epoch
             if self.keep_best:
-                state.best = state.parameters.copy()
+                if state.best is None:
+                    state.best = np.empty_like(state.parameters)
+                np.copyto(state.best, state.parameters)
         if self.report is not None:
             self.report(record, validation_loss, score)
         if state.stale >= self.patience:

@@ -7,7 +7,7 @@
 import copy
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from zlib import crc32
@@ -111,6 +111,7 @@ class State:
         new = copy.copy(self)
         new.parameters, new.optimizer = self.parameters.copy(), copy.deepcopy(self.optimizer)
         new.order = None if self.order is None else self.order.copy()
+        new.best = None if self.best is None else self.best.copy()
         new.history = {name: list(values) for name, values in self.history.items()}
         return new
 
@@ -244,8 +245,9 @@ def _run(parts: "list[_Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple
     """One epoch of all members: their mean loss, and the last rate."""
     order = state.order
     assert order is not None and state.optimizer is not None
+    others: list[Future] = []
     try:
-        others = [pool.submit(part.run_in_thread, order) for part in parts[1:]]
+        others += [pool.submit(part.run_in_thread, order) for part in parts[1:]]
         losses, first_loss, rate = parts[0].run(order)
         for other in others:
             more, first, _ = other.result()
