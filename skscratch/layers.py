@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import activations
-from .calls import Calls, call, product
+from .calls import Calls, call, product, scalar
 from .parameters import Slot
 from .table import SparseRows
 
@@ -212,10 +212,12 @@ class Dropout:
         # not in place: the activation before may need its output for its derivative
         y, dy, mask, kept = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty(x.shape, dtype=bool)
         keep = 1 - self.rate
+        limit, scale = np.array(round(keep * 2**16), np.uint32), scalar(1 / keep, x)
 
         def draw() -> None:
-            rng().random(dtype=mask.dtype, out=mask)
-            np.less(mask, keep, out=kept)
-            np.multiply(kept, 1 / keep, out=mask, casting="same_kind")
+            # sixteen random bits decide on a unit: a quarter of the time of a random float
+            words = rng().bit_generator.random_raw(-(-x.size // 4))
+            np.less(words.view(np.uint16)[: x.size].reshape(x.shape), limit, out=kept)
+            np.multiply(kept, scale, out=mask)
 
         return y, dy, [draw, call(np.multiply, x, mask, y)], [call(np.multiply, dy, mask, dx)]

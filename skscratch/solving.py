@@ -122,7 +122,7 @@ def _refitted(
     Nothing judges these epochs: they are few, and the choice of their number and rate was made by benchmark.
     """
     parameters = found.parameters.copy()
-    n_epochs = max(round(h.refit * found.epoch), 1)
+    n_epochs = max(round(h.refit * (found.epoch - state.start)), 1)
     more = State(parameters, _optimizer(h, parameters, None), copy.deepcopy(state.rng), end=n_epochs)
     recipe = _recipe(h, data)
     recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=bump)
