@@ -37,7 +37,10 @@ def main():
         scores = cross_val_score(model, X, y, cv=folds)
         print(f"  {name:<41}{scores.mean():7.3f} {scores.std():7.3f} {perf_counter() - began:9.2f}")
 
-    grid = {"scratchmlpregressor__hidden_layer_sizes": [(), (100,)], "scratchmlpregressor__weight_decay": [0.1, 1.0]}
+    model = ScratchMLPRegressor(random_state=0).fit(X, y)
+    print(f"\nOne fit on all rows: R² {model.oof_score_:.3f} on rows that its members had not seen (oof_score_)")
+
+    grid = {"scratchmlpregressor__hidden_layer_sizes": [(), (64, 64)], "scratchmlpregressor__weight_decay": [0.02, 1]}
     search = GridSearchCV(models["StandardScaler, ScratchMLPRegressor()"], grid, cv=folds)
     began = perf_counter()
     search.fit(X, y)

@@ -48,6 +48,7 @@ def main():
 
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     model.fit(X_train, y_train)
+    print(f"accuracy  {model.oof_score_:.3f} on the training rows, each judged by members that had not seen it")
     print(f"accuracy  {model.score(X_test, y_test):.3f} on {len(X_test)} passengers held out")
 
     # "crew" was declared and never seen, "Belfast" not even declared; all else about the second is missing

@@ -15,6 +15,8 @@ from skscratch import ScratchMLPClassifier
 
 # Plain gradient descent on the squared error: all that the tutorial does not have is switched off.
 PLAIN = {
+    "n_members": 1,
+    "parametrization": "standard",  # the same learning rate in every layer
     "loss": "squared_error",
     "solver": "sgd",
     "momentum": 0,

@@ -22,6 +22,8 @@ def perceptron(seed):
     return ScratchMLPClassifier(
         hidden_layer_sizes=(),
         init=([weights], [bias]),
+        n_members=1,
+        parametrization="standard",  # the learning rate is what it says
         loss="squared_error",
         solver="sgd",
         momentum=0,

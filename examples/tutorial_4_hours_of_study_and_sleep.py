@@ -25,6 +25,8 @@ ASKED = np.array([[4, 8]])
 
 # Sigmoid outputs, no biases, plain gradient descent: all that the tutorial does not have is switched off.
 PLAIN = {
+    "n_members": 1,
+    "parametrization": "standard",  # the same learning rate in every layer
     "activation": "logistic",
     "out_activation": "logistic",
     "fit_intercept": False,
@@ -37,6 +39,7 @@ PLAIN = {
     "shuffle": False,
     "scale_features": False,
     "scale_target": False,
+    "clip_target": False,
     "dtype": "float64",
     "n_iter_no_change": np.inf,
     "restore_best_weights": False,

@@ -275,18 +275,17 @@ class ScratchMLP(HyperParameters):
             rows = rows[rng.choice(len(rows), SAMPLE, replace=False)]
         return self._encoder.transform(rows.data, self._dtype, self.fit_intercept), rows.weight
 
-    def _folds(self) -> int:
-        """Number of folds that the members divide among them: of the divisors of their number, nearest to `n_folds`."""
-        divisors = [f for f in range(2, self.n_members + 1) if self.n_members % f == 0]
-        return min(divisors, key=lambda f: (abs(f - self.n_folds), f)) if divisors else 1
-
     def _deal(self, rows: Rows, state: State) -> np.ndarray | None:
         """Fold of each row; None where members are not blind to any."""
-        if self.early_stopping != "folds" or self.solver == "lbfgs" or self.n_members == 1 or len(rows) <= TINY:
+        if self.early_stopping != "folds" or self.solver == "lbfgs" or len(rows) <= TINY:
+            return None
+        # every fold has as many members that are blind to it, and at least a row
+        possible = [f for f in range(2, min(self.n_members, len(rows)) + 1) if self.n_members % f == 0]
+        if not possible:
             return None
         if state.folds is not None and len(state.folds) == len(rows):
             return state.folds
-        return deal(rows.values, self._folds(), state.rng)
+        return deal(rows.values, min(possible, key=lambda f: (abs(f - self.n_folds), f)), state.rng)
 
     def _new_state(self, rng: np.random.RandomState, fresh: bool, rows: Rows) -> State:
         """Parameters drawn, given or (where training goes on without a state) as they are; a new optimizer."""
@@ -331,7 +330,8 @@ class ScratchMLP(HyperParameters):
         if z is not None:
             seen = answering(self, rows, z)
             self.oof_predictions_ = seen.predict_proba(rows.X) if is_classifier(self) else seen.predict(rows.X)
-            self.oof_score_ = float(seen.score(rows.X, rows.y, rows.weight))
+            with np.errstate(over="ignore", invalid="ignore"):  # squares of targets of any unit
+                self.oof_score_ = float(seen.score(rows.X, rows.y, rows.weight))
 
     def _set_results(self, state: State, begun: int, validated: bool) -> None:
         history = state.history
@@ -349,7 +349,9 @@ class ScratchMLP(HyperParameters):
 
     def _scores(self, X) -> np.ndarray:
         """Raw scores (n, out): the members' mean, over the temperature."""
-        if self._known is not None and X is self._known[0]:
+        if self._known is not None:
+            if X is not self._known[0]:
+                raise ValueError("only the validation rows, as they were handed to it, can be predicted by a scorer")
             return self._known[1]
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # which tells the user so

@@ -102,16 +102,21 @@ def solve(
             stacklevel=5,  # solve, _train, _fit, fit, and then the user
         )
     found = (state.best, state.best_epoch) if keep_best and state.best is not None else (state.parameters, state.epoch)
-    with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
-        if validation is None or not np.isfinite(found[0]).all():
-            return Outcome(*found)
-        z = validation.scores(found[0])
-        temperature = validation.temperature(z)
-        outcome = Outcome(*found, temperature, z / temperature)
-        interrupted = done and not monitor.stopped
-        if by_folds and h.refit and not interrupted:
-            return replace(outcome, parameters=_refitted(h, network, loss, validation.data, state, outcome, n_threads))
-        return outcome
+    if validation is None or not np.isfinite(found[0]).all():
+        return Outcome(*found)
+    try:
+        with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
+            z = validation.scores(found[0])
+            _, temperature = validation.judge(z)
+            outcome = Outcome(*found, temperature, (z / temperature).astype(z.dtype))
+            interrupted = done and not monitor.stopped
+            if by_folds and h.refit and not interrupted:
+                parameters = _refitted(h, network, loss, validation.data, state, outcome, n_threads)
+                outcome = replace(outcome, parameters=parameters)
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
+        return Outcome(*found)
+    return outcome
 
 
 def _refitted(
@@ -125,7 +130,10 @@ def _refitted(
     n_epochs = max(round(h.refit * (found.epoch - state.start)), 1)
     more = State(parameters, _optimizer(h, parameters, None), copy.deepcopy(state.rng), end=n_epochs)
     recipe = _recipe(h, data)
-    recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=bump)
+    half_a_step = (
+        0.5 * min(recipe.batch_size / len(data.table), 1) / n_epochs
+    )  # else the first of few steps has no rate
+    recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=lambda u: bump(u + half_a_step))
     train(network, loss, data, more, recipe, n_epochs, lambda record: False, n_threads)
     return more.parameters if np.isfinite(more.parameters).all() else found.parameters
 
@@ -190,7 +198,7 @@ def _recipe(h: HyperParameters, training: Data) -> Recipe:
 
 def _threads(h: HyperParameters, network: Network) -> int:
     """Threads to divide the members among: as many as BLAS may use, but one where the user's functions are called."""
-    own = callable(h.loss) or not isinstance(h.activation, str)
+    own = callable(h.loss) or callable(h.learning_rate) or not isinstance(h.activation, str)
     return 1 if own else allowed_threads() if h.n_jobs is None else h.n_jobs
 
 
@@ -231,10 +239,10 @@ def _validator(
 
     def validate(parameters: np.ndarray) -> tuple[float, float]:
         z = validation.scores(parameters)
-        mean = validation.loss_of(z)
+        mean, temperature = validation.judge(z)
         if score is None:
             return mean, -mean
-        return mean, score(z) if np.isfinite(z).all() else float("nan")
+        return mean, score(z / temperature) if np.isfinite(z).all() else float("nan")
 
     return validate
 

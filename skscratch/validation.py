@@ -80,16 +80,8 @@ class Validation:
             z[:, rows] = self.network.scores(parameters[blind], self.data.table, rows)
         return z.mean(axis=0)
 
-    def loss_of(self, z: np.ndarray) -> float:
-        """Weighted mean loss of raw scores (n, out), at their best temperature."""
-        return self._at_temperature(z)[0]
-
-    def temperature(self, z: np.ndarray) -> float:
-        """The number that raw scores (n, out) are best divided by; 1 where nothing is calibrated."""
-        return self._at_temperature(z)[1]
-
-    def _at_temperature(self, z: np.ndarray) -> tuple[float, float]:
-        """Loss of z / T at the T where it is lowest, and that T."""
+    def judge(self, z: np.ndarray) -> tuple[float, float]:
+        """Weighted mean loss of raw scores z / T (n, out), and T: where it is lowest, or 1 where none is looked for."""
         scaled, dz = np.empty_like(z)[None], np.empty_like(z)[None]
         rows, evaluate = self.loss.bind(scaled, self._truth[None], dz)
         weight = self.data.weight if self.data.weight is None else self.data.weight[0]

@@ -1,6 +1,7 @@
 """Bad input gives one clear error before training and leaves what was fitted; fitted attributes; continued fits."""
 
 import datetime
+import pickle
 import re
 import warnings
 
@@ -9,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+from plain import plain
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor, training
@@ -25,6 +27,11 @@ FLOATS = ([np.ones((3, 4)), np.ones((4, 1))], [np.zeros(4), np.zeros(1)])
 @pytest.fixture(params=CLASSES)
 def kind(request):
     return request.param
+
+
+def make(kind, **options):
+    """A plain network, tiny unless the options say otherwise."""
+    return plain(CLASSES[kind], **{**TINY, **options})
 
 
 def put(array, where, value):
@@ -74,7 +81,7 @@ BAD_Y = {
 @pytest.mark.parametrize(("change", "message"), BAD_Y.values(), ids=BAD_Y)
 @pytest.mark.parametrize("fitted", [False, True])
 def test_bad_y(kind, change, message, fitted):
-    model = CLASSES[kind](**TINY)
+    model = make(kind)
     if fitted:
         model.fit(X, Y[kind])
     refused(model, X, change(Y[kind]), match=message)
@@ -147,21 +154,21 @@ BAD_X = {
 }
 
 
-@pytest.mark.parametrize(("make", "error", "message"), BAD_X.values(), ids=BAD_X)
-def test_bad_x(kind, make, error, message):
-    refused(CLASSES[kind](**TINY), make(), Y[kind], error=error, match=message)
-    refused(CLASSES[kind](**TINY).fit(X, Y[kind]), make(), Y[kind], error=error, match=message)
+@pytest.mark.parametrize(("table", "error", "message"), BAD_X.values(), ids=BAD_X)
+def test_bad_x(kind, table, error, message):
+    refused(make(kind), table(), Y[kind], error=error, match=message)
+    refused(make(kind).fit(X, Y[kind]), table(), Y[kind], error=error, match=message)
 
 
 def test_as_many_categories_as_rows_are_accepted(kind):
     frame = FRAME.assign(c=pd.Categorical(FRAME["c"], categories=["u", "v", *map(str, range(38))]))
-    assert len(CLASSES[kind](**TINY).fit(frame, Y[kind]).predict(frame)) == 40
+    assert len(make(kind).fit(frame, Y[kind]).predict(frame)) == 40
 
 
 def test_rows_set_aside_do_not_count_against_the_categories(kind):
     # 40 rows of X and 40 categories: that some rows are held out is no business of the rule
     frame = FRAME.assign(c=pd.Categorical(FRAME["c"], categories=["u", "v", *map(str, range(38))]))
-    model = CLASSES[kind](**TINY, early_stopping=True).fit(frame, Y[kind])
+    model = make(kind, early_stopping=True).fit(frame, Y[kind])
     assert len(model.validation_scores_) == 3
 
 
@@ -179,7 +186,7 @@ BAD_WEIGHTS = {
 
 @pytest.mark.parametrize(("weight", "message"), BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
 def test_bad_weights(kind, weight, message):
-    model = CLASSES[kind](**TINY)
+    model = make(kind)
     refused(model, X, Y[kind], weight, match=message)
     refused(model.fit(X, Y[kind]), X, Y[kind], weight, match=message)
     refused(model, X, Y[kind], X_val=X, y_val=Y[kind], sample_weight_val=weight, match="X_val and y_val .*" + message)
@@ -187,14 +194,14 @@ def test_bad_weights(kind, weight, message):
 
 def test_one_weight_for_all_rows_is_accepted(kind):
     # a common factor on all weights changes nothing where there is no penalty; 1e-9: other roundings
-    options = {**TINY, "alpha": 0.0}
-    lone = CLASSES[kind](**options).fit(X, Y[kind], 2.0).coefs_[0]
-    np.testing.assert_allclose(lone, CLASSES[kind](**options).fit(X, Y[kind]).coefs_[0], atol=1e-9)
+    options = {"alpha": 0.0}
+    lone = make(kind, **options).fit(X, Y[kind], 2.0).coefs_[0]
+    np.testing.assert_allclose(lone, make(kind, **options).fit(X, Y[kind]).coefs_[0], atol=1e-9)
 
 
 def test_validation_rows_must_match(kind):
     y = Y[kind]
-    model = CLASSES[kind](**TINY).fit(X, y)
+    model = make(kind).fit(X, y)
     pair = {"X_val": X, "y_val": y}
     for given, message in (
         ({**pair, "X_val": X[:, :2]}, "X_val and y_val do not match.* 2 features.* expecting 3"),
@@ -212,7 +219,7 @@ def test_validation_rows_must_match(kind):
 
 def test_validation_frames_must_match(kind):
     y = Y[kind]
-    model = CLASSES[kind](**TINY)
+    model = make(kind)
     for frame, error, message in (
         (FRAME[["b", "a", "c"]], ValueError, "X_val and y_val do not match.* must be in the same order"),
         (
@@ -227,7 +234,7 @@ def test_validation_frames_must_match(kind):
 
 
 def test_wrong_number_of_columns_at_predict_and_partial_fit(kind):
-    model = CLASSES[kind](**TINY).fit(X, Y[kind])
+    model = make(kind).fit(X, Y[kind])
     words = "X has 2 features, but ScratchMLP.* is expecting 3 features as input"
     with pytest.raises(ValueError, match=words):
         model.predict(X[:, :2])
@@ -235,10 +242,10 @@ def test_wrong_number_of_columns_at_predict_and_partial_fit(kind):
 
 
 def test_text_where_numbers_were_fitted_names_the_column(kind):
-    mixed = CLASSES[kind](**TINY).fit(FRAME, Y[kind])
+    mixed = make(kind).fit(FRAME, Y[kind])
     with pytest.raises(ValueError, match="Column 'b' is a column of numbers, but holds (text such as )?'x'"):
         mixed.predict(FRAME.assign(b="x"))
-    numeric = CLASSES[kind](**TINY).fit(FRAME[["a", "b"]], Y[kind])
+    numeric = make(kind).fit(FRAME[["a", "b"]], Y[kind])
     with pytest.raises(ValueError, match="[Cc]olumn 'b'"):
         numeric.predict(FRAME[["a", "b"]].assign(b="x"))
 
@@ -246,9 +253,9 @@ def test_text_where_numbers_were_fitted_names_the_column(kind):
 def test_strings_in_an_array_are_read_as_those_of_a_frame(kind):
     text = np.tile(["u", "v"], 20)
     y = (text == "u").astype(int)
-    options = {**TINY, "max_iter": 60, "learning_rate_init": 0.1}
-    expected = CLASSES[kind](**options).fit(text.astype(object)[:, None], y).predict(text.astype(object)[:, None])
-    got = CLASSES[kind](**options).fit(text[:, None], y).predict(text[:, None])  # dtype <U1
+    options = {"max_iter": 60, "learning_rate_init": 0.1}
+    expected = make(kind, **options).fit(text.astype(object)[:, None], y).predict(text.astype(object)[:, None])
+    got = make(kind, **options).fit(text[:, None], y).predict(text[:, None])  # dtype <U1
     np.testing.assert_array_equal(got, expected)
 
 
@@ -260,7 +267,7 @@ def test_categorical_features_must_fit_x(kind):
         ([0], sp.csr_matrix(X), "sparse X has no categories"),
         (None, FRAME, "Column 'c' is a column of numbers, but holds 'u'"),
     ):
-        refused(CLASSES[kind](**TINY, categorical_features=value), table, Y[kind], match=message)
+        refused(make(kind, categorical_features=value), table, Y[kind], match=message)
 
 
 @pytest.mark.parametrize(
@@ -279,11 +286,11 @@ def test_categorical_features_must_fit_x(kind):
     ],
 )
 def test_init_arrays_must_fit_the_network(kind, init, message):
-    refused(CLASSES[kind](**TINY, init=init), X, Y[kind], match=message)
+    refused(make(kind, init=init), X, Y[kind], match=message)
 
 
 def test_init_arrays_are_where_training_starts(kind):
-    model = CLASSES[kind](**{**TINY, "max_iter": 1}, init=FLOATS, learning_rate_init=1e-12, weight_decay=0.0)
+    model = make(kind, max_iter=1, init=FLOATS, learning_rate_init=1e-12, weight_decay=0.0)
     model.fit(X, Y[kind])
     for array, given in zip([*model.coefs_, *model.intercepts_], [*FLOATS[0], *FLOATS[1]], strict=True):
         np.testing.assert_allclose(array, given, atol=1e-11)  # one Adam step moves each weight by the rate
@@ -291,7 +298,7 @@ def test_init_arrays_are_where_training_starts(kind):
 
 def test_an_empty_validation_split_is_refused(kind):
     rows = [0, int(np.argmax(Y[kind] != Y[kind][0]))]
-    model = CLASSES[kind](**TINY, early_stopping=True)
+    model = make(kind, early_stopping=True)
     refused(model, X[rows], Y[kind][rows], match="validation set would be empty.*Increase validation_fraction")
     model.set_params(validation_fraction=0.0)
     refused(model, X, Y[kind], match="validation set would be empty: 0.0 of (n_samples=)?40")
@@ -313,7 +320,7 @@ BAD_FUNCTIONS = {
 
 @pytest.mark.parametrize(("options", "message"), BAD_FUNCTIONS.values(), ids=BAD_FUNCTIONS)
 def test_a_callable_that_answers_wrongly_is_named(kind, options, message):
-    model = CLASSES[kind](**TINY).fit(X, Y[kind])
+    model = make(kind).fit(X, Y[kind])
     before = model.predict(X)
     with pytest.raises((ValueError, TypeError), match=message):
         model.set_params(**options).fit(X, Y[kind])
@@ -329,9 +336,9 @@ def test_an_error_in_the_midst_of_training_leaves_the_model_as_it_was(kind):
             raise RuntimeError("stop here")
         return 1.0
 
-    model = CLASSES[kind](**TINY, warm_start=True).fit(X, Y[kind])
+    model = make(kind, warm_start=True).fit(X, Y[kind])
     before, curve = model.predict(X), list(model.loss_curve_)
-    expected = CLASSES[kind](**TINY, warm_start=True).fit(X, Y[kind]).fit(X, Y[kind]).predict(X)
+    expected = make(kind, warm_start=True).fit(X, Y[kind]).fit(X, Y[kind]).predict(X)
     with pytest.raises(RuntimeError, match="stop here"):
         model.set_params(learning_rate=schedule, max_iter=10).fit(X, Y[kind])
     np.testing.assert_array_equal(model.predict(X), before)
@@ -375,6 +382,10 @@ CHANGES = [
     ("batch_size", 7),
     ("shuffle", False),
     ("clip_norm", 1e-3),
+    ("parametrization", "ntk"),
+    ("numeric_embedding", "bins"),
+    ("n_folds", 2),
+    ("n_bins", 7),
 ]
 ONLY_OF_FIT = [("solver", "lbfgs"), ("early_stopping", True), ("max_iter", 9)]
 
@@ -389,7 +400,7 @@ def test_a_parameter_changed_between_calls_is_honoured_or_refused(kind, method, 
         value = {"classifier": "squared_error", "regressor": "absolute_error"}[kind]
 
     def fitted():
-        return CLASSES[kind](**TINY, warm_start=True, batch_size=16).fit(X, Y[kind])
+        return make(kind, warm_start=True, batch_size=16).fit(X, Y[kind])
 
     def scores(model):
         return model.decision_function(X) if kind == "classifier" else model.predict(X)
@@ -407,14 +418,14 @@ def test_a_parameter_changed_between_calls_is_honoured_or_refused(kind, method, 
 
 def test_warm_start_with_momentum_changed(kind):
     y = Y[kind]
-    options = {**TINY, "warm_start": True, "solver": "sgd", "batch_size": 16}
-    kept = CLASSES[kind](**options, momentum=0.1).fit(X, y).fit(X, y).coefs_[0]
-    changed = CLASSES[kind](**options, momentum=0.1).fit(X, y).set_params(momentum=0.9).fit(X, y).coefs_[0]
+    options = {"warm_start": True, "solver": "sgd", "batch_size": 16}
+    kept = make(kind, **options, momentum=0.1).fit(X, y).fit(X, y).coefs_[0]
+    changed = make(kind, **options, momentum=0.1).fit(X, y).set_params(momentum=0.9).fit(X, y).coefs_[0]
     assert not np.array_equal(kept, changed)
 
 
 def test_warm_start_refuses_another_network_and_other_columns(kind):
-    model = CLASSES[kind](**TINY, warm_start=True).fit(X, Y[kind])
+    model = make(kind, warm_start=True).fit(X, Y[kind])
     refused(model, X[:, :2], Y[kind], match="X has 2 features, but .* expecting 3")
     model.set_params(hidden_layer_sizes=(5,))
     refused(model, X, Y[kind], match=r"another network: hidden_layer_sizes was \(4,\) and is now \(5,\)")
@@ -433,7 +444,7 @@ def test_warm_start_refuses_another_network_and_other_columns(kind):
 @pytest.mark.parametrize("validated", [False, True])
 def test_fitted_attributes(kind, solver, validated):
     y = Y[kind]
-    model = CLASSES[kind]((4, 2), max_iter=5, solver=solver, random_state=0)
+    model = make(kind, hidden_layer_sizes=(4, 2), max_iter=5, solver=solver)
     model.fit(X, y, **({"X_val": X[:10], "y_val": y[:10]} if validated else {}))
     n = model.n_iter_
     assert 1 <= n <= 5 and type(n) is int
@@ -464,17 +475,17 @@ def test_fitted_attributes(kind, solver, validated):
 
 
 def test_attributes_of_members_and_without_biases(kind):
-    model = CLASSES[kind](**TINY, n_members=3).fit(X, Y[kind])
+    model = make(kind, n_members=3).fit(X, Y[kind])
     assert [w.shape for w in model.coefs_] == [(3, 3, 4), (3, 4, 1)]
     assert [b.shape for b in model.intercepts_] == [(3, 4), (3, 1)]
-    model = CLASSES[kind](**TINY, fit_intercept=False).fit(X, Y[kind])
+    model = make(kind, fit_intercept=False).fit(X, Y[kind])
     assert [b.tolist() for b in model.intercepts_] == [[0, 0, 0, 0], [0]]
-    model = CLASSES[kind](**{**TINY, "hidden_layer_sizes": ()}).fit(X, Y[kind])
+    model = make(kind, hidden_layer_sizes=()).fit(X, Y[kind])
     assert model.n_layers_ == 2 and [w.shape for w in model.coefs_] == [(3, 1)]
 
 
 def test_feature_names_and_encoded_columns(kind):
-    model = CLASSES[kind](**TINY).fit(FRAME, Y[kind])
+    model = make(kind).fit(FRAME, Y[kind])
     assert model.feature_names_in_.tolist() == ["a", "b", "c"] and model.feature_names_in_.dtype == object
     assert model.n_features_in_ == 3
     assert model.coefs_[0].shape == (4, 4)  # a, b, c=u, c=v
@@ -482,7 +493,7 @@ def test_feature_names_and_encoded_columns(kind):
 
 
 def test_curves_go_on_with_warm_start_and_start_anew_without(kind):
-    model = CLASSES[kind](**TINY, warm_start=True).fit(X, Y[kind]).fit(X, Y[kind])
+    model = make(kind, warm_start=True).fit(X, Y[kind]).fit(X, Y[kind])
     assert (model.n_iter_, len(model.loss_curve_), model.t_) == (3, 6, 240)
     model.set_params(warm_start=False).fit(X, Y[kind])
     assert (model.n_iter_, len(model.loss_curve_), model.t_) == (3, 3, 120)
@@ -491,7 +502,7 @@ def test_curves_go_on_with_warm_start_and_start_anew_without(kind):
 
 
 def test_the_loss_curve_of_one_fit_is_not_the_list_of_the_next(kind):
-    model = CLASSES[kind](**TINY, warm_start=True).fit(X, Y[kind])
+    model = make(kind, warm_start=True).fit(X, Y[kind])
     first = model.loss_curve_
     model.fit(X, Y[kind])
     assert len(first) == 3 and len(model.loss_curve_) == 6
@@ -518,20 +529,19 @@ def test_early_stopping_gives_back_the_best_epoch(kind, given, scoring):
         "validation_fraction": 0.3,
         "early_stopping": True,
         "scoring": scoring,
-        "random_state": 0,
     }
     validation = {"X_val": table[:25], "y_val": y[:25]} if given else {}
     rows = slice(25, None) if given else slice(None)
-    model = CLASSES[kind](**options, n_iter_no_change=8, max_iter=300).fit(table[rows], y[rows], **validation)
+    model = make(kind, **options, n_iter_no_change=8, max_iter=300).fit(table[rows], y[rows], **validation)
     best = model.best_iteration_
     assert 1 <= best < model.n_iter_ < 300  # it did stop, and not at its best
     assert model.n_iter_ - best >= 8
     assert model.best_validation_score_ == model.validation_scores_[best - 1] == max(model.validation_scores_)
-    stopped = CLASSES[kind](**options, n_iter_no_change=np.inf, max_iter=best, restore_best_weights=False)
+    stopped = make(kind, **options, n_iter_no_change=np.inf, max_iter=best, restore_best_weights=False)
     stopped.fit(table[rows], y[rows], **validation)
     np.testing.assert_array_equal(model.predict(table), stopped.predict(table))
     np.testing.assert_array_equal(model.coefs_[0], stopped.coefs_[0])
-    last = CLASSES[kind](**options, n_iter_no_change=8, max_iter=300, restore_best_weights=False)
+    last = make(kind, **options, n_iter_no_change=8, max_iter=300, restore_best_weights=False)
     last.fit(table[rows], y[rows], **validation)
     assert last.loss_curve_ == model.loss_curve_
     assert not np.array_equal(model.coefs_[0], last.coefs_[0])
@@ -540,42 +550,42 @@ def test_early_stopping_gives_back_the_best_epoch(kind, given, scoring):
 def test_patience_counts_epochs_without_improvement(kind):
     # with tol = 1e9 no epoch but the first can be an improvement
     for patience in (1, 4):
-        model = CLASSES[kind](
-            **{**TINY, "max_iter": 50}, early_stopping=True, tol=1e9, n_iter_no_change=patience, validation_fraction=0.3
+        model = make(
+            kind, max_iter=50, early_stopping=True, tol=1e9, n_iter_no_change=patience, validation_fraction=0.3
         ).fit(X, Y[kind])
         assert model.n_iter_ == 1 + patience
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # stopping is no failure to converge
-            model = CLASSES[kind](
-                **{**TINY, "max_iter": 50}, learning_rate="constant", tol=1e9, n_iter_no_change=patience
-            ).fit(X, Y[kind])
+            model = make(kind, max_iter=50, learning_rate="constant", tol=1e9, n_iter_no_change=patience).fit(
+                X, Y[kind]
+            )
         assert model.n_iter_ == 1 + patience
 
 
 def test_x_val_without_early_stopping_runs_to_the_end_and_keeps_the_best(kind):
     table, y = noisy(kind)
-    model = CLASSES[kind]((20,), max_iter=60, learning_rate_init=0.1, random_state=0)
+    model = make(kind, hidden_layer_sizes=(20,), max_iter=60, learning_rate_init=0.1)
     model.fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
     assert model.n_iter_ == 60 and model.best_iteration_ < 60
-    again = CLASSES[kind]((20,), max_iter=60, learning_rate_init=0.1, random_state=0).fit(table[25:], y[25:])
+    again = make(kind, hidden_layer_sizes=(20,), max_iter=60, learning_rate_init=0.1).fit(table[25:], y[25:])
     assert again.loss_curve_ == model.loss_curve_  # to be watched does not change training
     assert not np.array_equal(again.coefs_[0], model.coefs_[0])
 
 
 def test_x_val_takes_the_place_of_the_split(kind):
     table, y = noisy(kind)
-    model = CLASSES[kind](**TINY, early_stopping=True).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
+    model = make(kind, early_stopping=True).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
     assert model.t_ == 3 * 55  # no row was set aside
-    model = CLASSES[kind](**TINY, early_stopping=True, validation_fraction=0.2).fit(table, y)
+    model = make(kind, early_stopping=True, validation_fraction=0.2).fit(table, y)
     assert model.t_ == 3 * 64
 
 
 def test_validation_weights_are_those_rows_as_often(kind):
     table, y = noisy(kind)
     counts = np.random.RandomState(0).randint(0, 3, 25)
-    weighted = CLASSES[kind](**TINY).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25], sample_weight_val=counts)
+    weighted = make(kind).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25], sample_weight_val=counts)
     rows = np.repeat(np.arange(25), counts)
-    repeated = CLASSES[kind](**TINY).fit(table[25:], y[25:], X_val=table[rows], y_val=y[rows])
+    repeated = make(kind).fit(table[25:], y[25:], X_val=table[rows], y_val=y[rows])
     # float64, sums in another order
     np.testing.assert_allclose(weighted.validation_loss_curve_, repeated.validation_loss_curve_, rtol=1e-12)
 
@@ -594,7 +604,7 @@ def test_scoring_names_give_that_score_of_the_kept_weights(kind_, scoring):
     from sklearn.metrics import get_scorer
 
     table, y = noisy(kind_)
-    model = CLASSES[kind_]((8,), max_iter=15, learning_rate_init=0.05, scoring=scoring, random_state=0)
+    model = make(kind_, hidden_layer_sizes=(8,), max_iter=15, learning_rate_init=0.05, scoring=scoring)
     model.fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
     assert model.best_validation_score_ == get_scorer(scoring)(model, table[:25], y[:25])
     assert model.validation_scores_ != [-loss for loss in model.validation_loss_curve_]
@@ -608,11 +618,11 @@ def test_scoring_none_is_the_method_score_and_a_callable_is_called(kind):
         seen.append((X_val, estimator.predict(X_val)))
         return -len(seen) if len(seen) > 2 else len(seen)  # the second epoch is the best
 
-    model = CLASSES[kind](**TINY, scoring=scorer).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
+    model = make(kind, scoring=scorer).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
     assert model.validation_scores_ == [1, 2, -3] and model.best_iteration_ == 2
     assert all(X_val is seen[0][0] for X_val, _ in seen)
     np.testing.assert_array_equal(model.predict(table[:25]), seen[1][1])
-    model = CLASSES[kind](**TINY, scoring=None).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
+    model = make(kind, scoring=None).fit(table[25:], y[25:], X_val=table[:25], y_val=y[:25])
     assert model.best_validation_score_ == model.score(table[:25], y[:25])
 
 
@@ -623,14 +633,14 @@ def test_a_scorer_sees_the_frame_as_it_came(kind):
         names.append(list(X_val.columns))
         return estimator.score(X_val, y_val)
 
-    CLASSES[kind](**TINY, scoring=scorer, early_stopping=True).fit(FRAME, Y[kind])
+    make(kind, scoring=scorer, early_stopping=True).fit(FRAME, Y[kind])
     assert names == [["a", "b", "c"]] * 3
 
 
 def test_partial_fit_with_x_val_keeps_the_best_call(kind):
     table, y = noisy(kind)
     options = {"classes": [0, 1]} if kind == "classifier" else {}
-    model = CLASSES[kind]((20,), learning_rate_init=0.1, learning_rate="constant", random_state=0)
+    model = make(kind, hidden_layer_sizes=(20,), learning_rate_init=0.1, learning_rate="constant")
     predictions = []
     for i in range(12):
         model.partial_fit(table[25:], y[25:], **(options if i == 0 else {}), X_val=table[:25], y_val=y[:25])
@@ -638,17 +648,17 @@ def test_partial_fit_with_x_val_keeps_the_best_call(kind):
     assert len(model.validation_scores_) == len(model.loss_curve_) == 12
     assert model.best_iteration_ < 12  # else the test shows nothing
     np.testing.assert_array_equal(predictions[-1], predictions[model.best_iteration_ - 1])
-    plain = CLASSES[kind]((20,), learning_rate_init=0.1, learning_rate="constant", random_state=0)
+    unwatched = make(kind, hidden_layer_sizes=(20,), learning_rate_init=0.1, learning_rate="constant")
     for i in range(12):
-        plain.partial_fit(table[25:], y[25:], **(options if i == 0 else {}))
-    assert plain.loss_curve_ == model.loss_curve_  # training itself went on from the last weights
+        unwatched.partial_fit(table[25:], y[25:], **(options if i == 0 else {}))
+    assert unwatched.loss_curve_ == model.loss_curve_  # training itself went on from the last weights
 
 
 def test_partial_fit_equals_fit_epoch_by_epoch(kind):
     y = Y[kind]
-    options = {**TINY, "learning_rate": "constant", "batch_size": 16, "restore_best_weights": False}
-    whole = CLASSES[kind](**options, n_iter_no_change=np.inf).fit(X, y)
-    steps = CLASSES[kind](**options)
+    options = {"learning_rate": "constant", "batch_size": 16, "restore_best_weights": False}
+    whole = make(kind, **options, n_iter_no_change=np.inf).fit(X, y)
+    steps = make(kind, **options)
     for i in range(3):
         steps.partial_fit(X, y, **({"classes": [0, 1]} if kind == "classifier" and i == 0 else {}))
     np.testing.assert_array_equal(whole.coefs_[0], steps.coefs_[0])
@@ -656,9 +666,9 @@ def test_partial_fit_equals_fit_epoch_by_epoch(kind):
 
 
 def test_verbose_prints_a_line_an_epoch(kind, capsys):
-    CLASSES[kind](**TINY).fit(X, Y[kind])
+    make(kind).fit(X, Y[kind])
     assert capsys.readouterr().out == ""
-    model = CLASSES[kind](**TINY, verbose=True, early_stopping=True).fit(X, Y[kind])
+    model = make(kind, verbose=True, early_stopping=True).fit(X, Y[kind])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     for i, line in enumerate(lines):
@@ -687,7 +697,7 @@ def test_dtype(kind, n, options, expected, given):
     rng = np.random.RandomState(0)
     table = rng.normal(size=(n, 2)).astype(given)
     y = (table[:, 0] > 0).astype(int) if kind == "classifier" else table[:, 0]
-    model = CLASSES[kind](**TINY, **options).fit(table, y)
+    model = make(kind, **options).fit(table, y)
     assert {array.dtype for array in [*model.coefs_, *model.intercepts_]} == {np.dtype(expected)}
     if kind == "classifier":
         assert model.predict_proba(table).dtype == expected and model.decision_function(table).dtype == expected
@@ -696,12 +706,149 @@ def test_dtype(kind, n, options, expected, given):
         assert model.coefs_[0].dtype == expected
 
 
+# ----------------------------------------------------------------------------- folds
+
+
+def folded(kind, **options):
+    return make(kind, **{"early_stopping": "folds", "n_members": 4, "n_folds": 2, **options})
+
+
+def test_attributes_of_folds(kind):
+    table, y = noisy(kind)
+    model = folded(kind, max_iter=6).fit(table, y)
+    assert len(model.validation_scores_) == len(model.validation_loss_curve_) == model.n_iter_ == 6
+    assert model.best_validation_score_ == max(model.validation_scores_[1:])
+    assert model.best_iteration_ == 1 + int(np.nanargmax(model.validation_scores_))
+    assert model.best_loss_ is None and model.temperature_ == 1
+    assert model.t_ == 6 * 80  # no row is lost
+    assert len(model.oof_predictions_) == 80 and type(model.oof_score_) is float
+    assert not np.isnan(model.validation_scores_[-1])
+
+
+def test_epochs_in_which_the_rate_is_high_are_not_judged(kind):
+    table, y = noisy(kind)
+    model = folded(kind, learning_rate="multi_cosine", max_iter=60, batch_size=8).fit(table, y)
+    rates, judged = np.array(model.history_["learning_rate"]), ~np.isnan(model.validation_scores_)
+    assert judged.any() and not judged.all()
+    # an epoch's rate is that of its last step, a tenth before its end, at which the rate is to be below 3/4
+    assert rates[judged].max() < 0.8 * 0.007 and rates[~judged].max() > 0.99 * 0.007
+    assert np.array_equal(judged, ~np.isnan(model.validation_loss_curve_)) and judged[model.best_iteration_ - 1]
+    constant = folded(kind, learning_rate="constant", max_iter=5, n_iter_no_change=np.inf).fit(table, y)
+    assert not np.isnan(constant.validation_scores_).any()  # a schedule without an end has no such epochs
+
+
+def test_training_ends_with_the_cycle_that_gains_nothing(kind):
+    rng = np.random.RandomState(0)
+    table, noise = rng.normal(size=(80, 3)), rng.permutation(np.arange(80) % 2)
+    options = {"learning_rate": "multi_cosine", "max_iter": 60, "init": "data", "learning_rate_init": 0.03}
+    # cycles end at 1/15, 3/15 and 7/15 of 60; the first has none before it to be compared with
+    assert folded(kind, **options).fit(table, noise).n_iter_ == 12
+    line = (table[:, 0] > 0).astype(int) if kind == "classifier" else table[:, 0]
+    assert folded(kind, **options).fit(table, line).n_iter_ > 12
+    assert folded(kind, **{**options, "learning_rate": "cosine"}).fit(table, noise).n_iter_ == 60
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"early_stopping": False},
+        {"early_stopping": True},
+        {"n_members": 1},
+        {"solver": "lbfgs", "n_iter_no_change": np.inf},
+    ],
+    ids=["off", "split", "lone", "lbfgs"],
+)
+def test_without_folds_there_is_nothing_out_of_fold(kind, options):
+    table, y = noisy(kind)
+    model = folded(kind).fit(table, y)
+    assert model.oof_predictions_ is not None and model.oof_score_ is not None
+    model.set_params(**options).fit(table, y)  # a refit forgets them
+    assert model.oof_predictions_ is None and model.oof_score_ is None
+
+
+def test_neither_is_there_after_partial_fit(kind):
+    table, y = noisy(kind)
+    model = folded(kind).fit(table, y).partial_fit(table, y)
+    assert model.oof_predictions_ is None and model.oof_score_ is None
+
+
+def test_x_val_takes_the_place_of_folds(kind):
+    table, y = noisy(kind)
+    given = {"X_val": table[:25], "y_val": y[:25]}
+    model = folded(kind).fit(table[25:], y[25:], **given)
+    assert model.oof_predictions_ is None and model.oof_score_ is None and model._state.folds is None
+    without = folded(kind, early_stopping=False).fit(table[25:], y[25:], **given)
+    np.testing.assert_array_equal(model.predict(table), without.predict(table))
+    assert model.validation_scores_ == without.validation_scores_
+
+
+def test_out_of_fold_predictions_are_not_pickled_and_their_score_is(kind):
+    table, y = noisy(kind, 2000)
+    for options in ({}, {"warm_start": True}):
+        model = folded(kind, **options).fit(table, y)
+        again = pickle.loads(pickle.dumps(model))
+        assert not hasattr(again, "oof_predictions_") and again.oof_score_ == model.oof_score_
+        assert len(model.oof_predictions_) == 2000  # the model itself keeps them
+        np.testing.assert_array_equal(again.predict(table), model.predict(table))
+    size = sum(array.nbytes for array in [*model.coefs_, *model.intercepts_])
+    assert len(pickle.dumps(folded(kind).fit(table, y))) < size + 9000  # parameters, and no array of the rows
+
+
+def test_warm_start_keeps_the_folds_of_the_same_rows(kind):
+    table, y = noisy(kind)
+    model = folded(kind, warm_start=True).fit(table, y)
+    folds = model._state.folds
+    assert np.array_equal(model.fit(table, y)._state.folds, folds)
+    model.fit(table[:60], y[:60])  # other rows are dealt anew
+    assert len(model._state.folds) == 60 and len(model.oof_predictions_) == 60
+    fresh = model.set_params(warm_start=False, random_state=1).fit(table, y)._state.folds
+    assert not np.array_equal(fresh, folds)
+
+
+def test_every_class_is_dealt_evenly():
+    table, _ = noisy("classifier", 90)
+    y = np.repeat(["a", "b", "c"], [50, 30, 10])
+    model = folded("classifier", n_members=5, n_folds=5).fit(table, y)
+    for name in "abc":
+        assert np.ptp(np.bincount(model._state.folds[y == name], minlength=5)) <= 2
+    # each five of the sorted targets are in five folds
+    model = folded("regressor", n_members=5, n_folds=5).fit(table, np.arange(90.0))
+    assert (np.sort(model._state.folds.reshape(18, 5), axis=1) == np.arange(5)).all()
+
+
+def test_folds_with_a_scorer(kind):
+    table, y = noisy(kind)
+    scoring = {"classifier": "accuracy", "regressor": "r2"}[kind]
+    model = folded(kind, scoring=scoring, max_iter=10, learning_rate_init=0.05, refit=0.0).fit(table, y)
+    assert model.best_validation_score_ == model.oof_score_
+    own = folded(kind, scoring=None, max_iter=10, learning_rate_init=0.05, refit=0.0).fit(table, y)
+    assert own.validation_scores_[1:] == model.validation_scores_[1:]
+
+
+def test_a_scorer_is_never_answered_by_the_fit_before(kind):
+    """Asked for other rows than it was handed, the estimator answers from this fit or says that it cannot."""
+    table, y = noisy(kind)
+    answers = []
+
+    def scorer(estimator, X_val, y_val):
+        answers.append(estimator.predict(table[:25]))
+        return float(len(answers))  # the last epoch is the best
+
+    model = make(kind, learning_rate_init=0.05).fit(table, y[::-1])
+    try:
+        model.set_params(scoring=scorer).fit(table, y, X_val=table[25:], y_val=y[25:])
+    except ValueError as error:
+        assert "scor" in str(error)
+    else:
+        np.testing.assert_array_equal(answers[-1], model.predict(table[:25]))
+
+
 # -------------------------------------------------------------------------------- randomness
 
 
 def test_random_state(kind):
     def weights(random_state):
-        return CLASSES[kind](**{**TINY, "random_state": random_state}, batch_size=16).fit(X, Y[kind]).coefs_[0]
+        return make(kind, random_state=random_state, batch_size=16).fit(X, Y[kind]).coefs_[0]
 
     np.testing.assert_array_equal(weights(3), weights(3))
     np.testing.assert_array_equal(weights(3), weights(np.random.RandomState(3)))
@@ -720,7 +867,7 @@ def test_an_int_seed_leaves_numpys_own_generator_alone(kind):
     np.random.seed(1)
     expected = np.random.uniform()
     np.random.seed(1)
-    CLASSES[kind](**TINY, dropout=0.2, early_stopping=True).fit(X, Y[kind])
+    make(kind, dropout=0.2, early_stopping=True).fit(X, Y[kind])
     assert np.random.uniform() == expected
 
 
@@ -733,7 +880,7 @@ def test_partial_fit_shuffles_anew_each_time(kind, monkeypatch):
         return load(self, rows)
 
     monkeypatch.setattr(training.Step, "load", watch)
-    model = CLASSES[kind](**TINY)
+    model = make(kind)
     for _ in range(4):
         model.partial_fit(X, Y[kind], **({"classes": [0, 1]} if kind == "classifier" else {}))
     assert len(orders) == 4 and all(sorted(order) == list(range(40)) for order in orders)
@@ -745,9 +892,8 @@ def test_partial_fit_shuffles_anew_each_time(kind, monkeypatch):
 
 @pytest.mark.parametrize("rate", [1e2, 1e6, 1e15])
 def test_divergence_warns_once_and_returns_good_weights(kind, rate):
-    model = CLASSES[kind](
-        (10,), solver="sgd", learning_rate_init=rate, max_iter=12, loss="squared_error", random_state=0, batch_size=20
-    )
+    options = {"hidden_layer_sizes": (10,), "max_iter": 12, "batch_size": 20}
+    model = make(kind, **options, solver="sgd", learning_rate_init=rate, loss="squared_error")
     X_big, y = noisy(kind)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -768,7 +914,7 @@ def test_divergence_warns_once_and_returns_good_weights(kind, rate):
 def test_divergence_of_a_table_of_one_batch_returns_good_weights():
     # the first step, the last of its epoch, is the one that goes wrong: it shows only in the next epoch's loss
     table, y = noisy("regressor")
-    model = ScratchMLPRegressor((10,), solver="sgd", learning_rate_init=1e5, max_iter=12, random_state=0)
+    model = make("regressor", hidden_layer_sizes=(10,), solver="sgd", learning_rate_init=1e5, max_iter=12)
     with pytest.warns(ConvergenceWarning, match="non-finite"):
         model.fit(table, y)
     assert np.mean((model.predict(table) - y) ** 2) < 10 * np.var(y)
@@ -785,15 +931,15 @@ def test_keyboard_interrupt_leaves_a_usable_model(kind, epoch):
             raise KeyboardInterrupt
         return 1.0
 
-    options = {**TINY, "max_iter": 6, "batch_size": 16, "warm_start": True, "restore_best_weights": False}
-    model = CLASSES[kind](**options, learning_rate=schedule)
+    options = {"max_iter": 6, "batch_size": 16, "warm_start": True, "restore_best_weights": False}
+    model = make(kind, **options, learning_rate=schedule)
     with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
         model.fit(X, Y[kind])
     assert len(caught) == 1
     assert model.n_iter_ == len(model.loss_curve_) == epoch - 1
     assert np.isfinite(model.predict(X).astype(float)).all()
     # and the weights are those of the last whole epoch, from where a next call finishes what was planned
-    whole = CLASSES[kind](**options, learning_rate=lambda u: 1.0).fit(X, Y[kind])
+    whole = make(kind, **options, learning_rate=lambda u: 1.0).fit(X, Y[kind])
     model.fit(X, Y[kind])
     assert model.n_iter_ == 6 - (epoch - 1)
     assert model.loss_curve_ == whole.loss_curve_
@@ -810,14 +956,14 @@ def test_keyboard_interrupt_of_lbfgs(kind):
             raise KeyboardInterrupt
         return 0.5 * ((z - t) ** 2).sum(axis=1), z - t
 
-    model = CLASSES[kind](**{**TINY, "max_iter": 50}, solver="lbfgs", loss=loss)
+    model = make(kind, max_iter=50, solver="lbfgs", loss=loss)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(X, Y[kind])
     assert 1 <= model.n_iter_ < 8 and np.isfinite(model.predict(X).astype(float)).all()
 
 
 def test_predict_does_not_change_the_model(kind):
-    model = CLASSES[kind](**TINY).fit(FRAME, Y[kind])
+    model = make(kind).fit(FRAME, Y[kind])
     before = {name: id(value) for name, value in vars(model).items()}
     model.predict(FRAME)
     model.score(FRAME, Y[kind])
@@ -827,8 +973,8 @@ def test_predict_does_not_change_the_model(kind):
 def test_input_is_left_alone(kind):
     table, y, weight = X.copy(), Y[kind].copy(), np.ones(40)
     frame = FRAME.copy()
-    CLASSES[kind](**TINY, early_stopping=True).fit(table, y, weight).predict(table)
-    CLASSES[kind](**TINY).fit(frame, y).predict(frame)
+    make(kind, early_stopping=True).fit(table, y, weight).predict(table)
+    make(kind).fit(frame, y).predict(frame)
     np.testing.assert_array_equal(table, X)
     np.testing.assert_array_equal(y, Y[kind])
     np.testing.assert_array_equal(weight, np.ones(40))

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import plain
 
 from skscratch import ScratchMLPRegressor
 from skscratch.columns import Columns, is_frame, read, wants_columns
@@ -21,7 +22,7 @@ TEXT = ["u", "v", "w", "v"] * 10
 
 
 def fit(X, **parameters):
-    return ScratchMLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0, **parameters).fit(X, Y)
+    return plain(ScratchMLPRegressor, hidden_layer_sizes=(4,), max_iter=3, random_state=0, **parameters).fit(X, Y)
 
 
 def names(X, **parameters):
@@ -170,6 +171,19 @@ def test_empty_frames():
         ScratchMLPRegressor().fit(pd.DataFrame({"t": pd.Series([], dtype="str")}), [])
     with pytest.raises(ValueError, match="0 feature|no columns"):
         fit(pd.DataFrame(index=range(N)))
+
+
+def test_bins_are_of_columns_of_numbers_and_named_after_them():
+    halves = np.arange(N) % 3 / 2
+    for frame in (
+        pd.DataFrame({"h": halves, "t": TEXT, "flag": halves > 0, "hole": np.where(NUMBERS > 1, np.nan, halves)}),
+        pl.DataFrame({"h": halves, "t": TEXT, "flag": halves > 0, "hole": np.where(NUMBERS > 1, np.nan, halves)}),
+    ):
+        bins = [f"{name} from {ends}" for name in ("h", "hole") for ends in ("0 to 0.5", "0.5 to 1")]
+        found = names(frame, numeric_embedding="bins", n_bins=4)
+        assert found == [*bins, "h", "flag", "hole", "hole missing", "t=u", "t=v", "t=w"]
+    plain_names = names(sp.csr_array(np.c_[halves, NUMBERS]), numeric_embedding="bins", n_bins=4)
+    assert plain_names == ["x0", "x1"]  # not of sparse tables
 
 
 # ---------------------------------------------------------------- categorical_features

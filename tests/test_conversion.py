@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from plain import plain
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
 from sklearn.model_selection import train_test_split
@@ -154,9 +155,14 @@ def test_parameters_are_taken_over():
     mlp = MLPClassifier((5, 3), activation="tanh", solver="sgd", learning_rate="adaptive", tol=0.3, power_t=0.7)
     ours = ScratchMLPClassifier.from_sklearn(mlp)
     for name, value in mlp.get_params().items():
-        assert getattr(ours, name) == value, name
-    assert not ours.scale_features and ours.categorical_features is None
-    assert not ScratchMLPRegressor.from_sklearn(MLPRegressor()).scale_target
+        assert getattr(ours, name) == (200 if name == "batch_size" else value), name  # what "auto" means there
+    assert ScratchMLPClassifier.from_sklearn(MLPClassifier(batch_size=7)).batch_size == 7
+    # all that scikit-learn's network does not do is off
+    assert not ours.scale_features and ours.categorical_features is None and ours.numeric_embedding is None
+    assert ours.n_members == 1 and not ours.calibrate and ours.early_stopping is False
+    assert (ours.init, ours.parametrization, ours.weight_decay) == ("glorot_uniform", "standard", 0.0)
+    regressor = ScratchMLPRegressor.from_sklearn(MLPRegressor())
+    assert not regressor.scale_target and not regressor.clip_target
     # a schedule is SGD's alone there, whatever the parameter says
     assert ScratchMLPClassifier.from_sklearn(MLPClassifier(learning_rate="adaptive")).learning_rate == "constant"
 
@@ -182,6 +188,14 @@ def test_the_given_estimator_is_left_as_it_is():
 def test_another_kind_is_refused(cls, wrong):
     with pytest.raises(TypeError, match=rf"{cls.__name__}\.from_sklearn takes .* MLP(Classifier|Regressor)"):
         cls.from_sklearn(wrong)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_converted_has_no_folds_and_no_temperature(task, fitted):
+    mlp, cls, X, y = make(task, max_iter=3, early_stopping=True)
+    ours = cls.from_sklearn(mlp.fit(X, y)) if fitted else cls.from_sklearn(mlp).fit(X, y)
+    assert ours.oof_predictions_ is None and ours.oof_score_ is None and ours.temperature_ == 1
 
 
 # ---------------------------------------------------------------- fitted: the same model
@@ -458,7 +472,7 @@ def test_partial_fit_shuffles_anew_each_time():
         seen.append(float(t[0, 0]))
         return np.zeros(len(t)), np.zeros_like(z)
 
-    ours = ScratchMLPRegressor(loss=record, batch_size=1, scale_target=False, random_state=3)
+    ours = plain(ScratchMLPRegressor, loss=record, batch_size=1, scale_target=False, random_state=3)
     for _ in range(4):
         ours.partial_fit(X[:20], np.arange(20.0))
     orders = np.reshape(seen, (4, 20))
@@ -481,7 +495,7 @@ def test_relu_starts_from_its_own_bound():
     X, y = RNG.randn(50, 30), RNG.randn(50)
     parameters = {"hidden_layer_sizes": (40,), "solver": "sgd", "learning_rate_init": 1e-12, "max_iter": 1}
     theirs = MLPRegressor(**parameters, random_state=0).fit(X, y)
-    ours = ScratchMLPRegressor(**parameters, random_state=0).fit(X, y)
+    ours = plain(ScratchMLPRegressor, **parameters, random_state=0).fit(X, y)
     # of 1200 uniform draws the largest lies within 1 % of the bound
     assert np.abs(theirs.coefs_[0]).max() == pytest.approx((6 / 70) ** 0.5, rel=0.01)
     assert np.abs(ours.coefs_[0]).max() == pytest.approx((6 / 30) ** 0.5, rel=0.01)
@@ -499,7 +513,7 @@ def test_pickle_is_the_weights_and_little_more(solver):
     X, y = X_DIABETES, TASKS["regression"][3]
     parameters = {"hidden_layer_sizes": (200, 200), "max_iter": 2, "random_state": 0, "solver": solver}
     theirs = MLPRegressor(**parameters).fit(X, y)
-    ours = ScratchMLPRegressor(**parameters, dtype="float64").fit(X, y)
+    ours = plain(ScratchMLPRegressor, **parameters, dtype="float64").fit(X, y)
     size = sum(w.nbytes for w in [*theirs.coefs_, *theirs.intercepts_])
     assert len(pickle.dumps(theirs)) > 1.9 * size
     assert len(pickle.dumps(ours)) < 1.05 * size

@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+from plain import plain
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_multilabel_classification
 from sklearn.linear_model import (
@@ -45,12 +46,13 @@ TASKS = {
     "multiclass": (ScratchMLPClassifier, X_IRIS, Y_IRIS, {}),
     "multilabel": (ScratchMLPClassifier, X_LABELS, Y_LABELS, {}),
 }
+FOLDS = {"early_stopping": "folds", "n_members": 4, "n_folds": 2}
 SMALL = {"hidden_layer_sizes": (7,), "max_iter": 6, "random_state": 1, "n_iter_no_change": np.inf}
 
 
 def make(task, **parameters):
     cls, X, y, options = TASKS[task]
-    return cls(**{**SMALL, **options, **parameters}), X, y
+    return plain(cls, **{**SMALL, **options, **parameters}), X, y
 
 
 def output(model, X):
@@ -74,8 +76,8 @@ X_FLOWERS = scale(X_IRIS)
 
 def linear(cls, X, y, weight, **parameters):
     """No hidden layer, minimised to the end: SciPy's L-BFGS stops where a step gains 2e-9, and is started again."""
-    model = cls(
-        hidden_layer_sizes=(), solver="lbfgs", scale_features=False, dtype="float64", tol=1e-12, max_iter=1000,
+    model = plain(
+        cls, hidden_layer_sizes=(), solver="lbfgs", scale_features=False, dtype="float64", tol=1e-12, max_iter=1000,
         random_state=0, warm_start=True, **parameters,
     )  # fmt: skip
     for _ in range(8):
@@ -138,9 +140,9 @@ def test_linear_is_huber_regressor(weight):
 @pytest.mark.parametrize("q", [0.2, 0.7])
 def test_linear_is_quantile_regressor(weight, q):
     glm = QuantileRegressor(quantile=q, alpha=0).fit(X_GLM, Y_GLM, weight)
-    model = ScratchMLPRegressor(
-        (), loss="quantile", quantile=q, alpha=0, weight_decay=0, scale_features=False, dtype="float64", random_state=0,
-        max_iter=300, learning_rate_init=0.05, batch_size=1000,
+    model = plain(
+        ScratchMLPRegressor, hidden_layer_sizes=(), loss="quantile", quantile=q, scale_features=False, dtype="float64",
+        random_state=0, max_iter=300, learning_rate_init=0.05, batch_size=1000,
     ).fit(X_GLM, Y_GLM, weight)  # fmt: skip
     # theirs is the exact vertex of a linear programme; steps down a loss with kinks come near it
     losses = [mean_pinball_loss(Y_GLM, m.predict(X_GLM), alpha=q, sample_weight=weight) for m in (model, glm)]
@@ -180,8 +182,10 @@ def test_weight_two_is_the_row_twice(task, way):
         {"batch_size": 16, "dropout": 0.2, "n_members": 2, "dtype": "float32"},
         {"solver": "lbfgs"},
         {"early_stopping": True, "batch_size": 16},
+        {**FOLDS, "batch_size": 16, "calibrate": True},
+        {"numeric_embedding": "bins", "n_bins": 6, "init": "data", "parametrization": "ntk"},
     ],
-    ids=["default", "dropout", "lbfgs", "early stopping"],
+    ids=["plain", "dropout", "lbfgs", "early stopping", "folds", "bins and data"],
 )
 def test_weight_zero_is_the_row_absent(task, parameters):
     model, X, y = make(task, **parameters)
@@ -217,12 +221,13 @@ def test_weight_zero_is_the_row_absent_in_partial_fit():
     assert_same_bits(one, other, X)
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, True, "folds"])
 @pytest.mark.parametrize("sample_weight", [False, True])
 @pytest.mark.parametrize("class_weight", ["dict", "balanced"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_class_weight_is_sample_weight(task, class_weight, sample_weight, early_stopping):
-    model, X, y = make(task, batch_size=16, early_stopping=early_stopping, dtype="float64")
+    n_members = 2 if early_stopping == "folds" else 1
+    model, X, y = make(task, batch_size=16, early_stopping=early_stopping, n_members=n_members, dtype="float64")
     if task == "multilabel":
         chosen = [{0: 1.0, 1: 3.0}, {0: 0.5, 1: 1.0}, {1: 2.0}]
     else:
@@ -288,8 +293,8 @@ def test_member_is_a_lone_network(task, parameters):
         for many, one in zip(together.fitted.intercepts_, network.intercepts_, strict=True):
             np.testing.assert_allclose(many[k], one, rtol=0, atol=1e-10)
     assert np.abs(networks[0].coefs_[0] - networks[1].coefs_[0]).max() > 0.1
-    mean = np.mean([output(network, X) for network in networks], axis=0)
-    np.testing.assert_allclose(output(together.fitted, X), mean, rtol=1e-9, atol=1e-9)
+    mean = np.mean([network._scores(X) for network in networks], axis=0)  # the link follows the mean
+    np.testing.assert_allclose(together.fitted._scores(X), mean, rtol=1e-9, atol=1e-9)
     curve = np.mean([network.loss_curve_ for network in networks], axis=0)
     np.testing.assert_allclose(together.fitted.loss_curve_, curve, rtol=1e-9)
 
@@ -330,7 +335,7 @@ def test_sparse_is_dense(form, kind, scaled, dtype):
     X = X if scaled else X / [1, 10, 1e3, 1, 1e-3, 1]
     stored = getattr(sp, f"{form}_{kind}")(X)  # NaN is stored, zeros are not
     assert stored.nnz < 0.7 * X.size
-    model = ScratchMLPRegressor(**SMALL, scale_features=scaled, dtype=dtype, batch_size=16, n_members=2)
+    model = plain(ScratchMLPRegressor, **SMALL, scale_features=scaled, dtype=dtype, batch_size=16, n_members=2)
     dense, sparse = clone(model).fit(X, y), clone(model).fit(stored, y)
     # a sum over the stored values plus the offset of all rows, instead of one product
     atol = 1e-9 if dtype == "float64" else 1e-4
@@ -358,7 +363,7 @@ def test_sparse_with_entries_stored_twice_out_of_order_or_zero():
     halves = np.r_[X.ravel() / 2, X.ravel() / 2]  # every entry, zeros too, in two halves
     order = RNG.permutation(len(halves))
     stored = sp.coo_array((halves[order], (np.r_[rows, rows][order], np.r_[cols, cols][order])), shape=X.shape)
-    model = ScratchMLPRegressor(**SMALL, dtype="float64")
+    model = plain(ScratchMLPRegressor, **SMALL, dtype="float64")
     dense, sparse = clone(model).fit(X, y), clone(model).fit(stored, y)
     np.testing.assert_allclose(sparse.predict(stored), dense.predict(X), rtol=0, atol=1e-9)
 
@@ -432,18 +437,18 @@ def mixed(n=80):
 def test_form_of_a_mixed_table_does_not_matter(form):
     data = mixed()
     y = np.arange(80.0) % 7
-    model = ScratchMLPRegressor(**SMALL)
-    plain = pd.DataFrame(data)
-    one, other = clone(model).fit(plain, y), clone(model).fit(form(data), y)
+    model = plain(ScratchMLPRegressor, **SMALL)
+    frame = pd.DataFrame(data)
+    one, other = clone(model).fit(frame, y), clone(model).fit(form(data), y)
     assert_same_bits(one, other, form(data))
-    np.testing.assert_array_equal(one.predict(plain), other.predict(plain))
+    np.testing.assert_array_equal(one.predict(frame), other.predict(frame))
     assert one.feature_names_in_.tolist() == other.feature_names_in_.tolist() == list(data)
 
 
 def test_object_array_is_the_frame():
     frame = pd.DataFrame(mixed())
     y = np.arange(80.0) % 7
-    model = ScratchMLPRegressor(**SMALL)
+    model = plain(ScratchMLPRegressor, **SMALL)
     one, other = clone(model).fit(frame, y), clone(model).fit(frame.to_numpy(dtype=object), y)
     np.testing.assert_array_equal(one.predict(frame), other.predict(frame.to_numpy(dtype=object)))
 
@@ -492,6 +497,8 @@ CONTINUED = {
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
     "float32": {"dtype": "float32"},
     "last weights": {"restore_best_weights": False},
+    "folds": {**FOLDS, "calibrate": True},
+    "bins": {"numeric_embedding": "bins", "n_bins": 6, "init": "data", "parametrization": "ntk"},
 }
 
 
@@ -527,9 +534,10 @@ def test_partial_fits_are_one_fit(task, learning_rate, parameters):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_pickled_predicts_the_same(task):
-    model, X, y = make(task, n_members=2)
-    model.fit(X, y)
-    assert_same_bits(model, reload(model), X)
+    for options in ({"n_members": 2}, {**FOLDS, "calibrate": True}):
+        model, X, y = make(task, **options)
+        model.fit(X, y)
+        assert_same_bits(model, reload(model), X)
 
 
 class Interrupting:
@@ -588,6 +596,55 @@ def test_fit_interrupted_while_it_validates_is_finished_by_the_next(at, pickled)
     assert part.validation_scores_ == whole.validation_scores_ and len(part.validation_scores_) == 8
 
 
+class Falling:
+    """A user's schedule, whose call number `at` is stopped by Ctrl-C."""
+
+    def __init__(self, at):
+        self.interrupting = Interrupting(at)
+
+    def __call__(self, u):
+        self.interrupting.count()
+        return 1 - u
+
+
+def assert_same_folds(one, other):
+    np.testing.assert_array_equal(one._state.folds, other._state.folds)
+    np.testing.assert_array_equal(one.oof_predictions_, other.oof_predictions_)
+    np.testing.assert_array_equal(one.validation_scores_, other.validation_scores_)  # NaN where none was due
+    assert one.temperature_ == other.temperature_ and one.best_iteration_ == other.best_iteration_
+
+
+@pytest.mark.parametrize("at", [1, 9, 12, 25, 40])  # in the midst of an epoch, or asking whether to judge it
+@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_interrupted_fit_with_folds_is_finished_by_the_next(at, pickled, task):
+    model, X, y = make(task, **FOLDS, batch_size=32, warm_start=True, max_iter=8, calibrate=True, dropout=0.1)
+    whole = clone(model).set_params(learning_rate=Falling(np.inf)).fit(X, y)
+    part = fit_interrupted(clone(model).set_params(learning_rate=Falling(at)), X, y)
+    assert part.n_iter_ < 8 and np.isfinite(output(part, X)).all()
+    part = reload(part) if pickled else part
+    part.fit(X, y)
+    assert_same_bits(part, whole, X)
+    assert_same_folds(part, whole)
+
+
+@pytest.mark.parametrize("back", [1, 5])
+def test_a_refit_that_is_interrupted_leaves_what_was_found(back):
+    model, X, y = make("regression", **FOLDS, batch_size=32, max_iter=8, refit=1.0, loss=Interrupting(np.inf))
+    whole = model.fit(X, y)
+    part = fit_interrupted(clone(model).set_params(loss=Interrupting(whole.loss.calls - back)), X, y)
+    assert part.n_iter_ == 8 and np.isfinite(part.predict(X)).all()
+    assert_same_folds(part, whole)
+    assert part.loss_curve_ == whole.loss_curve_ and not np.array_equal(part.coefs_[0], whole.coefs_[0])
+
+
+def test_a_fit_interrupted_between_its_last_epoch_and_the_refit_is_not_lost():
+    model, X, y = make("regression", **FOLDS, batch_size=32, max_iter=3, refit=1.0)
+    calls = 3 * (4 * 4 + 1)  # epochs of four batches, each of four members, and a look at the validation rows
+    part = fit_interrupted(clone(model).set_params(loss=Interrupting(calls + 1)), X, y)
+    assert part.n_iter_ == 3 and np.isfinite(part.predict(X)).all()
+
+
 def test_interrupted_lbfgs_keeps_its_last_iterate():
     model, X, y = make("regression", solver="lbfgs", max_iter=30, tol=0)
     part = fit_interrupted(clone(model).set_params(loss=Interrupting(8)), X, y)
@@ -600,8 +657,9 @@ def test_interrupted_lbfgs_keeps_its_last_iterate():
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_same_seed_same_bits(task):
-    model, X, y = make(task, dropout=0.2, early_stopping=True, batch_size=16, n_members=2)
+@pytest.mark.parametrize("early_stopping", [True, "folds"])
+def test_same_seed_same_bits(task, early_stopping):
+    model, X, y = make(task, dropout=0.2, early_stopping=early_stopping, batch_size=16, n_members=2)
     one = clone(model).fit(X, y)
     assert_same_bits(one, clone(model).fit(X, y), X)
     assert_same_bits(one, one.fit(X, y), X)  # a fit without warm_start forgets the one before
@@ -609,6 +667,26 @@ def test_same_seed_same_bits(task):
     assert np.abs(output(one, X) - output(other, X)).max() > 1e-6
     seeded = clone(model).set_params(random_state=np.random.RandomState(1))
     assert_same_bits(one, seeded.fit(X, y), X)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {**FOLDS, "calibrate": True, "numeric_embedding": "bins", "n_bins": 6, "init": "data"},
+        {"n_members": 5, "dropout": 0.2},
+        {"n_members": 3, "solver": "sgd", "learning_rate_init": 0.01, "clip_norm": 0.1, "alpha": 1.0},
+    ],
+    ids=["folds", "dropout", "sgd"],
+)
+def test_threads_change_no_bit(task, parameters):
+    model, X, y = make(task, batch_size=25, **parameters)
+    one = clone(model).set_params(n_jobs=1).fit(X, y)
+    for n_jobs in (2, 3, 7, None):
+        other = clone(model).set_params(n_jobs=n_jobs).fit(X, y)
+        assert_same_bits(other, one, X)
+        if model.early_stopping:
+            assert_same_folds(other, one)
 
 
 def test_scores_do_not_depend_on_the_number_of_jobs():
@@ -627,8 +705,9 @@ def test_scores_do_not_depend_on_the_number_of_jobs():
 
 
 @pytest.mark.parametrize("task", ["regression", "multiclass", "quantiles", "poisson"])
-def test_powers_of_two_as_units_of_features_change_no_bit(task):
-    model, X, y = make(task)
+@pytest.mark.parametrize("parameters", [{}, {"numeric_embedding": "bins", "n_bins": 6, "init": "data"}, FOLDS])
+def test_powers_of_two_as_units_of_features_change_no_bit(task, parameters):
+    model, X, y = make(task, **parameters)
     units = 2.0 ** np.resize([10, -8, 30, 0, 5], X.shape[1])
     assert_same_bits(clone(model).fit(X, y), Shifted(clone(model).fit(X * units, y), units, 0), X)
 
@@ -644,8 +723,9 @@ class Shifted:
 
 
 @pytest.mark.parametrize("task", ["regression", "binary", "multiclass", "multilabel", "poisson"])
-def test_units_of_features_do_not_matter(task):
-    model, X, y = make(task, dtype="float64")
+@pytest.mark.parametrize("parameters", [{}, {"numeric_embedding": "bins", "n_bins": 6, "init": "data"}])
+def test_units_of_features_do_not_matter(task, parameters):
+    model, X, y = make(task, dtype="float64", **parameters)
     units, shift = RNG.uniform(0.01, 100, X.shape[1]), RNG.uniform(-1e3, 1e3, X.shape[1])
     one, other = clone(model).fit(X, y), clone(model).fit(X * units + shift, y)
     # a shift by 1e3 spreads loses 3 of 16 digits of a feature, and six epochs multiply that a little

@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from sklearn.metrics import d2_pinball_score
+from plain import plain
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.metrics import d2_pinball_score, log_loss, r2_score
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
@@ -22,11 +27,11 @@ GOOD = {"hidden_layer_sizes": (10,), "max_iter": 80, "learning_rate_init": 0.05,
 
 
 def classifier(**options):
-    return ScratchMLPClassifier(**{**TINY, **options})
+    return plain(ScratchMLPClassifier, **{**TINY, **options})
 
 
 def regressor(**options):
-    return ScratchMLPRegressor(**{**TINY, **options})
+    return plain(ScratchMLPRegressor, **{**TINY, **options})
 
 
 def refused(model, *args, match, method="fit", error=ValueError, **kwargs):
@@ -462,22 +467,22 @@ def test_one_row_is_enough_for_a_regressor():
     assert np.isfinite(regressor().fit(X[:1], NUMBERS[:1]).predict(X)).all()
 
 
-def test_members_are_averaged_as_predictions():
+def lone(model, k, X, y):
+    """Member k as a network of its own; its one step is too small to see."""
+    init = ([w[k] for w in model.coefs_], [b[k] for b in model.intercepts_])
+    return clone(model).set_params(n_members=1, init=init, max_iter=1, learning_rate_init=1e-14).fit(X, y)
+
+
+def test_members_are_averaged_as_raw_scores():
     model = regressor(n_members=3, loss="poisson").fit(X, TWO + 1.0)
-    members = []
-    for k in range(3):
-        init = ([w[k] for w in model.coefs_], [b[k] for b in model.intercepts_])
-        lone = regressor(loss="poisson", init=init, max_iter=1, learning_rate_init=1e-14, weight_decay=0.0)
-        members.append(lone.fit(X, TWO + 1.0).predict(X))
+    members = [np.log(lone(model, k, X, TWO + 1.0).predict(X)) for k in range(3)]
     # 1e-10: each lone network made one step of 1e-14
-    np.testing.assert_allclose(model.predict(X), np.mean(members, axis=0), rtol=1e-10)
+    np.testing.assert_allclose(np.log(model.predict(X)), np.mean(members, axis=0), rtol=0, atol=1e-10)
+    assert model.temperature_ == 1
     model = classifier(n_members=3).fit(X, THREE)
-    members = []
-    for k in range(3):
-        init = ([w[k] for w in model.coefs_], [b[k] for b in model.intercepts_])
-        lone = classifier(init=init, max_iter=1, learning_rate_init=1e-14, weight_decay=0.0)
-        members.append(lone.fit(X, THREE).predict_proba(X))
-    np.testing.assert_allclose(model.predict_proba(X), np.mean(members, axis=0), rtol=1e-10)
+    members = [lone(model, k, X, THREE).decision_function(X) for k in range(3)]
+    np.testing.assert_allclose(model.decision_function(X), np.mean(members, axis=0), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(model.predict_proba(X), softmax(np.mean(members, axis=0), axis=1), rtol=0, atol=1e-10)
 
 
 def test_from_sklearn_is_a_classmethod_that_wants_its_own_kind():
@@ -549,3 +554,287 @@ def test_a_warning_points_at_the_line_that_called_fit(options):
     with pytest.warns(UserWarning) as caught:
         ScratchMLPRegressor((8,), random_state=0, **options).fit(X, X[:, 0])
     assert [warning.filename for warning in caught] == [__file__]
+
+
+# ------------------------------------------------------------------- members blind to a fold
+
+FOLDS = {"early_stopping": "folds", "n_members": 3, "n_folds": 3, "refit": 0.0}
+KINDS = {"numbers": NUMBERS, "two": TWO, "three": THREE, "labels": LABELS}
+STRIPES = np.arange(60) % 3
+
+
+def of_kind(y, **options):
+    return (regressor if y is NUMBERS or y.dtype.kind == "f" else classifier)(**options)
+
+
+@pytest.fixture
+def striped(monkeypatch):
+    """Rows are dealt to three folds in turn, whatever their targets."""
+    monkeypatch.setattr("skscratch.base.deal", lambda values, n_folds, rng: STRIPES)
+
+
+@pytest.mark.usefixtures("striped")
+@pytest.mark.parametrize("y", KINDS.values(), ids=KINDS)
+def test_a_rows_own_target_has_no_say_in_its_out_of_fold_prediction(y):
+    changed = y.copy()
+    changed[7] = 50.0 if y is NUMBERS else (y[7] + 1) % (3 if y is THREE else 2)
+    # what all members share is not to change with the target: its scale, the temperature, the choice of the epoch
+    options = {**FOLDS, "restore_best_weights": False, "batch_size": 16, "max_iter": 10, "learning_rate_init": 0.05}
+    options |= {"scale_target": False} if y is NUMBERS else {}
+    one, other = (of_kind(y, **options).fit(X, target) for target in (y, changed))
+    blind = STRIPES == STRIPES[7]
+    np.testing.assert_array_equal(other.oof_predictions_[blind], one.oof_predictions_[blind])
+    assert np.abs(other.oof_predictions_[~blind] - one.oof_predictions_[~blind]).max() > 1e-3
+    for W, W_changed in zip(one.coefs_, other.coefs_, strict=True):
+        np.testing.assert_array_equal(W[STRIPES[7]], W_changed[STRIPES[7]])
+
+
+@pytest.mark.usefixtures("striped")
+@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, 60)], ids=["plain", "weighted"])
+@pytest.mark.parametrize("y", KINDS.values(), ids=KINDS)
+def test_out_of_fold_predictions_are_those_of_a_refit_without_the_fold(y, weight):
+    rng = np.random.RandomState(0)
+    n_out = {"two": 1, "numbers": 1}.get(next(name for name in KINDS if KINDS[name] is y), 3)
+    coefs, intercepts = [rng.normal(size=(3, 3, 6)), rng.normal(size=(3, 6, n_out))], [np.zeros(6), np.zeros(n_out)]
+    # the whole table is one step, so that a row of weight 0 and one that is absent are the same
+    options = {"batch_size": 60, "restore_best_weights": False, "scale_features": False, "learning_rate_init": 0.05}
+    options |= {"scale_target": False} if y is NUMBERS else {}
+    together = of_kind(y, **{**FOLDS, **options}, init=(coefs, intercepts)).fit(X, y, weight)
+    for k in range(3):
+        blind = STRIPES == k
+        alone = of_kind(y, **options, init=([W[k] for W in coefs], intercepts))
+        alone.fit(X[~blind], y[~blind], None if weight is None else weight[~blind])
+        predicted = alone.predict(X[blind]) if y is NUMBERS else alone.predict_proba(X[blind])
+        # float64, sums in another order
+        np.testing.assert_allclose(together.oof_predictions_[blind], predicted, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(together.coefs_[0][k], alone.coefs_[0], rtol=0, atol=1e-10)
+
+
+def test_the_out_of_fold_score_of_noise_is_that_of_a_guess():
+    rng = np.random.RandomState(0)
+    table, y = rng.normal(size=(150, 8)), rng.normal(size=150)
+    options = {**GOOD, **FOLDS, "n_members": 6, "restore_best_weights": False}
+    model = regressor(**options).fit(table, y)
+    assert model.score(table, y) > 0.3 and model.oof_score_ < 0
+    model = classifier(**options).fit(table, y > 0)
+    assert model.score(table, y > 0) > 0.8 and model.oof_score_ < 0.6  # of two equal classes; 0.1 is 2.4 deviations
+
+
+def test_the_out_of_fold_score_is_about_that_of_cross_validation():
+    X, y = load_diabetes(return_X_y=True)
+    model = ScratchMLPRegressor(random_state=0)
+    # the folds of R² themselves deviate by 0.05 to 0.1
+    assert (
+        abs(model.fit(X, y).oof_score_ - cross_val_score(model, X, y, cv=KFold(5, shuffle=True, random_state=0)).mean())
+        < 0.05
+    )
+    X, y = load_breast_cancer(return_X_y=True)
+    model = ScratchMLPClassifier(random_state=0, max_iter=20)
+    assert abs(model.fit(X, y).oof_score_ - cross_val_score(model, X, y).mean()) < 0.02
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(60) % 3 + 0.5], ids=["plain", "weighted"])
+@pytest.mark.parametrize("y", KINDS.values(), ids=KINDS)
+def test_out_of_fold_score_is_the_score_of_the_predictions(y, weight):
+    model = of_kind(y, **FOLDS).fit(X, y, weight)
+    oof = model.oof_predictions_
+    assert type(model.oof_score_) is float
+    if y is NUMBERS:
+        assert oof.shape == (60,)
+        assert model.oof_score_ == pytest.approx(r2_score(y, oof, sample_weight=weight), rel=1e-12)
+        return
+    assert oof.shape == (60, len(model.classes_))
+    right = ((oof > 0.5) == y).all(axis=1) if y is LABELS else model.classes_[oof.argmax(axis=1)] == y
+    assert model.oof_score_ == pytest.approx(np.average(right, weights=weight), rel=1e-12)
+    if y is not LABELS:
+        np.testing.assert_allclose(oof.sum(axis=1), 1, rtol=1e-12)
+
+
+def test_out_of_fold_predictions_of_several_outputs_and_quantiles():
+    y = np.c_[NUMBERS, 100 * X[:, 1] + 7]
+    model = regressor(**{**GOOD, **FOLDS}).fit(X, y)
+    assert model.oof_predictions_.shape == (60, 2)
+    assert model.oof_score_ == pytest.approx(r2_score(y, model.oof_predictions_), rel=1e-12) and model.oof_score_ > 0.7
+    levels = [0.1, 0.5, 0.9]
+    model = regressor(**{**GOOD, **FOLDS}, loss="quantile", quantile=levels).fit(X, NUMBERS)
+    assert model.oof_predictions_.shape == (60, 3) and (np.diff(model.oof_predictions_, axis=1) >= 0).all()
+    columns = zip(levels, model.oof_predictions_.T, strict=True)
+    expected = np.mean([d2_pinball_score(NUMBERS, p, alpha=q) for q, p in columns])
+    assert model.oof_score_ == pytest.approx(expected, rel=1e-12) and model.oof_score_ > 0.3
+
+
+def test_rows_of_weight_zero_have_no_out_of_fold_prediction():
+    weight = (np.arange(60) % 4 > 0).astype(float)
+    for y in (NUMBERS, THREE):
+        model, absent = of_kind(y, **FOLDS).fit(X, y, weight), of_kind(y, **FOLDS).fit(X[weight > 0], y[weight > 0])
+        assert len(model.oof_predictions_) == 45 and model.oof_score_ == pytest.approx(absent.oof_score_, rel=1e-12)
+        np.testing.assert_allclose(model.oof_predictions_, absent.oof_predictions_, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("y", KINDS.values(), ids=KINDS)
+def test_a_sparse_table_has_the_folds_of_the_dense_one(y):
+    table = X * (np.abs(X) > 0.7)
+    options = {**FOLDS, "refit": 0.5}
+    dense, sparse = (of_kind(y, **options).fit(form(table), y) for form in (np.asarray, sp.csr_array))
+    np.testing.assert_array_equal(sparse._state.folds, dense._state.folds)
+    # float64, sums in another order
+    np.testing.assert_allclose(sparse.oof_predictions_, dense.oof_predictions_, rtol=0, atol=1e-9)
+    assert sparse.best_iteration_ == dense.best_iteration_
+    np.testing.assert_allclose(sparse.predict(table), dense.predict(table), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n_members", "n_folds", "expected"),
+    [(2, 5, 2), (3, 5, 3), (5, 5, 5), (6, 5, 6), (7, 5, 7), (8, 5, 4), (8, 2, 2), (8, 3, 2), (10, 5, 5), (6, 3, 3)],
+)
+def test_folds_are_the_divisor_of_the_members_that_is_nearest(n_members, n_folds, expected):
+    for model, y in ((classifier(), THREE), (regressor(), NUMBERS)):
+        model.set_params(early_stopping="folds", n_members=n_members, n_folds=n_folds, max_iter=2).fit(X, y)
+        sizes = np.bincount(model._state.folds)
+        assert len(sizes) == expected and np.ptp(sizes) <= 1
+        assert np.isfinite(model.oof_predictions_).all() and len(model.coefs_[0]) == n_members
+
+
+@pytest.mark.parametrize("n_members", [80, 160])
+def test_more_folds_than_rows(n_members):
+    for seed in range(8):  # which folds are left empty is drawn
+        model = regressor(early_stopping="folds", n_members=n_members, n_folds=80, max_iter=1, random_state=seed)
+        model.fit(X[:41], NUMBERS[:41])
+        assert len(model.oof_predictions_) == 41 and np.isfinite(model.oof_predictions_).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 40, 41])
+@pytest.mark.parametrize("y", KINDS.values(), ids=KINDS)
+def test_tables_of_any_size_at_the_defaults(y, n):
+    rows = np.r_[np.argsort(-X[:, 0])[: n // 2], np.argsort(X[:, 0])[: n - n // 2]]  # of both ends: two classes
+    table, y, is_class = X[rows], y[rows], y is not NUMBERS
+    model = (ScratchMLPClassifier if is_class else ScratchMLPRegressor)(max_iter=5, random_state=0)
+    if is_class and y.ndim == 1 and n == 1:
+        refused(model, table, y, match="at least two classes")
+        return
+    predicted = model.fit(table, y).predict(X)
+    assert np.isfinite(predicted).all() and len(predicted) == 60
+    assert (model.oof_predictions_ is None) == (model.oof_score_ is None) == (n <= 40)
+    if n > 40:
+        assert len(model.oof_predictions_) == n and np.isfinite(model.oof_predictions_).all()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_class_of_one_or_two_rows_and_folds(count, n_classes):
+    y = np.where(X[:, 0] > 0, "a", "c") if n_classes == 3 else np.full(60, "a")
+    y[:count] = "b"
+    model = ScratchMLPClassifier(max_iter=10, random_state=0).fit(X, y)
+    assert model.classes_.tolist() == sorted(set(y.tolist())) and len(model.classes_) == n_classes
+    assert np.isfinite(model.predict_log_proba(X)).all() and np.isfinite(model.oof_predictions_).all()
+    np.testing.assert_allclose(model.oof_predictions_.sum(axis=1), 1, rtol=1e-6)
+    rare = model.oof_predictions_[:, model.classes_.tolist().index("b")]
+    assert rare[:count].max() < 0.5  # members that have seen no other such row, or one, cannot expect it
+    assert 0 < model.oof_score_ < 1
+    assert len(np.unique(model._state.folds[:count])) == count  # dealt apart
+
+
+def test_columns_without_a_value_or_with_one_and_bins():
+    table = np.c_[X, np.ones(60), np.full(60, np.nan), np.where(X[:, 0] > 1, np.nan, X[:, 1]), X[:, 2] > 0]
+    for y in KINDS.values():
+        model = (ScratchMLPRegressor if y is NUMBERS else ScratchMLPClassifier)(max_iter=5, n_bins=4, random_state=0)
+        predicted = model.fit(table, y).predict(np.r_[table, np.full((1, 7), np.nan)])
+        assert np.isfinite(predicted).all() and np.isfinite(model.oof_predictions_).all()
+        names = model._encoder.names
+        assert 2 <= sum(name.startswith("x0 from") for name in names) <= 4
+        assert 2 <= sum(name.startswith("x5 from") for name in names) <= 4 and "x5 missing" in names
+        for constant in ("x3", "x4", "x6"):  # x6 has two values: a straight line says all
+            assert not any(name.startswith(f"{constant} from") for name in names)
+
+
+def test_a_table_of_constants_predicts_the_mean():
+    for table in (np.ones((60, 2)), np.full((60, 2), np.nan)):
+        model = ScratchMLPRegressor(random_state=0).fit(table, NUMBERS)
+        np.testing.assert_allclose(model.predict(table), NUMBERS.mean(), atol=0.1 * NUMBERS.std())
+        assert model.oof_score_ < 0.01
+        p = ScratchMLPClassifier(random_state=0).fit(table, THREE).predict_proba(table)[0]
+        np.testing.assert_allclose(p, np.bincount(THREE) / 60, atol=0.05)
+
+
+# --------------------------------------------------------------------- range and temperature
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])
+def test_predictions_are_held_to_the_range_of_y(loss):
+    y = np.exp(NUMBERS)
+    far = 50 * X
+    model = regressor(**GOOD, loss=loss, scale_features=False, clip_target=True).fit(X, y)
+    held = model.predict(far)
+    assert held.min() == y.min() and held.max() == y.max()
+    free = model.set_params(clip_target=False).predict(far)
+    assert free.max() > y.max() and free.min() < y.min()
+    np.testing.assert_array_equal(held, np.clip(free, y.min(), y.max()))
+
+
+def test_each_output_is_held_to_its_own_range():
+    y = np.c_[NUMBERS, 100 * X[:, 1] + 7]
+    model = regressor(**{**GOOD, **FOLDS}, scale_features=False, clip_target=True).fit(X, y)
+    far = model.predict(50 * X)
+    np.testing.assert_array_equal(far.min(axis=0), y.min(axis=0))
+    np.testing.assert_array_equal(far.max(axis=0), y.max(axis=0))
+    assert (model.oof_predictions_ <= y.max(axis=0)).all() and (model.oof_predictions_ >= y.min(axis=0)).all()
+
+
+def test_of_a_stream_no_range_is_known():
+    low, high = X[NUMBERS < 0], X[NUMBERS > 1]
+    model = regressor(clip_target=True, learning_rate="constant", learning_rate_init=0.05, scale_features=False)
+    model.partial_fit(low, NUMBERS[NUMBERS < 0])
+    for _ in range(100):
+        model.partial_fit(high, NUMBERS[NUMBERS > 1])
+    assert model.predict(high).min() > 0
+
+
+def overfitted(X, y, calibrate):
+    options = {**GOOD, **FOLDS, "max_iter": 50, "restore_best_weights": False}
+    return classifier(**options, calibrate=calibrate).fit(X, y)
+
+
+def test_the_temperature_makes_an_overfitted_table_less_sure():
+    rng = np.random.RandomState(0)
+    table = rng.normal(size=(400, 5))
+    noisy = table[:, 0] + table[:, 1] + 2 * rng.normal(size=400)
+    train, held = slice(0, 120), slice(120, 400)
+    for y in ((noisy > 0).astype(int), np.digitize(noisy, [-1, 1])):
+        sure, calibrated = (overfitted(table[train], y[train], calibrate) for calibrate in (False, True))
+        assert sure.temperature_ == 1 and calibrated.temperature_ > 1.3
+        np.testing.assert_array_equal(calibrated.predict(table), sure.predict(table))
+        expected = sure.decision_function(table) / calibrated.temperature_
+        np.testing.assert_allclose(calibrated.decision_function(table), expected, rtol=1e-12)
+        losses = [log_loss(y[held], model.predict_proba(table[held])) for model in (sure, calibrated)]
+        assert losses[1] < losses[0]
+        # out of fold it is at its best: no temperature near it is better
+        best = log_loss(y[train], calibrated.oof_predictions_)
+        assert calibrated.validation_loss_curve_[-1] == pytest.approx(best, rel=1e-9)
+        for factor in (0.9, 1.1):
+            p = calibrated.oof_predictions_**factor
+            assert log_loss(y[train], p / p.sum(axis=1, keepdims=True)) > best
+
+
+def test_a_temperature_comes_from_given_rows_too_and_from_no_others():
+    table = RNG.normal(size=(120, 4))
+    y = (table[:, 0] + 2 * RNG.normal(size=120) > 0).astype(int)
+    options = {**GOOD, "restore_best_weights": False, "calibrate": True}
+    model = classifier(**options).fit(table[:60], y[:60], X_val=table[60:], y_val=y[60:])
+    assert model.temperature_ > 1.3
+    assert classifier(**options).fit(table, y).temperature_ == 1
+    assert regressor(**{**GOOD, **FOLDS}, calibrate=True).fit(table, table[:, 0]).temperature_ == 1
+    squared = classifier(**{**options, **FOLDS}, loss="squared_error").fit(table, y)  # not a loss of raw scores
+    assert squared.temperature_ == 1
+
+
+def test_the_refit_goes_on_with_all_rows_and_leaves_the_scores_as_they_were():
+    for y in KINDS.values():
+        without, brief, long = (
+            of_kind(y, **{**FOLDS, "refit": refit}, batch_size=16).fit(X, y) for refit in (0.0, 0.2, 2.0)
+        )
+        for model in (brief, long):
+            np.testing.assert_array_equal(model.oof_predictions_, without.oof_predictions_)
+            assert model.loss_curve_ == without.loss_curve_ and model.best_iteration_ == without.best_iteration_
+            assert model.n_iter_ == without.n_iter_ and model.t_ == without.t_
+        moved = [np.abs(model.coefs_[0] - without.coefs_[0]).max() for model in (brief, long)]
+        assert 0 < moved[0] < moved[1]

@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from plain import PLAIN
 from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
@@ -102,7 +103,11 @@ DRAWS = unequal("each row draws its own units to drop, so another number of rows
 SPLIT = unequal("another number of rows is split in another way")
 SINGLE = unequal("sums of float32 in another order differ by more than 1e-7")
 NEGATIVE = {"check_regressor_multioutput": "the check's y is negative in spite of the tag positive_only"}
+FOLDS = {"early_stopping": "folds", "n_members": 4, "n_folds": 2}
 COLUMNS = "predictions have a column for each quantile, and the check wants the shape of y"
+
+# What a row sets is set on top of this; the defaults have a test of their own.
+SMALL = {**PLAIN, "hidden_layer_sizes": (10,), "max_iter": 15, "learning_rate_init": 0.1}
 
 # Each row: estimator, what is set, and the checks it cannot satisfy, with the reason.  Activations are spread
 # over the rows, so that each has its turn.
@@ -180,14 +185,38 @@ SETTINGS = {
         },
     ),
     "regressor-callable-pair": (ScratchMLPRegressor, {"loss": half_square, "activation": (np.sin, np.cos)}, {}),
+    "classifier-folds-calibrated": (ScratchMLPClassifier, {**FOLDS, "calibrate": True}, {}),
+    "classifier-folds-two_jobs": (ScratchMLPClassifier, {**FOLDS, "n_jobs": 2, "refit": 0.0}, {}),
+    "classifier-bins-data-ntk": (
+        ScratchMLPClassifier,
+        {"numeric_embedding": "bins", "n_bins": 6, "init": "data", "parametrization": "ntk"},
+        {},
+    ),
+    "classifier-multi_cosine-auto": (
+        ScratchMLPClassifier,
+        {"learning_rate": "multi_cosine", "learning_rate_init": "auto", "batch_size": "auto"},
+        {},
+    ),
+    "regressor-folds-clipped-two_jobs": (ScratchMLPRegressor, {**FOLDS, "clip_target": True, "n_jobs": 2}, {}),
+    "regressor-folds-bins-data-ntk": (
+        ScratchMLPRegressor,
+        {**FOLDS, "numeric_embedding": "bins", "init": "data", "parametrization": "ntk", "refit": 0.5},
+        {},
+    ),
+    "regressor-bins": (ScratchMLPRegressor, {"numeric_embedding": "bins", "n_bins": "auto"}, {}),
+    "regressor-data": (ScratchMLPRegressor, {"init": "data"}, {}),
+    "regressor-sgd-ntk-auto": (
+        ScratchMLPRegressor,
+        {"solver": "sgd", "parametrization": "ntk", "learning_rate_init": "auto"},
+        {},
+    ),
 }
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("cls", "options", "impossible"), SETTINGS.values(), ids=SETTINGS)
 def test_checks_under_other_settings(cls, options, impossible):
-    small = {"hidden_layer_sizes": (10,), "max_iter": 15, "learning_rate_init": 0.1, "weight_decay": 0.0}
-    names, bad = run_checks(cls(**{**small, **options}))
+    names, bad = run_checks(cls(**{**SMALL, **options}))
     assert set(impossible) <= set(names)
     assert {name: bad[name] for name in bad if name not in impossible} == {}
     if impossible is not SINGLE:  # whether float32's roundings meet 1e-7 is the luck of the processor
@@ -195,11 +224,20 @@ def test_checks_under_other_settings(cls, options, impossible):
     assert not any(status.startswith("skipped") for status in bad.values())
 
 
-def test_the_settings_cover_every_solver_loss_and_activation():
+def test_the_settings_cover_every_solver_loss_activation_and_choice():
     from skscratch.activations import ACTIVATIONS
     from skscratch.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
-    rows = [(cls, {**cls().get_params(), **options}) for cls, options, _ in SETTINGS.values()]
+    rows = [(cls, {**cls().get_params(), **SMALL, **options}) for cls, options, _ in SETTINGS.values()]
+    for name, values in {
+        "early_stopping": {True, False, "folds"},
+        "numeric_embedding": {None, "bins"},
+        "parametrization": {"standard", "ntk"},
+        "calibrate": {True, False},
+        "n_jobs": {None, 2},
+    }.items():
+        assert {options[name] for _, options in rows} == values, name
+    assert {"data", "auto"} == {options["init"] for _, options in rows}
     assert {options["solver"] for _, options in rows} == {"adam", "sgd", "lbfgs"}
     names = {name for _, o in rows for name in ([o["activation"]] if isinstance(o["activation"], str) else [])}
     assert names == set(ACTIVATIONS)
@@ -303,16 +341,24 @@ def test_tags():
 
 # ----------------------------------------------------------------------------- searches
 
+
+def half_score(estimator, X, y):
+    return estimator.score(X, y) / 2
+
+
 GRIDS = {
     "hidden_layer_sizes": [(4,), (), 3],
     "activation": ["relu", "tanh", (np.sin, np.cos)],
     "out_activation": ["auto"],
     "fit_intercept": [True, False],
-    "init": ["auto", "he_normal"],
+    "init": ["data", "auto", "he_normal"],
+    "parametrization": ["ntk", "standard"],
     "n_members": [1, 2],
+    "n_folds": [2, 5],
+    "calibrate": [True, False],
     "solver": ["adam", "sgd", "lbfgs"],
     "learning_rate": ["cosine", "constant", "multi_cosine", np.cos],
-    "learning_rate_init": [0.001, 0.1],
+    "learning_rate_init": ["auto", 0.001, 0.1],
     "warmup": [0.0, 0.5],
     "batch_size": ["auto", 16],
     "shuffle": [True, False],
@@ -330,12 +376,16 @@ GRIDS = {
     "max_iter": [1, 4],
     "tol": [0.0, 1e-3],
     "n_iter_no_change": [2, np.inf],
-    "early_stopping": [True, False],
+    "early_stopping": ["folds", True, False],
+    "refit": [0.0, 0.2],
     "validation_fraction": [0.1, 0.3],
-    "scoring": ["loss", None, len],
+    "scoring": ["loss", None, half_score],
     "restore_best_weights": [True, False],
     "categorical_features": ["from_dtype", None, [0]],
     "scale_features": [True, False],
+    "numeric_embedding": ["bins", None],
+    "n_bins": ["auto", 2, 9],
+    "n_jobs": [None, 1, 2],
     "dtype": ["float32", "float64"],
     "random_state": [0, 1],
     "warm_start": [True, False],
@@ -352,6 +402,7 @@ GRIDS_FOR = {
         "quantile": [0.3, [0.7]],
         "huber_delta": [0.5, 2.0],
         "scale_target": [True, False],
+        "clip_target": [True, False],
     },
 }
 

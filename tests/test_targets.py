@@ -261,6 +261,19 @@ def test_shapes_of_predictions():
     assert np.all(np.diff(model.fit(X, y[:, 0]).predict(X), axis=1) >= 0)
 
 
+@pytest.mark.parametrize("scale", [True, False])
+def test_numbers_are_held_to_the_range_that_was_learned(scale):
+    y = np.array([[1.0, -50.0], [3.0, 50.0], [2.0, 0.0]])
+    targets = NumberTargets(y, None, loss_named("squared_error"), scale)
+    far = targets.encode(np.array([[-9.0, 900.0], [2.5, -900.0]]), F8).values
+    np.testing.assert_allclose(targets.decode(far, clip=True), [[1, 50], [2.5, -50]], rtol=1e-12)
+    np.testing.assert_allclose(targets.decode(far), [[-9, 900], [2.5, -900]], rtol=1e-12)
+    ends = targets.decode(targets.encode(y, F8).values, clip=True)
+    assert ends.min(axis=0).tolist() == [1, -50] and ends.max(axis=0).tolist() == [3, 50]
+    stream = NumberTargets(y, None, loss_named("squared_error"), scale, more_to_come=True)
+    np.testing.assert_array_equal(stream.decode(far, clip=True), stream.decode(far))
+
+
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     arrays.arrays(float, st.tuples(st.integers(1, 9), st.integers(1, 2)), elements=st.floats(-1e100, 1e100, width=64)),
