@@ -49,18 +49,25 @@ class Bins:
             if len(edges) < 2:
                 continue
             stop = start + len(edges) - 1
-            low, width = edges[:-1], np.diff(edges)
-            part = np.clip((x[:, None] - low) / width, 0, 1)
+            exponent = -_exponent(edges)
+            edges, x = np.ldexp(edges, exponent), np.ldexp(x, exponent)
+            part = np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
             np.copyto(part, 0, where=np.isnan(part))
             out[:, start:stop] = part
             start = stop
 
 
 def _edges(x: np.ndarray, weight: np.ndarray | None, levels: list[float]) -> np.ndarray:
-    there = ~np.isnan(x)
+    there = ~np.isnan(x) if weight is None else ~np.isnan(x) & (weight > 0)
     x, weight = x[there], None if weight is None else weight[there]
     distinct = np.unique(x)
     if len(distinct) <= 2:
         return np.empty(0)
     edges = np.union1d(weighted_quantiles(x, weight, levels), weighted_quantiles(distinct, None, levels))
-    return edges[np.append(True, np.diff(edges) > 1e-12 * np.max(np.abs(edges)))]
+    scaled = np.ldexp(edges, -_exponent(edges))
+    return edges[np.append(True, np.diff(scaled) > 1e-12 * np.max(np.abs(scaled)))]
+
+
+def _exponent(edges: np.ndarray) -> int:
+    """Power of two that edges are divided by to be of order one, exactly: then no difference of them overflows."""
+    return int(np.frexp(np.max(np.abs(edges)))[1])

@@ -96,7 +96,7 @@ _SHARED = """\
         by training loss on a schedule without an end. If not, and on one that ends, those of the last.
     categorical_features : 'from_dtype', array-like or None, default='from_dtype'
         [table] Which columns are categories: those of dtype category, string or object in a DataFrame; or
-        their numbers, names or a mask; None for none. Up to 20 categories become one-hot columns, more get a
+        their numbers, names or a mask; None for none. Up to 50 categories become one-hot columns, more get a
         learned embedding. Categories not seen in `fit` count as missing.
     scale_features : bool, default=True
         [table] Whether each number column is centered on its median, divided by its quartile range, and

@@ -3,7 +3,7 @@
 Each number column becomes (x - median) / quartile range, squeezed smoothly into (-3, 3); missing becomes 0,
 with a column beside it that says so.  Where the quartiles are equal, the unit is the mean distance from the median
 of the values that differ from it.  A small category becomes one-hot columns, a large one a code for an
-embedding.  Bins, where they are asked for, stand before all others, so that a network may leave them out.  All
+embedding.  Bins, where they are asked for, stand before all others.  All
 statistics are weighted, so that weight 2 counts as the row twice.
 """
 
@@ -157,12 +157,18 @@ class FeatureEncoder:
         for start in range(0, n, step):
             rows = slice(start, start + step)
             if self._bins is not None:
-                self._bins.write(raw[rows], X[rows, :first])
+                self._bins.write(self._told(raw[rows]), X[rows, :first])
             self._scale(raw[rows], X[rows, first : flags.start])
             if len(self._flagged):
                 X[rows, flags] = np.isnan(raw[rows][:, self._flagged])
         codes = self._categories(data, X, flags.stop) if self.categorical else None
         return Table(X, codes, ones=ones)
+
+    def _told(self, raw: np.ndarray) -> np.ndarray:
+        """`raw` with the median where a value is missing that has no column to say so."""
+        absent = np.isnan(raw)
+        absent[:, self._flagged] = False
+        return np.where(absent, self._center, raw) if absent.any() else raw
 
     def _scale(self, raw: np.ndarray, out: np.ndarray, columns: Any = slice(None)) -> None:
         """Scaled numbers of `raw` into `out`: 0 where missing (the median, where scaling is off)."""

@@ -198,7 +198,8 @@ def _recipe(h: HyperParameters, training: Data) -> Recipe:
 
 def _threads(h: HyperParameters, network: Network) -> int:
     """Threads to divide the members among: as many as BLAS may use, but one where the user's functions are called."""
-    own = callable(h.loss) or callable(h.learning_rate) or not isinstance(h.activation, str)
+    activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
+    own = callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)
     return 1 if own else allowed_threads() if h.n_jobs is None else h.n_jobs
 
 

@@ -229,7 +229,7 @@ def train(
             state.epoch += 1
             state.n_seen += n
     # no epoch has judged the last step
-    if recovery.looks_wild() and not recovery.sound(max(part.loss_now() for part in parts)):
+    if recovery.looks_wild() and not recovery.sound(float(np.max([part.loss_now() for part in parts]))):
         recovery.reject()
     recovery.warn()
     return stopped
@@ -247,11 +247,12 @@ def _run(parts: "list[_Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple
     assert order is not None and state.optimizer is not None
     others: list[Future] = []
     try:
-        others += [pool.submit(part.run_in_thread, order) for part in parts[1:]]
-        losses, first_loss, rate = parts[0].run(order)
+        for part in parts[1:]:
+            others.append(pool.submit(part.run_in_thread, order))
+        losses, first_losses, rate = parts[0].run(order)
         for other in others:
             more, first, _ = other.result()
-            losses, first_loss = np.append(losses, more), max(first_loss, first)
+            losses, first_losses = np.append(losses, more), np.append(first_losses, first)
     except BaseException:
         for part in parts:  # no thread may go on with what is taken back now
             part.halted = True
@@ -260,8 +261,8 @@ def _run(parts: "list[_Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple
             part.halted = False
         raise
     state.optimizer.count += parts[0].n_batches
-    if state.first_loss is None and np.isfinite(first_loss):
-        state.first_loss = first_loss
+    if state.first_loss is None and np.isfinite(first_losses).any():
+        state.first_loss = float(np.max(first_losses[np.isfinite(first_losses)]))
     return float(np.mean(losses)), rate
 
 
@@ -313,21 +314,21 @@ class _Epoch:
         norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
         np.multiply(gradient, np.minimum(1, limit / (norms + 1e-30))[:, None], out=gradient)
 
-    def run(self, order: np.ndarray) -> tuple[np.ndarray, float, float]:
-        """Step through the rows in this order: mean losses (K,), the first batch's largest, and the last rate."""
+    def run(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Step through the rows in this order: mean losses (K,), those of first batches with weight, the last rate."""
         state, size = self.state, self.size
-        losses = np.empty((self.n_batches, len(self.gradient)))
+        losses, first_losses = np.zeros(len(self.gradient)), np.full(len(self.gradient), np.nan)
         penalty = self._penalty_loss()
         done = (state.epoch - state.start) * self.n_batches
         planned = max(state.end - state.start, 1) * self.n_batches
-        rate, first_loss, count = 0.0, np.nan, state.optimizer.count if state.optimizer else 0
+        rate, count = 0.0, state.optimizer.count if state.optimizer else 0
         for index in range(self.n_batches):
             rows = order[index * size : (index + 1) * size]
             step = self.steps[len(rows)]
             step.load(rows)
-            losses[index] = step.run()
-            if state.first_loss is None and first_loss != first_loss and np.all(step.total() > 0):
-                first_loss = float(np.max(step.loss / step.total()))
+            losses += step.run()
+            if state.first_loss is None and np.isnan(first_losses).any():
+                np.copyto(first_losses, step.loss / step.total(), where=np.isnan(first_losses) & (step.total() > 0))
             rate = self._rate((done + index) / planned)
             self._keep[()] = 1 - rate * self.recipe.weight_decay
             run(self._adjust)
@@ -335,9 +336,9 @@ class _Epoch:
             self._step(rate, count)
             if self.halted:
                 break
-        return (losses.sum(axis=0) + penalty) / self.total, first_loss, rate
+        return (losses + penalty) / self.total, first_losses, rate
 
-    def run_in_thread(self, order: np.ndarray) -> tuple[np.ndarray, float, float]:
+    def run_in_thread(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """The same in a thread of its own, which does not inherit how NumPy handles overflow."""
         with np.errstate(all="ignore"):
             return self.run(order)

@@ -98,8 +98,35 @@ def test_extreme_inputs_stay_finite_and_silent(name, dtype):
     np.testing.assert_allclose(y[[0, -1]], [low, high], rtol=1e-6, atol=1e-30)
 
 
-def test_relu_has_slope_zero_at_zero():
-    assert run(ACTIVATIONS["relu"], np.zeros(1))[1] == 0
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 16, 37])
+def test_relu_has_slope_zero_at_zero(n, zero, dtype):
+    """Of either sign, and however many lie side by side: vector instructions take them by the dozen."""
+    assert not run(ACTIVATIONS["relu"], np.full(n, zero, dtype))[1].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_relu_passes_on_any_gradient_of_a_positive_output(dtype):
+    """The bits of the gradient are kept or cleared: infinities, zeros of both signs and NaN among them."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.array([tiny, 1, np.inf, -tiny, -1, -np.inf], dtype)
+    for gradient in (1.5, -2.0, np.inf, -0.0, np.nan, tiny):
+        y, dy = x.copy(), np.full(6, gradient, dtype)
+        forward, backward = ACTIVATIONS["relu"](y, dy)
+        do(forward), do(backward)
+        np.testing.assert_array_equal(dy, np.r_[np.full(3, gradient), np.zeros(3)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_silu_keeps_its_digits_where_the_logistic_function_is_small(dtype):
+    """σ as ½ + ½ tanh(x / 2) is near 0 the difference of two halves: right to a rounding of 1, not of itself."""
+    x = np.linspace(-30, 5, 200).astype(dtype)
+    y, dy = run(ACTIVATIONS["silu"], x)
+    wide = x.astype(float)
+    sigma = 1 / (1 + np.exp(-wide))
+    np.testing.assert_allclose(y, wide * sigma, atol=30 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(dy, sigma + wide * sigma * (1 - sigma), atol=60 * np.finfo(dtype).eps)
 
 
 def test_pair_is_called_with_the_pre_activation():

@@ -106,6 +106,11 @@ def test_all_choices_of_a_parameter_are_listed(cls):
     documented = entries(sections(cls.__doc__)["Parameters"])
     losses = CLASSIFICATION_LOSSES if cls is ScratchMLPClassifier else REGRESSION_LOSSES
     for name, table in {
+        "parametrization": ("ntk", "standard"),
+        "solver": ("adam", "sgd", "lbfgs"),
+        "early_stopping": ("folds",),
+        "numeric_embedding": ("bins",),
+        "dtype": ("auto", "float32", "float64"),
         "activation": ACTIVATIONS,
         "out_activation": LINKS,
         "init": INITIALIZERS,
@@ -114,6 +119,29 @@ def test_all_choices_of_a_parameter_are_listed(cls):
     }.items():
         for choice in table:
             assert f"'{choice}'" in " ".join(documented[name]), (name, choice)
+
+
+def test_numbers_in_the_text_are_those_of_the_code(cls):
+    from skscratch.base import DOUBLE_UP_TO, SAMPLE
+    from skscratch.encoding import LIMIT, MAX_ONE_HOT
+    from skscratch.solving import TINY, automatic_batch, automatic_bins
+    from skscratch.stopping import GAIN
+
+    told = {name: " ".join(text.split()) for name, (_, text) in entries(sections(cls.__doc__)["Parameters"]).items()}
+    assert f"over {SAMPLE} of the rows" in told["init"]
+    assert (
+        f"more than {TINY} rows" in told["early_stopping"] and f"less than {100 * GAIN:g} %" in told["early_stopping"]
+    )
+    assert f"up to {TINY}." in told["batch_size"]
+    assert f"up to {DOUBLE_UP_TO} rows" in told["dtype"]
+    assert f"into (-{LIMIT:g}, {LIMIT:g})" in told["scale_features"]
+    assert f"Up to {MAX_ONE_HOT} categories" in told["categorical_features"]
+    for size, n_rows in ((32, 992), (64, 2496), (128, 4992), (256, 25600)):
+        assert automatic_batch(n_rows) == size and str(size) in told["batch_size"]
+    assert automatic_bins(600, 10) * 10 <= 600 / 6 and "a sixth of the rows" in told["n_bins"]
+    assert automatic_bins(10**5, 16) * 16 == 384 and "384" in told["n_bins"]
+    assert automatic_bins(10**5, 1) == 48 and "48" in told["n_bins"]
+    assert automatic_bins(1000, 130) == 0 and "fewer than three are none" in told["n_bins"]
 
 
 def test_no_placeholder_is_left_in_the_text(cls):
@@ -138,8 +166,9 @@ def test_help_starts_with_what_to_change_first(cls):
     assert "What to change first" in first_screen
     advice = sections(cls.__doc__)[""]
     named = set(re.findall(r"`(\w+)(?:=\w+)?`", advice))
-    assert {"hidden_layer_sizes", "max_iter", "learning_rate_init"} <= named <= set(cls().get_params())
-    order = [advice.index(name) for name in ("hidden_layer_sizes", "dropout", "n_members")]
+    advised = ("hidden_layer_sizes", "n_members", "max_iter", "dropout", "weight_decay")
+    assert set(advised) <= named <= set(cls().get_params())
+    order = [advice.index(f"`{name}`") for name in advised]
     assert order == sorted(order)
     assert all(group in advice for group in GROUPS)
 

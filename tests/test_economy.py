@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from plain import plain
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor, optimizers
 from skscratch.activations import ACTIVATIONS
@@ -59,13 +60,14 @@ def test_members_take_no_more_calls():
     assert several["matmul"] == lone["dot"] - 1  # a column times a row is a multiplication there
 
 
+@pytest.mark.parametrize("rates", [None, np.ones(100)], ids=["no factors", "factors"])
 @pytest.mark.parametrize(("optimizer", "calls_expected"), [(Adam, 10), (SGD, 6)])
-def test_calls_of_an_optimizer(monkeypatch, optimizer, calls_expected):
+def test_calls_of_an_optimizer(monkeypatch, optimizer, calls_expected, rates):
     counted = []
     monkeypatch.setattr(optimizers, "call", lambda *args: counted.append(args) or (lambda: None))
     p, g = np.ones((1, 100)), np.ones((1, 100))
-    optimizer(p).bind(p, g)
-    assert len(counted) == calls_expected, counted
+    optimizer(p).bind(p, g, rates)
+    assert len(counted) == calls_expected + (rates is not None), counted
 
 
 def peak(function) -> int:
@@ -94,7 +96,7 @@ def test_a_warm_step_allocates_next_to_nothing(activation, task, n_members):
     def run():
         step.load(rows)
         step.run()
-        move(1e-3)
+        move(1e-3, 1)
 
     with small_buffers():
         run()
@@ -102,9 +104,10 @@ def test_a_warm_step_allocates_next_to_nothing(activation, task, n_members):
         assert peak(run) < 12_000
 
 
-def test_a_warm_epoch_allocates_no_more_than_its_order():
+@pytest.mark.parametrize(("n_members", "n_threads"), [(1, 1), (4, 1), (4, 2)])
+def test_a_warm_epoch_allocates_no_more_than_its_order(n_members, n_threads):
     rng = np.random.RandomState(0)
-    net, step, parameters = make_step((128, 128))
+    net, step, parameters = make_step((128, 128), n_members=n_members)
     recipe = Recipe(rate=1e-3, schedule=lambda u: 1.0, batch_size=ROWS, weight_decay=0.1, alpha=1e-3)
     state = State(parameters, Adam(parameters), rng, end=10**6)
     peaks = []
@@ -115,7 +118,7 @@ def test_a_warm_epoch_allocates_no_more_than_its_order():
 
     tracemalloc.start()
     try:
-        train(net, make_loss("squared_error", "identity"), step.data, state, recipe, 100, monitor)
+        train(net, make_loss("squared_error", "identity"), step.data, state, recipe, 100, monitor, n_threads)
     finally:
         tracemalloc.stop()
     # the order of 500 rows takes 4 kB; what stays from epoch to epoch must not grow
@@ -125,7 +128,8 @@ def test_a_warm_epoch_allocates_no_more_than_its_order():
 def test_fit_copies_no_table_that_serves_as_it_is():
     X = np.random.RandomState(0).normal(size=(20_000, 50)).astype(np.float32)  # 4 MB
     y = X[:, 0]
-    model = ScratchMLPRegressor((4,), max_iter=1, scale_features=False, dtype="float32", random_state=0)
+    options = {"hidden_layer_sizes": (4,), "max_iter": 1, "scale_features": False, "dtype": "float32"}
+    model = plain(ScratchMLPRegressor, **options, random_state=0)
     model.fit(X[:100], y[:100])  # what is imported at the first call is not the fit's
     used = peak(lambda: model.fit(X, y))
     assert used < 0.4 * X.nbytes, used / X.nbytes  # y in two precisions, their order, a mask of missing values
@@ -133,9 +137,20 @@ def test_fit_copies_no_table_that_serves_as_it_is():
 
 def test_predict_takes_rows_in_chunks():
     X = np.random.RandomState(0).normal(size=(50_000, 10)).astype(np.float32)
-    model = ScratchMLPRegressor((256,), max_iter=1, scale_features=False, dtype="float32").fit(X[:500], X[:500, 0])
+    options = {"hidden_layer_sizes": (256,), "max_iter": 1, "scale_features": False, "dtype": "float32"}
+    model = plain(ScratchMLPRegressor, **options).fit(X[:500], X[:500, 0])
     # all rows of the hidden layer at once would take 51 MB; the result alone takes 0.6, and a chunk 2.3
     assert peak(lambda: model.predict(X)) < 6e6
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+def test_predict_holds_no_more_for_more_rows(kind):
+    """At the defaults, with bins: the encoded table of 100,000 rows would take 20 MB."""
+    X = np.random.RandomState(0).normal(size=(100_000, 10)).astype(np.float32)
+    model = kind(max_iter=1, random_state=0).fit(X[:500], X[:500, 0] > 0)
+    assert model.coefs_[0].shape[1] >= 50
+    some, all_rows = (peak(lambda n=n: model.predict(X[:n])) for n in (50_000, 100_000))
+    assert all_rows - some < 2.5e6  # of the result, 0.6 MB in its final type and as much in that of the network
 
 
 @pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])

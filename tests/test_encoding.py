@@ -9,11 +9,13 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from plain import plain
 from sklearn.datasets import load_diabetes, load_wine
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.bins import Bins
 from skscratch.columns import read
-from skscratch.encoding import CHUNK, LIMIT, MAX_ONE_HOT, FeatureEncoder
+from skscratch.encoding import CHUNK, LIMIT, MAX_ONE_HOT, ON, FeatureEncoder
 
 F8, F4 = np.dtype("f8"), np.dtype("f4")
 RNG = np.random.RandomState(0)
@@ -100,10 +102,19 @@ def test_missing_at_predict_but_never_at_fit_is_the_median(scale, form):
     wrap = form
     if form == "beside text":
         wrap = lambda X: pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "t": "u"})  # noqa: E731
-    model = ScratchMLPRegressor(max_iter=3, random_state=0, scale_features=scale).fit(wrap(X), y)
+    model = plain(ScratchMLPRegressor, max_iter=3, random_state=0, scale_features=scale).fit(wrap(X), y)
     gone, median = X.copy(), X.copy()
     gone[::2, 0], median[::2, 0] = np.nan, np.median(X[:, 0])
     np.testing.assert_allclose(model.predict(wrap(gone)), model.predict(wrap(median)), rtol=1e-12)
+
+
+def test_missing_at_predict_but_never_at_fit_is_the_median_among_bins_too():
+    """No flag tells the network of it: bins of 0 would say that the value is the smallest, beside a median."""
+    X = RNG.randn(41, 2)
+    fitted = FeatureEncoder(True, bins_per_column=6).fit(X, None, ["a", "b"])
+    gone, median = X.copy(), X.copy()
+    gone[::2, 0], median[::2, 0] = np.nan, np.median(X[:, 0])
+    np.testing.assert_allclose(fitted.transform(gone, F8).X, fitted.transform(median, F8).X, rtol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [True, False])
@@ -230,13 +241,11 @@ def test_no_copy_where_nothing_is_to_be_done(dtype):
     assert not np.shares_memory(fitted.transform(np.asfortranarray(X), dtype).X, X)
     stored = sp.csr_matrix(X)
     assert np.shares_memory(fitted.transform(stored, dtype).X.data, stored.data)
-    model = ScratchMLPRegressor(scale_features=False, dtype=dtype, max_iter=1, random_state=0).fit(X, X[:, 0])
-    assert np.shares_memory(model._encode(X).X, X)  # nor on the way there
+    model = plain(ScratchMLPRegressor, scale_features=False, dtype=dtype, max_iter=1, random_state=0).fit(X, X[:, 0])
+    assert np.shares_memory(model._encode(model._check_X(X, reset=False)).X, X)  # nor on the way there
     frame = pd.DataFrame(X, columns=list("abc"))
-    assert (
-        np.shares_memory(model.set_params().fit(frame, X[:, 0])._encode(frame).X, X)
-        or not frame.to_numpy().flags.c_contiguous
-    )
+    checked = model.fit(frame, X[:, 0])._check_X(frame, reset=False)
+    assert np.shares_memory(model._encode(checked).X, X) or not frame.to_numpy().flags.c_contiguous
 
 
 @pytest.mark.parametrize("scale", [True, False])
@@ -295,22 +304,94 @@ def test_any_table_of_numbers(X, scale):
     np.testing.assert_allclose(again, out, rtol=1e-12, atol=1e-12)
 
 
+# ---------------------------------------------------------------- bins
+
+
+def binned(data, count=4, weight=None, names=None, scale=True):
+    names = names or [f"c{j}" for j in range(data.shape[1])]
+    return FeatureEncoder(scale, bins_per_column=count).fit(data, weight, names)
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_bins_stand_before_all_other_columns(scale):
+    X = RNG.randn(60, 2)
+    X[::7, 1] = np.nan
+    fitted, without = binned(X, scale=scale), encoder(X, scale=scale)
+    bins = Bins([(column, None) for column in X.T], 4)
+    assert fitted.n_bins == bins.width >= 4 and without.n_bins == 0
+    assert fitted.names == bins.names(["c0", "c1"]) + without.names
+    expected = np.empty((60, bins.width))
+    bins.write(X, expected)
+    np.testing.assert_array_equal(fitted.transform(X, F8).X, np.hstack([expected, without.transform(X, F8).X]))
+
+
+def test_bins_beside_categories_and_ones():
+    table = frame(t=["b", None, "a", "b"] * 3, n=np.arange(12.0), u=[str(k) for k in range(12)])
+    fitted = binned(table, names=table.names)
+    assert fitted.names[fitted.n_bins : fitted.n_bins + 3] == ["n", "t=a", "t=b"] and len(fitted.names) > 15
+    assert all(name.startswith("n from ") for name in fitted.names[: fitted.n_bins])
+    out = fitted.transform(table, F8, ones=True)
+    assert out.X.shape == (12, len(fitted.names) + 1) and out.ones and (out.X[:, -1] == 1).all()
+    np.testing.assert_array_equal(out.X[:, fitted.n_bins : -1], encode_frame(table)[1].X)
+    np.testing.assert_array_equal(out.X[[0, -1], : fitted.n_bins], [[0] * fitted.n_bins, [1] * fitted.n_bins])
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, sp.csc_matrix])
+def test_a_sparse_table_has_no_bins(form):
+    X = RNG.randn(30, 2) * (RNG.rand(30, 2) < 0.5)
+    fitted = binned(sp.csr_array(form(X)))
+    assert fitted.n_bins == 0 and fitted.names == ["c0", "c1"]
+    assert fitted.transform(sp.csr_array(form(X)), F8).X.shape == (30, 2)
+
+
+def test_weights_count_as_rows_in_bins_too():
+    X, weight = RNG.randn(50, 2), RNG.randint(1, 4, 50)
+    weighted, repeated = binned(X, weight=weight.astype(float)), binned(np.repeat(X, weight, axis=0))
+    np.testing.assert_array_equal(weighted.transform(X, F8).X, repeated.transform(X, F8).X)
+
+
+def test_rows_beyond_one_chunk_have_their_own_bins():
+    X = RNG.randn(CHUNK + 5, 1)
+    fitted = binned(X)
+    whole = fitted.transform(X, F8).X
+    for start in (0, CHUNK - 2, CHUNK):
+        np.testing.assert_array_equal(fitted.transform(X[start : start + 5], F8).X, whole[start : start + 5])
+
+
+@pytest.mark.parametrize("dtype", [F8, F4])
+@pytest.mark.parametrize("column", EXTREME.values(), ids=EXTREME)
+def test_extreme_values_have_bins_without_a_warning(column, dtype):
+    fitted = binned(column[:, None])
+    out = fitted.transform(column[:, None], dtype).X
+    assert out.dtype == dtype and np.isfinite(out).all()
+    bins = out[:, : fitted.n_bins].astype(float)
+    assert (bins >= 0).all() and (bins <= 1).all()
+    assert np.all(np.diff(bins.sum(axis=1)[np.argsort(column, kind="stable")]) >= -1e-6)  # fuller, the larger x is
+
+
 # ---------------------------------------------------------------- categories
 
 
 def test_small_category_is_one_hot():
     fitted, table = encode_frame(frame(n=[1.0, 2, 3, 4], t=["b", None, "a", "b"]))
     assert fitted.names == ["n", "t=a", "t=b"] and fitted.categories == () and table.codes is None
-    assert table.X[:, 1:].tolist() == [[0, 1], [0, 0], [1, 0], [0, 1]]
+    np.testing.assert_array_equal(table.X[:, 1:], ON * np.array([[0, 1], [0, 0], [1, 0], [0, 1]]))
+
+
+def test_one_hot_is_scaled_as_a_rare_column_of_zeros_and_ones_would_be():
+    """(x - median) / half the range, as the paper has it where the quartiles coincide, and then squeezed."""
+    assert pytest.approx(float(squeeze(2.0)), rel=1e-15) == ON
+    fitted, table = encode_frame(frame(n=[1.0, 2, 3, 4], t=["b", None, "a", "b"]), scale=False)
+    assert table.X[:, 1:].tolist() == [[0, 1], [0, 0], [1, 0], [0, 1]]  # but not where nothing is
 
 
 @pytest.mark.parametrize("count", [MAX_ONE_HOT - 1, MAX_ONE_HOT, MAX_ONE_HOT + 1, 3 * MAX_ONE_HOT])
 def test_large_category_gets_codes_for_an_embedding(count):
-    values = [f"v{k:02d}" for k in range(count)]
+    values = [f"v{k:03d}" for k in range(count)]
     fitted, table = encode_frame(frame(n=np.arange(count + 1.0), t=[*values[::-1], None]))
     if count <= MAX_ONE_HOT:
         assert fitted.names == ["n", *(f"t={v}" for v in values)] and fitted.categories == ()
-        np.testing.assert_array_equal(table.X[:-1, 1:], np.eye(count)[::-1])
+        np.testing.assert_array_equal(table.X[:-1, 1:], ON * np.eye(count)[::-1])
         assert not table.X[-1, 1:].any()
     else:
         assert fitted.names == ["n"] and fitted.categories == (count,)
@@ -319,21 +400,22 @@ def test_large_category_gets_codes_for_an_embedding(count):
 
 
 def test_several_categories_keep_their_order():
-    large = [f"v{k:02d}" for k in range(25)]
+    count = MAX_ONE_HOT + 5
+    large = [f"v{k:02d}" for k in range(count)]
     data = {
-        "x": np.arange(25.0),
+        "x": np.arange(float(count)),
         "L": large,
-        "s": ["u", "v", "w", "u", "v"] * 5,
+        "s": (["u", "v", "w", "u", "v"] * count)[:count],
         "M": [*large[1:], "zz"],
         "y": large[::-1],
     }
-    data["t"] = ["k"] * 25
+    data["t"] = ["k"] * count
     fitted, table = encode_frame(read(pd.DataFrame(data), "from_dtype"))
-    assert fitted.names == ["x", "s=u", "s=v", "s=w", "t=k"] and fitted.categories == (25, 25, 25)
-    assert table.codes[0].tolist() == [1, 1, 25] and table.X[0, 1:].tolist() == [1, 0, 0, 1]
+    assert fitted.names == ["x", "s=u", "s=v", "s=w", "t=k"] and fitted.categories == (count,) * 3
+    assert table.codes[0].tolist() == [1, 1, count] and table.X[0, 1:].tolist() == [ON, 0, 0, ON]
 
 
-@pytest.mark.parametrize("count", [3, 30])
+@pytest.mark.parametrize("count", [3, MAX_ONE_HOT + 1])
 @pytest.mark.parametrize("missing_at_fit", [False, True])
 def test_unseen_category_is_as_missing(count, missing_at_fit):
     values = [f"v{k:02d}" for k in range(count)] * 4
@@ -341,7 +423,7 @@ def test_unseen_category_is_as_missing(count, missing_at_fit):
         values[::5] = [None] * len(values[::5])
     X = pd.DataFrame({"n": RNG.randn(4 * count), "t": values})
     y = np.array([0 if v is None else int(v[1:]) for v in values], dtype=float)
-    model = ScratchMLPRegressor(max_iter=5, random_state=0).fit(X, y)
+    model = plain(ScratchMLPRegressor, max_iter=5, random_state=0).fit(X, y)
     rows = [model.predict(X.assign(t=value)) for value in ("unseen", None, "V00", np.nan)]
     for row in rows[1:]:
         np.testing.assert_array_equal(rows[0], row)
@@ -349,12 +431,12 @@ def test_unseen_category_is_as_missing(count, missing_at_fit):
 
 
 def test_missing_category_has_a_vector_only_if_it_is_learned():
-    values = [f"v{k:02d}" for k in range(30)] * 2
+    values = [f"v{k:02d}" for k in range(MAX_ONE_HOT + 1)] * 2
     tables = pd.DataFrame({"t": values}), pd.DataFrame({"t": [None, *values[1:]]})
-    y = np.arange(60.0)
+    y = np.arange(float(len(values)))
     vectors = []
     for table in tables:
-        model = ScratchMLPRegressor(max_iter=5, random_state=0, batch_size=10).fit(table, y)
+        model = plain(ScratchMLPRegressor, max_iter=5, random_state=0, batch_size=10).fit(table, y)
         vectors.append(model._network.layout.views(model._parameters)[0].E0[0, 0])
     # row 0 of the embedding starts at zero and moves only where rows use it
     assert not vectors[0].any() and vectors[1].all()
@@ -387,14 +469,14 @@ def test_numbers_as_categories():
     table = read(np.array([[3.0], [1], [np.nan], [2], [1]]), [0])
     fitted, out = encode_frame(table)
     assert fitted.names == ["x0=1.0", "x0=2.0", "x0=3.0"]
-    assert out.X.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0], [1, 0, 0]]
+    np.testing.assert_array_equal(out.X, ON * np.array([[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0], [1, 0, 0]]))
 
 
 def test_a_category_and_its_text_are_not_the_same():
     """In objects that are named a category, 1 and "1" may stand side by side in a dtype."""
     table = read(pd.DataFrame({"t": pd.Categorical([1, "1", 2, "b"])}), "from_dtype")
     fitted, out = encode_frame(table)
-    assert len(fitted.names) == 4 and sorted(map(tuple, out.X)) == sorted(map(tuple, np.eye(4)))
+    assert len(fitted.names) == 4 and sorted(map(tuple, out.X)) == sorted(map(tuple, ON * np.eye(4)))
 
 
 cells = st.one_of(st.none(), st.text("abcdeé ", max_size=2))
@@ -412,5 +494,5 @@ def test_any_column_of_strings(seen, later):
         if len(known) > MAX_ONE_HOT:
             assert encoded.codes[:, 0].tolist() == code and fitted.categories == (len(known),)
         else:
-            np.testing.assert_array_equal(encoded.X, np.eye(len(known) + 1)[code][:, 1:])
+            np.testing.assert_array_equal(encoded.X, ON * np.eye(len(known) + 1)[code][:, 1:])
             assert fitted.names == [f"t={v}" for v in known]

@@ -13,7 +13,7 @@ from skscratch.rules import InvalidParameterError
 CLASSES = {"classifier": ScratchMLPClassifier, "regressor": ScratchMLPRegressor}
 X = np.random.RandomState(0).normal(size=(24, 2))
 Y = {"classifier": np.arange(24) % 2, "regressor": X[:, 0].clip(-1, 1) * 0.4 + 0.5}  # within (0, 1): any output fits
-TINY = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+TINY = {"hidden_layer_sizes": (3,), "n_members": 2, "max_iter": 2, "random_state": 0}
 
 NOT_BOOL = [1, 0.0, "yes", None]
 FRACTION_BELOW_ONE = [-0.1, 1, 1.0, np.nan, "0.1", None, True]  # [0, 1)
@@ -41,10 +41,13 @@ WRONG = {
     "out_activation": ["relu", "sigmoid", None, 0, True, np.tanh],
     "fit_intercept": NOT_BOOL,
     "init": ["glorot", "zeros", None, 0, np.ones(3), ([],), ([], [], []), [1, 2]],
+    "parametrization": ["NTK", "", None, True, 1],
     "n_members": AT_LEAST_ONE,
+    "n_folds": [1, 0, -1, 2.5, 2.0, "5", None, True, [5]],
+    "calibrate": NOT_BOOL,
     "solver": ["newton", "Adam", "", None, 1, ["adam"]],
     "learning_rate": ["linear", "", None, 0.1, 1, ["cosine"]],
-    "learning_rate_init": [*POSITIVE, None],
+    "learning_rate_init": [*POSITIVE, None, "Auto"],
     "warmup": [-0.1, 1.1, np.nan, "0.1", None, True],
     "batch_size": [0, -5, 2.5, "all", None, True, [10]],
     "shuffle": NOT_BOOL,
@@ -62,12 +65,16 @@ WRONG = {
     "max_iter": AT_LEAST_ONE,
     "tol": NOT_NEGATIVE,
     "n_iter_no_change": [0, -1, 2.5, -np.inf, np.nan, "inf", None, True],
-    "early_stopping": [*NOT_BOOL, "auto"],
+    "early_stopping": [*NOT_BOOL, "auto", "fold"],
+    "refit": NOT_NEGATIVE,
     "validation_fraction": FRACTION_BELOW_ONE,
     "scoring": ["acc", "", 1, True, ["accuracy"], ("accuracy",)],
     "restore_best_weights": NOT_BOOL,
     "categorical_features": ["auto", 0, True, [[0]], [0.5], {"a": 1}],
     "scale_features": NOT_BOOL,
+    "numeric_embedding": ["mixed", "", True, False, 8, ["bins"]],
+    "n_bins": [1, 0, -1, 2.5, 8.0, "all", None, True, [8]],
+    "n_jobs": [0, -1, 1.5, 2.0, "2", True, [1]],
     "dtype": ["float16", "int64", "single precision", None, np.int32, 32, True],
     "random_state": [-1, 2**32, 0.5, "0", True, np.random.default_rng(0), [[-1]]],
     "warm_start": NOT_BOOL,
@@ -99,12 +106,13 @@ WRONG_FOR = {
         ],
         "huber_delta": [*POSITIVE, None],
         "scale_target": NOT_BOOL,
+        "clip_target": NOT_BOOL,
     },
 }
 
 ACTIVATIONS = "identity logistic tanh relu leaky_relu elu selu gelu silu mish softplus".split()
 SCHEDULES = "constant invscaling adaptive cosine one_cycle multi_cosine".split()
-INITS = "auto glorot_uniform glorot_normal he_uniform he_normal lecun_normal".split()
+INITS = "data auto glorot_uniform glorot_normal he_uniform he_normal lecun_normal".split()
 ARRAYS = ([np.ones((2, 3)), np.ones((3, 1))], [np.zeros(3), np.zeros(1)])
 
 
@@ -121,10 +129,13 @@ RIGHT = {
     "activation": [*ACTIVATIONS, (np.sin, np.cos), ["relu"], [(np.sin, np.cos)], ("tanh",)],
     "fit_intercept": [True, False, np.True_],
     "init": [*INITS, ARRAYS],
+    "parametrization": ["ntk", "standard"],
     "n_members": [1, 2],
+    "n_folds": [2, 7, np.int64(5)],
+    "calibrate": [True, False],
     "solver": ["adam", "sgd", "lbfgs"],
     "learning_rate": [*SCHEDULES, cosine],
-    "learning_rate_init": [1e-6, 1, np.float32(0.1)],
+    "learning_rate_init": ["auto", 1e-6, 1, np.float32(0.1)],
     "warmup": [0, 0.5, 1.0],
     "batch_size": ["auto", 1, 1000],
     "shuffle": [True, False],
@@ -142,11 +153,15 @@ RIGHT = {
     "max_iter": [1, 3],
     "tol": [0, 1.0],
     "n_iter_no_change": [1, np.inf, float("inf")],
-    "early_stopping": [True, False],
+    "early_stopping": [True, False, "folds"],
+    "refit": [0, 0.5, 3],
     "validation_fraction": [0, 0.5],
     "restore_best_weights": [True, False],
     "categorical_features": ["from_dtype", None, [0], [True, False], [], np.array([-1])],
     "scale_features": [True, False],
+    "numeric_embedding": ["bins", None],
+    "n_bins": ["auto", 2, 1000],
+    "n_jobs": [None, 1, 2, 100],
     "dtype": ["auto", "float32", "float64", np.float32, np.dtype("float64"), float],
     "random_state": [None, 0, 2**32 - 1, np.int64(5), np.random.RandomState(0)],
     "warm_start": [True, False],
@@ -166,6 +181,7 @@ RIGHT_FOR = {
         "quantile": [0.1, [0.5], (0.1, 0.9), np.array([0.1, 0.5, 0.9])],
         "huber_delta": [0.1, 5],
         "scale_target": [True, False],
+        "clip_target": [True, False],
         "scoring": ["loss", None, "r2", "neg_mean_absolute_error", lambda estimator, X, y: 0.5],
     },
 }

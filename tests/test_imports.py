@@ -42,19 +42,22 @@ ARROWS = {
     "documentation": {"activations", "layers", "links", "schedules"},
     "checking": {"columns"},
     "conversion": {"checking", "training"},
+    "scoring": {"checking"},
     "solving": {
         *("hyperparameters", "lbfgs", "losses", "network", "optimizers", "schedules", "stopping"),
         *("threads", "training", "validation"),
     },
     "base": {
-        *("checking", "columns", "encoding", "hyperparameters", "losses", "network", "rules", "solving"),
-        *("stopping", "table", "threads", "training", "validation"),
+        *("checking", "columns", "encoding", "hyperparameters", "losses", "network", "rules", "scoring"),
+        *("solving", "stopping", "table", "threads", "training", "validation"),
     },
     "estimators": {
         *("base", "columns", "conversion", "documentation", "hyperparameters", "losses", "rules", "table", "targets"),
     },
 }
-SCIKIT_LEARN = {"base", "checking", "conversion", "estimators", "hyperparameters", "recovery", "solving", "targets"}
+SCIKIT_LEARN = {
+    *("base", "checking", "conversion", "estimators", "hyperparameters", "recovery", "scoring", "solving", "targets"),
+}
 
 
 def imports(module: str) -> list[str]:

@@ -145,6 +145,164 @@ def test_weights_are_drawn_first_and_then_biases():
     np.testing.assert_array_equal(p.b[0], rng.uniform(-bound_, bound_, (1, 4)))
 
 
+# ------------------------------------------------------------------------ several kinds of input, and rates
+
+
+def started(layer, seed=0, n_members=1):
+    """Parameters (views) of the layer's start."""
+    layout = Layout([tuple(layer.slots())])
+    (p,) = layout.views(np.full((n_members, layout.size), np.nan))
+    layer.initialise(p, RNG(seed))
+    return p
+
+
+@pytest.mark.parametrize("init", INITIALIZERS)
+def test_each_kind_of_input_starts_as_if_it_were_the_only_one(init):
+    """Its weights are wider by the root of its share: so many fewer of them add up to the same variance."""
+    plain, blocks = (started(Dense(10, 4, init=init, blocks=blocks)) for blocks in ((), (8, 2)))
+    np.testing.assert_allclose(blocks.W[0, :8], plain.W[0, :8] * (10 / 8) ** 0.5, rtol=1e-14)
+    np.testing.assert_allclose(blocks.W[0, 8:], plain.W[0, 8:] * 5**0.5, rtol=1e-14)
+    np.testing.assert_array_equal(blocks.b, plain.b)
+
+
+def test_kinds_of_input_have_equal_parts_in_the_outputs():
+    layer = Dense(120, 2000, init="lecun_normal", blocks=(100, 20))
+    p, x = started(layer), RNG(1).normal(size=(1, 120))
+    x /= np.sqrt(np.concatenate([np.full(100, (x[0, :100] ** 2).mean()), np.full(20, (x[0, 100:] ** 2).mean())]))
+    for kind in (slice(0, 100), slice(100, 120)):
+        # 2,000 draws: their deviation is within 5 % (three standard errors)
+        assert (x[:, kind] @ p.W[0, kind]).std() == pytest.approx(1, rel=0.05)
+
+
+def test_one_kind_of_input_is_no_kind():
+    np.testing.assert_array_equal(started(Dense(10, 4, blocks=(10,))).W, started(Dense(10, 4)).W)
+
+
+def test_the_rate_of_weights_falls_with_the_root_of_their_number():
+    W, b = Dense(16, 4, ntk=True).slots()
+    np.testing.assert_array_equal(np.broadcast_to(W.rate, W.shape), np.full((16, 4), 0.25))
+    assert b.rate == 1.0
+    W, b = Dense(20, 4, ntk=True, blocks=(16, 4)).slots()
+    np.testing.assert_array_equal(np.broadcast_to(W.rate, W.shape)[:, 0], np.repeat([0.25, 0.5], [16, 4]))
+
+
+@pytest.mark.parametrize("blocks", [(), (16, 4)])
+def test_without_ntk_all_rates_are_one(blocks):
+    assert [slot.rate for slot in Dense(20, 4, blocks=blocks).slots()] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("blocks", [(), (0,), (0, 0)])
+def test_a_layer_without_inputs_has_a_start_and_a_rate(blocks):
+    layer = Dense(0, 4, blocks=blocks, ntk=True)
+    assert started(layer).W.shape == (1, 0, 4)
+    assert np.shape(next(layer.slots()).rate) == (0, 1)
+
+
+def test_kinds_without_inputs_leave_the_others_as_they_are():
+    with_none, alone = Dense(9, 4, blocks=(9, 0), ntk=True), Dense(9, 4, ntk=True)
+    np.testing.assert_array_equal(started(with_none).W, started(alone).W)
+    np.testing.assert_array_equal(next(with_none.slots()).rate, next(alone.slots()).rate)
+
+
+def test_zeros_start_at_zero_and_draw_nothing():
+    p, rng = started(Dense(3, 4), 5), RNG(0)
+    Dense(3, 4, init="zeros").initialise(p, rng)
+    assert not p.W.any() and not p.b.any()
+    assert rng.uniform() == RNG(0).uniform()
+
+
+# ------------------------------------------------------------------------ a start fitted to data
+
+
+def settled(x, weight=None, layer=None, seed=0):
+    """Parameters (views) of a layer settled to the rows of x (R, n_in)."""
+    layer = layer or Dense(x.shape[1], 6, init="lecun_normal")
+    p = started(layer, 3)
+    y, _, forward, _ = layer.bind(p, None, x[None], None)
+    run(forward)
+    layer.settle(p, y, np.ones(len(x)) if weight is None else weight, RNG(seed))
+    return p
+
+
+def some_rows(n=30):
+    """Rows in units of all sizes, off the origin."""
+    return RNG(1).normal(size=(n, 3)) * [1, 50, 1e-2] + [7, -100, 0]
+
+
+def test_settled_outputs_have_unit_variance():
+    x, weight = some_rows(), RNG(2).uniform(0.1, 3, 30)
+    for w in (None, weight):
+        z = x @ settled(x, w).W[0]
+        variance = np.average((z - np.average(z, axis=0, weights=w)) ** 2, axis=0, weights=w)
+        np.testing.assert_allclose(variance, 1, rtol=1e-12)
+
+
+def test_settling_keeps_the_direction_of_each_units_weights():
+    x = some_rows()
+    before, after = started(Dense(3, 6, init="lecun_normal"), 3).W[0], settled(x).W[0]
+    np.testing.assert_allclose(after / before, np.broadcast_to(1 / (x @ before).std(axis=0), (3, 6)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_settled_units_bend_within_the_data(seed):
+    x = some_rows()
+    p = settled(x, seed=seed)
+    y = x @ p.W[0] + p.b[0]
+    assert (y.min(axis=0) < 0).all() and (y.max(axis=0) > 0).all()
+    assert len(np.unique((y > 0).sum(axis=0))) > 1  # and not all of them in the same place
+
+
+def test_settled_biases_come_from_all_over_the_data():
+    """Of 4,000 units, whose bend is a random mean of five rows, the mean is that of the data."""
+    layer = Dense(1, 4000)
+    x = RNG(0).exponential(size=(200, 1))
+    p = settled(x, layer=layer)
+    places = -p.b[0, 0] / p.W[0, 0]
+    assert abs(places.mean() - x.mean()) < 0.03  # three standard errors of a mean of so many deviations of 0.58
+    assert places.min() < 0.3 < 2 < places.max()
+
+
+def test_a_settled_row_of_weight_two_is_the_row_twice():
+    x, weight = some_rows(), np.arange(30) % 3
+    twice, weighted = settled(np.repeat(x, weight, axis=0)), settled(x, weight.astype(float))
+    np.testing.assert_allclose(weighted.W, twice.W, rtol=1e-12)
+    np.testing.assert_allclose(weighted.b, twice.b, rtol=1e-12)
+
+
+def test_a_settled_row_of_weight_zero_is_as_if_absent():
+    x = some_rows()
+    far = np.concatenate([[[1e6, 0, 0]], x, [[-1e6, 0, 0]]])
+    without, zero = settled(x), settled(far, np.r_[0.0, np.ones(30), 0])
+    np.testing.assert_allclose(zero.W, without.W, rtol=1e-12)
+    np.testing.assert_allclose(zero.b, without.b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_settling_does_not_depend_on_the_order_of_rows(weighted):
+    x, weight, order = some_rows(), RNG(2).uniform(0.1, 3, 30) if weighted else np.ones(30), RNG(3).permutation(30)
+    one, other = settled(x, weight), settled(x[order], weight[order])
+    np.testing.assert_allclose(other.W, one.W, rtol=1e-12)
+    np.testing.assert_allclose(other.b, one.b, rtol=1e-12)
+
+
+def test_settling_does_not_depend_on_the_unit_of_weights():
+    one, other = settled(some_rows()), settled(some_rows(), np.full(30, 1e-3))
+    np.testing.assert_allclose(other.W, one.W, rtol=1e-12)
+    np.testing.assert_allclose(other.b, one.b, rtol=1e-12)
+
+
+def test_a_unit_that_no_row_changes_keeps_its_weights():
+    x = np.tile([2.0, 3, 5], (30, 1))
+    p, before = settled(x), started(Dense(3, 6, init="lecun_normal"), 3)
+    np.testing.assert_array_equal(p.W, before.W)
+    np.testing.assert_allclose(x @ p.W[0] + p.b[0], 0, atol=1e-13)
+
+
+def test_settling_without_biases_scales_weights_alone():
+    x, layer = some_rows(), Dense(3, 6, bias=False, init="lecun_normal")
+    np.testing.assert_allclose((x @ settled(x, layer=layer).W[0]).std(axis=0), 1, rtol=1e-12)
+
+
 # ------------------------------------------------------------------------ Activation and Dropout
 
 
@@ -230,6 +388,12 @@ def test_without_a_generator_dropout_changes_nothing():
 @pytest.mark.parametrize("table", [{}, {"ones": True}, {"sparse": True}, {"sparse": True, "offset": True}], ids=str)
 def test_gradient_of_dense(table, bias, hidden, n_members, weights):
     check_case("squared_error", RNG(0), hidden, "tanh", weights, n_members, bias=bias, **table)
+
+
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("hidden", [(), (4,)])
+def test_gradient_of_several_kinds_of_input(hidden, ones):
+    check_case("squared_error", RNG(0), hidden, "silu", "weights", 3, n_bins=2, ntk=True, ones=ones)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

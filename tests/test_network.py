@@ -145,6 +145,164 @@ def test_scikit_learns_bound_for_the_logistic_function_is_in_every_layer():
     assert {layer.gain for layer in network.layers if isinstance(layer, Dense)} == {3**-0.5}
 
 
+def dense_layers(network):
+    return [layer for layer in network.layers if isinstance(layer, Dense)]
+
+
+@pytest.mark.parametrize("hidden", [(), (5, 4)])
+def test_the_start_from_data_is_zero_in_the_output_alone(hidden):
+    layers = dense_layers(build(3, (), hidden, 2, ["silu"] * len(hidden), init="data"))
+    assert [(layer.init, layer.gain) for layer in layers] == [("lecun_normal", 1.0)] * len(hidden) + [("zeros", 1.0)]
+
+
+@pytest.mark.parametrize("hidden", [(), (5, 4)])
+def test_bins_are_a_kind_of_input_of_their_own_in_the_first_layer(hidden):
+    layers = dense_layers(build(9, (30,), hidden, 2, ["silu"] * len(hidden), n_bins=6))
+    assert [layer.blocks for layer in layers] == [(6, 3 + 8), *[()] * len(hidden)]  # the vectors count with the numbers
+    assert all(layer.blocks == () for layer in dense_layers(build(9, (30,), hidden, 2, ["silu"] * len(hidden))))
+
+
+def test_rates_by_the_number_of_inputs_are_in_every_layer():
+    network = build(20, (), (9, 4), 2, ["silu"] * 2, ntk=True, n_bins=16)
+    rates = network.dense(network.layout.rates()[None])
+    np.testing.assert_array_equal(rates[0].W[0, :, 0], np.repeat([0.25, 0.5], [16, 4]))
+    np.testing.assert_allclose(rates[1].W, 1 / 3, rtol=1e-15)
+    np.testing.assert_array_equal(rates[2].W, np.full((1, 4, 2), 0.5))
+    assert all((layer.b == 1).all() for layer in rates)
+
+
+def test_without_them_all_rates_are_one():
+    assert build(20, (), (9, 4), 2, ["silu"] * 2, n_bins=16).layout.rates() is None
+
+
+# ------------------------------------------------------------------------ the start from data
+
+TABLES = {
+    "dense": {},
+    "ones": {"ones": True},
+    "sparse": {"sparse": True, "offset": True},
+    "codes": {"categories": (4, 2)},
+}
+
+
+def started(table, n_members=1, weight=None, seed=0, categories=(), hidden=(40, 30), **options):
+    """A network of the start from data, its parameters, and the generator afterwards."""
+    network = build(3, categories, hidden, 2, ["silu"] * len(hidden), init="data", **options)
+    parameters, rng = np.full((n_members, network.layout.size), np.nan), np.random.RandomState(seed)
+    network.initialise(parameters, rng, table, weight)
+    return network, parameters, rng
+
+
+def pre_activations(network, parameters, table):
+    """Outputs (K, n, units) of each hidden layer's Dense, by running the layers one after the other."""
+    x, found = table if table.codes is not None else table.as_batch().X if sp.issparse(table.X) else table.X[None], []
+    for layer, p in zip(network.layers[:-1], network.layout.views(parameters), strict=False):
+        x, _, forward, _ = layer.bind(p, None, x, None)
+        do(forward)
+        if isinstance(layer, Dense):
+            found.append(x.copy())
+    return found
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("options", TABLES.values(), ids=TABLES)
+def test_every_hidden_unit_has_unit_variance_over_the_rows_and_bends_among_them(options, n_members, dropout):
+    table = make_table(np.random.RandomState(0), 50, **options)
+    weight = np.random.RandomState(1).uniform(0.1, 2, 50)
+    categories = options.get("categories", ())
+    network, parameters, _ = started(table, n_members, weight, categories=categories, dropout=dropout)
+    layers = pre_activations(network, parameters, table)
+    assert len(layers) == 2
+    for y in layers:
+        y = y - np.average(y, axis=1, weights=weight)[:, None]
+        # in the second layer 40 units of all sizes are added up
+        np.testing.assert_allclose(np.average(y**2, axis=1, weights=weight), 1, rtol=1e-10)
+    for y in layers:
+        assert (y.min(axis=1) < 0).all() and (y.max(axis=1) > 0).all()
+    assert not network.scores(parameters, table).any()
+
+
+def test_without_weights_all_rows_count_alike():
+    table = make_table(np.random.RandomState(0), 50)
+    np.testing.assert_array_equal(started(table)[1], started(table, weight=np.ones(50))[1])
+
+
+def test_the_start_from_data_does_not_depend_on_the_order_of_rows():
+    table, order = make_table(np.random.RandomState(0), 50), np.random.RandomState(1).permutation(50)
+    weight = np.random.RandomState(2).uniform(0.1, 2, 50)
+    one, other = started(table, weight=weight)[1], started(Table(table.X[order]), weight=weight[order])[1]
+    np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)  # sums of 50 rows and 40 units in another order
+
+
+def test_the_first_member_starts_from_data_as_the_lone_network():
+    table = make_table(np.random.RandomState(0), 50)
+    (_, lone, _), (network, three, _) = started(table), started(table, 3)
+    np.testing.assert_array_equal(three[0], lone[0])
+    first = network.dense(three)[0]
+    assert (first.W[1] != first.W[0]).any() and (first.b[2] != first.b[1]).any()
+
+
+def test_the_start_from_data_leaves_the_table_alone():
+    table = make_table(np.random.RandomState(0), 50, ones=True)
+    before = table.X.copy()
+    started(table)
+    np.testing.assert_array_equal(table.X, before)
+
+
+def test_a_network_without_hidden_layers_starts_at_zero():
+    table = make_table(np.random.RandomState(0), 50)
+    _, parameters, rng = started(table, 2, hidden=())
+    assert not parameters.any()
+    assert rng.uniform() == np.random.RandomState(0).uniform()
+
+
+# ------------------------------------------------------------------------ given weights
+
+GIVEN = [np.arange(6.0).reshape(3, 2), np.full((2, 1), 7.0)], [np.array([8.0, 9]), np.array([10.0])]
+
+
+def test_given_weights_are_those_of_every_member():
+    network = build(3, (), (2,), 1, ["silu"])
+    parameters = np.full((3, network.layout.size), np.nan)
+    network.assign(parameters, *GIVEN)
+    for layer, W, b in zip(network.dense(parameters), *GIVEN, strict=True):
+        np.testing.assert_array_equal(layer.W, [W] * 3)
+        np.testing.assert_array_equal(layer.b[:, 0], [b] * 3)
+
+
+def test_each_member_may_be_given_its_own():
+    network = build(3, (), (2,), 1, ["silu"])
+    parameters = np.full((2, network.layout.size), np.nan)
+    network.assign(parameters, *([np.stack([array, -array]) for array in arrays] for arrays in GIVEN))
+    np.testing.assert_array_equal(parameters[1], -parameters[0])
+    np.testing.assert_array_equal(network.dense(parameters)[0].W[0], GIVEN[0][0])
+
+
+def test_without_biases_those_given_are_of_no_matter():
+    network = build(3, (), (2,), 1, ["silu"], bias=False)
+    parameters = np.full((1, network.layout.size), np.nan)
+    network.assign(parameters, GIVEN[0], [])
+    np.testing.assert_array_equal(network.dense(parameters)[1].W[0], GIVEN[0][1])
+
+
+@pytest.mark.parametrize(
+    ("coefs", "intercepts", "message"),
+    [
+        (GIVEN[0][:1], GIVEN[1], "gives 1 coefs for the 2 layers"),
+        (GIVEN[0], [*GIVEN[1], [0]], "gives 3 intercepts for the 2 layers"),
+        ([GIVEN[0][0].T, GIVEN[0][1]], GIVEN[1], r"coefs\[0\] the shape \(2, 3\); it must be \(3, 2\), or \(4, 3, 2\)"),
+        (GIVEN[0], [[8, 9], [1, 2]], r"intercepts\[1\] the shape \(2,\); it must be \(1,\), or \(4, 1\)"),
+        ([[["a"] * 2] * 3, GIVEN[0][1]], GIVEN[1], r"coefs\[0\], which must be an array of numbers"),
+        (GIVEN[0], [[8, np.nan], [1]], r"intercepts\[0\], which holds NaN"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(coefs, intercepts, message):
+    network = build(3, (), (2,), 1, ["silu"])
+    with pytest.raises(ValueError, match=message):
+        network.assign(np.zeros((4, network.layout.size)), coefs, intercepts)
+
+
 # ------------------------------------------------------------------------ members and prediction
 
 
@@ -184,7 +342,7 @@ def test_scores_are_plain_matrix_products(options, chunk, dropout):
     rng = np.random.RandomState(0)
     table = make_table(rng, 11, **options)
     network, parameters = make_network(rng, (5, 4), "tanh", 2, 3, dropout=dropout)
-    found = network.scores(parameters, table, chunk)
+    found = network.scores(parameters, table, chunk=chunk)
     assert found.shape == (3, 11, 2)
     np.testing.assert_allclose(found, plain_scores(network, parameters, table), rtol=1e-12, atol=1e-13)
 
@@ -195,12 +353,35 @@ def test_scores_with_an_embedding_do_not_depend_on_the_chunk():
     network, parameters = make_network(rng, (5,), "tanh", 2, 3, categories=(4, 2))
     whole = network.scores(parameters, table)
     for chunk in (1, 4, 11):
-        np.testing.assert_allclose(network.scores(parameters, table, chunk), whole, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(network.scores(parameters, table, chunk=chunk), whole, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+@pytest.mark.parametrize("options", TABLES.values(), ids=TABLES)
+def test_scores_of_some_rows_are_theirs_in_their_order(options, chunk):
+    rng = np.random.RandomState(0)
+    table, categories = make_table(rng, 11, **options), options.get("categories", ())
+    network, parameters = make_network(rng, (5, 4), "tanh", 2, 3, categories=categories)
+    rows = np.array([7, 0, 0, 10, 3])
+    found = network.scores(parameters, table, rows, chunk)
+    np.testing.assert_allclose(found, network.scores(parameters, table)[:, rows], rtol=1e-12, atol=1e-13)
 
 
 def test_scores_of_no_rows():
     network, parameters = make_network(np.random.RandomState(0), (5,), "tanh", 2, 3)
     assert network.scores(parameters, Table(np.empty((0, 3)))).shape == (3, 0, 2)
+    assert network.scores(parameters, Table(np.ones((4, 3))), np.empty(0, int)).shape == (3, 0, 2)
+
+
+def test_scores_are_the_callers_to_keep():
+    """A second call must not write to what the first one gave."""
+    rng = np.random.RandomState(0)
+    table, (network, parameters) = make_table(rng, 11), make_network(rng, (), "tanh", 2, 2)
+    for rows in (None, np.arange(11)):
+        first = network.scores(parameters, table, rows)
+        kept = first.copy()
+        network.scores(-parameters, table, rows)
+        np.testing.assert_array_equal(first, kept)
 
 
 def test_predicting_leaves_table_and_parameters_alone():

@@ -65,6 +65,13 @@ def test_rates_are_those_of_the_slots():
         np.testing.assert_array_equal(rates[slice(*span)], expected.get(key, 1.0))
 
 
+def test_a_rate_may_be_one_for_each_row_of_an_array():
+    rows = np.array([[0.5], [0.25], [1.0]])
+    layout = Layout([(Slot("W", (3, 4), decay=True, rate=rows), Slot("b", (1, 4)))])
+    np.testing.assert_array_equal(layout.rates(), np.r_[np.repeat(rows, 4), np.ones(4)])
+    assert Layout([(Slot("W", (3, 4), rate=np.ones((3, 1))),)]).rates() is None
+
+
 def test_rates_are_none_where_all_are_one():
     assert Layout([LAYERS[0]]).rates() is None
 

@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from skscratch.schedules import OPEN_ENDED, SCHEDULES, with_warmup
+from skscratch.schedules import OPEN_ENDED, SCHEDULES, VALLEYS, bump, checked, with_warmup
 
 GRID = [i / 1000 for i in range(1001)]
 
@@ -57,6 +58,18 @@ def test_multi_cosine_peaks_in_the_middle_of_each_cycle(cycle):
     assert SCHEDULES["multi_cosine"]((2 ** (cycle + 0.5) - 1) / 15) == pytest.approx(1, abs=1e-15)
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_valleys_are_where_a_schedule_touches_zero_on_its_way(name):
+    fine = np.array([SCHEDULES[name](i / 15000) for i in range(15001)])
+    lowest = 1 + np.flatnonzero((fine[1:-1] < fine[:-2]) & (fine[1:-1] <= fine[2:]))
+    assert [i / 15000 for i in lowest] == pytest.approx(list(VALLEYS.get(name, ())), abs=1e-12)
+
+
+@pytest.mark.parametrize(("u", "value"), [(0.0, 0), (1 / 6, 0.25), (0.25, 0.5), (0.5, 1), (0.75, 0.5), (1.0, 0)])
+def test_bump(u, value):
+    assert bump(u) == pytest.approx(value, abs=1e-15)
+
+
 def test_warmup_rises_straight_to_the_schedule():
     warm = with_warmup(SCHEDULES["cosine"], 0.2)
     assert warm(0.0) == 0
@@ -67,3 +80,15 @@ def test_warmup_rises_straight_to_the_schedule():
 
 def test_no_warmup_leaves_the_schedule_as_it_is():
     assert with_warmup(SCHEDULES["cosine"], 0.0) is SCHEDULES["cosine"]
+
+
+def test_a_users_schedule_gives_its_own_factors():
+    factor = checked(lambda u: np.float32(2 - u))
+    assert factor(0.5) == 1.5 and type(factor(0.5)) is float
+    assert checked(lambda u: 0)(0.3) == 0
+
+
+@pytest.mark.parametrize("value", [-1e-9, math.inf, math.nan, None, "1", [1.0], 1j])
+def test_a_users_schedule_must_give_a_finite_number(value):
+    with pytest.raises(ValueError, match=r"callable learning_rate must return a finite number.*At 0\.25 it returned"):
+        checked(lambda u: value)(0.25)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skscratch.stopping import Monitor, split
+from skscratch.stopping import GAIN, Monitor, split
 from skscratch.training import Record, State
 
 # ------------------------------------------------------------------------ split
@@ -97,7 +97,7 @@ def test_too_few_rows_are_told(n, fraction, strata):
 class Epochs:
     """A monitor fed with made-up epochs; the parameters are the epoch's number."""
 
-    def __init__(self, scores=None, *, patience=3.0, tol=0.1, adaptive_rate=None, keep_best=True, report=None):
+    def __init__(self, scores=None, *, patience=3.0, tol=0.1, adaptive_rate=None, keep_best=True, report=None, **plan):
         self.state = State(np.zeros((1, 2)), None, np.random.RandomState(0))
         scores = None if scores is None else iter(scores)
         self.monitor = Monitor(
@@ -108,6 +108,7 @@ class Epochs:
             adaptive_rate=adaptive_rate,
             keep_best=keep_best,
             report=report,
+            **plan,
         )
 
     def feed(self, *losses):
@@ -231,3 +232,79 @@ def test_a_second_monitor_goes_on_with_the_count():
     second = Epochs(patience=3)
     second.state = second.monitor.state = first.state
     assert second.feed(5) == [True]
+
+
+# ------------------------------------------------------------------------ epochs that are judged, and valleys
+
+
+def test_epochs_that_are_not_due_are_not_judged():
+    epochs = Epochs([0.5, 0.75], patience=10, due=lambda epoch: epoch % 2 == 0)
+    assert epochs.feed(5.0, 4.0, 3.0, 2.0, 1.0) == [False] * 5
+    state = epochs.state
+    np.testing.assert_array_equal(state.history["validation_score"], [np.nan, 0.5, np.nan, 0.75, np.nan])
+    np.testing.assert_array_equal(state.history["validation_loss"], [np.nan, 20, np.nan, 40, np.nan])
+    assert (state.best_epoch, state.best_score, state.best_loss) == (4, 0.75, 1.0)
+    np.testing.assert_array_equal(state.best, [[4, 4]])
+
+
+def test_patience_counts_the_epochs_that_are_judged():
+    epochs = Epochs([0.5, 0.5, 0.5], patience=2, due=lambda epoch: epoch % 3 == 0)
+    assert epochs.feed(*range(9)) == [False] * 8 + [True]
+
+
+def test_without_validation_every_epoch_counts():
+    epochs = Epochs(patience=2, due=lambda epoch: False)
+    assert epochs.feed(5, 5, 5) == [False, False, True]
+
+
+def test_training_stops_in_a_valley_where_too_little_was_gained_since_the_last():
+    enough, too_little = 0.5 * (1 + 1.01 * GAIN), 0.5 * (1 + 0.99 * GAIN)
+    assert Epochs([0.5, 0.25, enough], patience=9, valleys=(1, 3)).feed(1, 1, 1) == [False] * 3
+    epochs = Epochs([0.5, 0.25, too_little], patience=9, valleys=(1, 3))
+    assert epochs.feed(1, 1, 1) == [False, False, True]
+    assert epochs.monitor.stopped and epochs.state.best_epoch == 3  # the little that was gained is kept
+
+
+def test_the_gain_is_a_share_of_the_scores_size():
+    """Scores that are minus a loss, too."""
+    assert Epochs([-200.0, -198.0], patience=9, valleys=(1, 2)).feed(1, 1) == [False, False]
+    assert Epochs([-200.0, -199.5], patience=9, valleys=(1, 2)).feed(1, 1) == [False, True]
+    assert Epochs([-0.002, -0.00198], patience=9, valleys=(1, 2)).feed(1, 1) == [False, False]
+
+
+def test_the_first_valley_is_no_end():
+    epochs = Epochs([0.5, 0.25, 0.125], patience=9, valleys=(3,))
+    assert epochs.feed(1, 1, 1) == [False] * 3
+    assert epochs.state.valley_score == 0.5
+
+
+def test_between_valleys_nothing_needs_to_be_gained():
+    assert Epochs([0.5, 0.4, 0.4, 0.4, 0.6], patience=9, valleys=(1, 5)).feed(1, 1, 1, 1, 1) == [False] * 5
+
+
+def test_each_valley_is_compared_with_the_one_before():
+    epochs = Epochs([0.5, 0.75, 0.75], patience=9, valleys=(1, 2, 3))
+    assert epochs.feed(1, 1, 1) == [False, False, True]
+
+
+def test_a_second_monitor_compares_with_the_valley_of_the_first():
+    first = Epochs([0.5], patience=9, valleys=(1, 2))
+    first.feed(1)
+    second = Epochs([0.5], patience=9, valleys=(1, 2))
+    second.state = second.monitor.state = first.state
+    assert second.feed(1) == [True]
+
+
+def test_a_valley_before_any_score_is_no_end():
+    epochs = Epochs([0.5], patience=9, valleys=(1, 2), due=lambda epoch: epoch == 2)
+    assert epochs.feed(1, 1) == [False, False]
+
+
+def test_other_rows_forget_the_valley():
+    state = State(np.zeros((1, 2)), None, np.random.RandomState(0))
+    state.judge_on(7)
+    state.valley_score = state.best_score = 0.5
+    state.judge_on(7)
+    assert state.valley_score == 0.5
+    state.judge_on(8)
+    assert state.valley_score == state.best_score == -np.inf

@@ -64,6 +64,15 @@ def test_a_range_of_dense_rows_is_loaded_in_place():
     assert batch.X is places[0] and batch.codes is places[1]
 
 
+@pytest.mark.parametrize("ones", [False, True])
+def test_a_batch_ends_in_ones_where_its_table_does(ones):
+    table = Table(np.column_stack([X, np.ones(9)]), CODES, ones=ones)
+    batch = table.buffer(len(ROWS))
+    table.gather(ROWS, batch)
+    assert batch.ones == table.as_batch().ones == ones
+    np.testing.assert_array_equal(batch.X[:, -1], 1)
+
+
 def test_a_dense_table_is_a_batch_of_all_its_rows():
     table = Table(X, CODES)
     assert table.as_batch() is table

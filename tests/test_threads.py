@@ -1,12 +1,15 @@
-"""One BLAS thread inside, the caller's limit afterwards."""
+"""One BLAS thread inside, the caller's limit afterwards; and members divided among as many threads as BLAS may use."""
 
 from contextlib import nullcontext
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skscratch.threads import one_blas_thread
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor, solving
+from skscratch.threads import allowed_threads, one_blas_thread
 
 
 def limits():
@@ -138,3 +141,118 @@ def test_many_threads_come_and_go():
         thread.join(30)
     assert found == [{1}] * 30
     assert limits() == before
+
+
+# ------------------------------------------------------------------------ members in threads
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_as_many_threads_are_allowed_as_the_caller_lets_blas_have(limit):
+    with threadpool_limits(limit, user_api="blas"):
+        assert allowed_threads() == limit
+        with one_blas_thread():
+            assert allowed_threads() == 1
+        assert allowed_threads() == limit
+
+
+X, Y = load_iris(return_X_y=True)
+QUICK = {"hidden_layer_sizes": (8, 4), "n_members": 4, "n_folds": 2, "max_iter": 15, "random_state": 0}
+
+
+def bits(model):
+    """All that a fit finds, but for the seconds that it took."""
+    history = {name: values for name, values in model.history_.items() if name != "seconds"}
+    return [*model.coefs_, *model.intercepts_, model.oof_predictions_, model.predict(X), *history.values()]
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.2}, {"solver": "sgd"}, {"dtype": "float32"}], ids=str)
+def test_n_jobs_changes_no_bit(kind, options):
+    alone = bits(kind(**QUICK, n_jobs=1, **options).fit(X, Y))
+    for n_jobs in (2, 3, 9):
+        for one, other in zip(alone, bits(kind(**QUICK, n_jobs=n_jobs, **options).fit(X, Y)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Numbers of threads that trainings are asked to use."""
+    numbers, train = [], solving.train
+
+    def noting(*args):
+        numbers.append(args[-1])
+        return train(*args)
+
+    monkeypatch.setattr(solving, "train", noting)
+    return numbers
+
+
+def test_n_jobs_is_the_number_of_threads_and_none_stands_for_what_blas_may_use(asked, caller):
+    for n_jobs, expected in ((1, 1), (3, 3), (None, 2)):
+        asked.clear()
+        ScratchMLPRegressor(**QUICK, n_jobs=n_jobs).fit(X, Y)
+        assert set(asked) == {expected} and len(asked) == 2  # with the refit
+    with threadpool_limits(1, user_api="blas"):
+        asked.clear()
+        ScratchMLPRegressor(**QUICK).fit(X, Y)
+        assert set(asked) == {1}
+
+
+def squared(t, z):
+    return 0.5 * ((z - t) ** 2).sum(axis=1), z - t
+
+
+def falling(u):
+    return 1 - u
+
+
+OWN = {
+    "loss": {"loss": squared},
+    "activation": {"activation": (np.sin, np.cos)},
+    "activation of one layer": {"activation": ["relu", (np.sin, np.cos)]},
+    "schedule": {"learning_rate": falling},
+}
+
+
+@pytest.mark.parametrize("options", OWN.values(), ids=OWN)
+def test_functions_of_the_users_are_called_from_one_thread(asked, options):
+    """They may keep something, or not hold up under two calls at a time."""
+    ScratchMLPRegressor(**QUICK, n_jobs=4, **options).fit(X, Y)
+    assert set(asked) == {1}
+
+
+def test_activations_by_name_are_not_the_users(asked):
+    ScratchMLPRegressor(**QUICK, n_jobs=4, activation=["relu", "tanh"]).fit(X, Y)
+    assert set(asked) == {4}
+
+
+def test_a_users_schedule_is_asked_once_a_step():
+    asked_at = []
+
+    def schedule(u):
+        assert current_thread() is main_thread()
+        asked_at.append(u)
+        return 0.5
+
+    counts = []
+    for n_jobs in (1, 4):
+        asked_at.clear()
+        options = {**QUICK, "max_iter": 2, "early_stopping": False, "batch_size": 50}
+        ScratchMLPRegressor(**options, learning_rate=schedule, n_jobs=n_jobs).fit(X, Y)
+        counts.append(len(asked_at))
+    assert counts == [6, 6]
+
+
+def test_an_interruption_leaves_no_limit_behind_and_is_not_followed_by_a_refit(asked, caller):
+    """It comes in a scorer, which the main thread calls at the first epoch that is judged."""
+
+    def score(estimator, X, y):
+        raise KeyboardInterrupt
+
+    judged = np.isfinite(ScratchMLPRegressor(**QUICK).fit(X, Y).validation_scores_)
+    asked.clear()
+    model = ScratchMLPRegressor(**QUICK, n_jobs=3, scoring=score)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, Y)
+    assert asked == [3] and model.n_iter_ == np.argmax(judged) > 0
+    assert set(limits()) == {2}

@@ -1,5 +1,6 @@
-"""Training: batches, what an epoch reports, penalties, interruption, continuing, divergence."""
+"""Training: batches, what an epoch reports, penalties, interruption, continuing, divergence, threads."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -7,13 +8,14 @@ import pytest
 from gradients import WEIGHTS, make_table
 from sklearn.exceptions import ConvergenceWarning
 
+from skscratch import training as training_module
 from skscratch.losses import make_loss
 from skscratch.network import build
 from skscratch.optimizers import SGD, Adam
 from skscratch.recovery import BLOWN_UP, MAX_SHRINKS, SHRINK
 from skscratch.schedules import SCHEDULES
-from skscratch.table import Targets
-from skscratch.training import Data, Recipe, State, Step, train
+from skscratch.table import Table, Targets
+from skscratch.training import Data, Recipe, State, Step, _divided, train
 
 N = 23
 
@@ -55,9 +57,10 @@ class Training:
         self.network = build(3, (), (5,), 1, ["tanh"], dropout=dropout)
         self.loss = make_loss("squared_error" if loss is None else loss, None)
         table = make_table(rng, N)
-        targets = Targets(np.arange(N, dtype=float)[:, None] / N)  # each row is known by its target
-        self.data = Data(table, targets, WEIGHTS[weights](rng, N, n_members))
-        parameters = np.zeros((n_members, self.network.layout.size))
+        targets = Targets((np.arange(N)[:, None] / N).astype(dtype))  # each row is known by its target
+        weight = WEIGHTS[weights](rng, N, n_members)
+        self.data = Data(Table(table.X.astype(dtype)), targets, None if weight is None else weight.astype(dtype))
+        parameters = np.zeros((n_members, self.network.layout.size), dtype)
         self.network.initialise(parameters, rng)
         self.initial = parameters.copy()
         optimizer = {"adam": Adam, "sgd": lambda p: SGD(p, 0.0, False), "nesterov": SGD}[solver](parameters)
@@ -65,13 +68,15 @@ class Training:
         self.recipe = Recipe(**{"rate": 0.05, "schedule": SCHEDULES["constant"], "batch_size": 8} | recipe)
         self.records, self.stopped = [], None
 
-    def run(self, stop_at=6, stop=lambda record: False):
+    def run(self, stop_at=6, stop=lambda record: False, n_threads=1):
         def monitor(record):
             self.records.append(record)
             return stop(record)
 
         with np.errstate(all="ignore"):  # as the estimators do
-            self.stopped = train(self.network, self.loss, self.data, self.state, self.recipe, stop_at, monitor)
+            self.stopped = train(
+                self.network, self.loss, self.data, self.state, self.recipe, stop_at, monitor, n_threads
+            )
         return self
 
     @property
@@ -259,9 +264,9 @@ def one_step(training):
     def noting(p, *args):
         step = bind(p, *args)
 
-        def noted(rate):
+        def noted(rate, count):
             before = p.copy()
-            step(rate)
+            step(rate, count)
             steps.append(p - before)
 
         return noted
@@ -422,12 +427,12 @@ def test_an_interrupted_optimizer_step_is_taken_back():
     def tearing(p, *args):
         step = bind(p, *args)
 
-        def torn(rate):
+        def torn(rate, count):
             calls.append(None)
             if len(calls) == 5:
                 p[:, ::2] += 1  # half of the values have moved when the signal comes
                 raise KeyboardInterrupt
-            step(rate)
+            step(rate, count)
 
         return torn
 
@@ -576,3 +581,166 @@ def test_one_warning_for_many_divergences():
 
 def test_an_ordinary_training_warns_of_nothing():
     Training().run(6)  # warnings are errors
+
+
+# ------------------------------------------------------------------------ threads
+
+MANY = {"n_members": 5, "weights": "weights of members, with zeros"}
+PULLS = {"alpha": 0.1, "clip_norm": 0.5, "weight_decay": 0.2}
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 5, 9])
+@pytest.mark.parametrize("batch_size", [8, 1])
+@pytest.mark.parametrize(
+    "options",
+    [{}, PULLS, {"solver": "nesterov"}, {"dropout": 0.4}, {"dtype": np.float32}],
+    ids=["plain", "pulls", "nesterov", "dropout", "single precision"],
+)
+def test_threads_change_no_bit(options, batch_size, n_threads):
+    alone, threaded = (Training(**MANY, **options, batch_size=batch_size) for _ in range(2))
+    alone.run(4), threaded.run(4, n_threads=n_threads)
+    same_bits(alone, threaded)
+    assert [(r.loss, r.rate) for r in alone.records] == [(r.loss, r.rate) for r in threaded.records]
+    assert alone.state.first_loss == threaded.state.first_loss
+
+
+def test_threads_may_be_others_in_a_continued_training():
+    whole, parts = Training(**MANY).run(6), Training(**MANY)
+    for stop_at, n_threads in ((1, 2), (3, 1), (6, 5)):
+        parts.run(stop_at, n_threads=n_threads)
+    same_bits(whole, parts)
+
+
+def test_the_first_loss_does_not_depend_on_who_shares_a_thread():
+    """What counts as huge is measured by it, also where a member has no weight in the first batch."""
+    found = []
+    for n_threads in (1, 2):
+        training = Training(n_members=2, weights="weights of members, with zeros", shuffle=False)
+        training.data.targets.values[:8] = 100
+        training.data.weight[0, :8] = 0
+        training.run(1, n_threads=n_threads)
+        found.append(training.state.first_loss)
+    assert found[0] == found[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("n_members", "n_threads", "sizes"),
+    [(1, 4, [1]), (5, 1, [5]), (5, 2, [2, 3]), (5, 3, [2, 1, 2]), (4, 4, [1] * 4), (2, 9, [1, 1])],
+)
+def test_members_are_divided_evenly(n_members, n_threads, sizes):
+    parts = _divided(n_members, n_threads)
+    assert [part.stop - part.start for part in parts] == sizes
+    assert [k for part in parts for k in range(n_members)[part]] == list(range(n_members))
+
+
+def elsewhere():
+    return threading.current_thread() is not threading.main_thread()
+
+
+class Thread2(Squared):
+    """A loss that does something at the nth call of those that are not the main thread's."""
+
+    def __call__(self, t, z):
+        if elsewhere():
+            return super().__call__(t, z)
+        return Squared()(t, z)
+
+
+def test_every_thread_has_its_members():
+    loss = Thread2()
+    Training(loss, n_members=2).run(1, n_threads=2)
+    assert [len(t) for t in loss.seen] == [8, 8, 7]
+    loss = Thread2()
+    Training(loss, n_members=2).run(1)
+    assert loss.seen == []
+
+
+def test_with_dropout_all_members_stay_in_one_thread():
+    """For they draw their masks from one generator, one after the other."""
+    loss = Thread2()
+    Training(loss, n_members=2, dropout=0.4).run(1, n_threads=2)
+    assert loss.seen == []
+
+
+def test_overflow_in_a_thread_is_as_silent_as_elsewhere():
+    """Warnings are errors here, and NumPy's settings are a thread's own."""
+
+    def overflow(value, slope):
+        return value * np.float64(1e308) * 10, slope
+
+    training = Training(Thread2(5, overflow), n_members=2)
+    threads_diverge(training)
+    assert training.state.factor == SHRINK
+
+
+def threads_diverge(training, stop_at=6):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        training.run(stop_at, n_threads=2)
+    return one_convergence_warning(caught)
+
+
+@pytest.mark.parametrize("at", [1, 5, 9])
+def test_an_epoch_that_blows_up_in_a_thread_is_run_again(at):
+    training = Training(Thread2(at, become_nan), n_members=3)
+    assert "2.5e-01 times the learning rate" in threads_diverge(training)
+    plain = Training(Squared(), n_members=3).run((at - 1) // 3)
+    plain.state.factor = SHRINK
+    same_bits(plain.run(6), training)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_wild_last_step_of_any_member_is_taken_back(n_threads):
+    """The loss after it is NaN for the second member alone, whose weights are finite."""
+
+    def steep(t, z):
+        return np.where(np.abs(z[:, 0]) > 1e3, np.nan, 1.0), np.full_like(z, 1e6)
+
+    training = Training(steep, n_members=2, weights="weights of members, with zeros", solver="sgd", batch_size=N)
+    training.data.weight[0] = 0
+    with pytest.warns(ConvergenceWarning, match="epoch 2"):
+        training.run(1, n_threads=n_threads)
+    np.testing.assert_array_equal(training.parameters, training.initial)
+
+
+def test_an_error_in_a_thread_is_passed_on():
+    def fail(value, slope):
+        raise RuntimeError("of a thread's")
+
+    with pytest.raises(RuntimeError, match="of a thread's"):
+        Training(Thread2(4, fail), n_members=2).run(6, n_threads=2)
+
+
+@pytest.mark.parametrize("at", [1, 5, 9])
+@pytest.mark.parametrize("loss", [Thread2, Squared], ids=["in another thread", "in any thread"])
+def test_an_interruption_with_threads_takes_the_epoch_back(loss, at):
+    whole = Training(n_members=3, solver="nesterov").run(6)
+    broken = Training(loss(at, interrupt), n_members=3, solver="nesterov")
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        broken.run(6, n_threads=3)
+    assert broken.stopped and len(broken.records) == broken.state.epoch < 3
+    done = Training(n_members=3, solver="nesterov").run(broken.state.epoch)
+    np.testing.assert_array_equal(broken.parameters, done.parameters)
+    assert broken.state.optimizer.count == done.state.optimizer.count
+    same_bits(whole, broken.run(6, n_threads=2))
+
+
+def test_after_an_interruption_other_threads_do_no_more_than_the_batch_they_are_in(monkeypatch):
+    """And none goes on once training has returned."""
+    halted, calls = threading.Event(), []
+    waited = training_module.wait
+    monkeypatch.setattr(training_module, "wait", lambda futures: (halted.set(), waited(futures)))
+
+    def loss(t, z):
+        if not elsewhere():
+            raise KeyboardInterrupt
+        assert halted.wait(30)
+        calls.append(len(t))
+        return Squared()(t, z)
+
+    training = Training(loss, n_members=2, batch_size=1)
+    with pytest.warns(UserWarning, match="interrupted"):
+        training.run(6, n_threads=2)
+    assert calls == [1]
+    np.testing.assert_array_equal(training.parameters, training.initial)
+    assert training.state.optimizer.count == 0 and not training.state.optimizer.m.any()
