@@ -27,7 +27,7 @@ OURS, WITHOUT = "skscratch", "skscratch without "
 # Named settings of ours: what they set.
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
-    "strong": {"n_members": 8},
+    "strong": {"hidden_layer_sizes": (128, 128, 128)},
 }
 
 # Parts of the default: what takes each out. A parameter that one of the two estimators lacks is not set there.
