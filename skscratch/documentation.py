@@ -28,7 +28,8 @@ _NETWORK = """\
         `n_members`, the nearest to it is taken.
     calibrate : bool, default=True
         [ensemble] Whether a classifier's raw scores are divided by the temperature that suits the validation rows
-        best (Guo et al. 2017).
+        best (Guo et al. 2017); with 'folds', by a power of it, for the mean of all members is less sure of itself than
+        those few are that have not seen a row.
 """
 
 _SHARED = """\
@@ -42,7 +43,7 @@ _SHARED = """\
         long as the one before. Not for 'lbfgs'.
     learning_rate_init : float or 'auto', default='auto'
         [optimisation] The rate that the schedule multiplies. 'auto' is, for 'adam', 0.04 at 64 rows a step, and grows
-        with their square root from 0.028 to 0.08; for 'sgd' 0.1.
+        with their square root, up to 0.08; for 'sgd' 0.1.
     warmup : float, default=0.0
         [optimisation] Share of training over which the rate rises from 0, whatever the schedule.
     batch_size : int or 'auto', default='auto'
@@ -63,7 +64,7 @@ _SHARED = """\
     alpha : float, default=0.0
         [regularisation] L2 penalty ½ alpha ‖W‖² / (sum of all sample weights), added to the mean loss. It does
         not depend on the batch size.
-    weight_decay : float, default=0.02
+    weight_decay : float, default=0.0
         [regularisation] Decoupled decay: each step multiplies the weights by 1 - rate * weight_decay
         (Loshchilov & Hutter 2019, AdamW). Of 'adam' alone; the other solvers have `alpha`.
     dropout : float, default=0.0
@@ -106,8 +107,9 @@ _SHARED = """\
         quantiles (Gorishniy et al. 2022), so that a function that bends in a single column is seen at once. Not for
         sparse tables.
     n_bins : int or 'auto', default='auto'
-        [table] Bins of a column, at most. 'auto' is a sixth of the rows and at most 384 for all columns together, at
-        most 48 for one; fewer than three are none.
+        [table] Bins of a column, at most: half between quantiles of its rows, half between those of its distinct
+        values, which coincide where no value is twice there. 'auto' is a sixth of the rows and at most 384 for all
+        columns together, at most 48 for one; fewer than three are none.
 """
 
 _RUNNING = """\

@@ -132,7 +132,7 @@ class HyperParameters(BaseEstimator):
     max_fun: int = hyper(15000, rules.integer())
     # regularisation
     alpha: float = hyper(0.0, rules.real(0))
-    weight_decay: float = hyper(0.02, rules.real(0))
+    weight_decay: float = hyper(0.0, rules.real(0))
     dropout: float = hyper(0.0, rules.real(0, 1))
     clip_norm: float | None = hyper(None, rules.either(rules.nothing, rules.real(0, closed="neither")))
     # stopping
