@@ -116,10 +116,11 @@ class Dense:
             return
         mix = rng.exponential(size=(5, self.n_out))
         ranks = rng.uniform(size=(5, self.n_out))
-        order = np.argsort(z, axis=0, kind="stable")
-        mass = np.cumsum(share[order], axis=0)  # (R, n_out)
-        places = np.minimum((mass[None] <= ranks[:, None]).sum(axis=1), len(z) - 1)  # (5, n_out)
-        picked = np.take_along_axis(np.take_along_axis(z, order, axis=0), places, axis=0)
+        z = np.ascontiguousarray(z.T)  # (n_out, R), for NumPy sorts fast what lies side by side
+        order = np.argsort(z, axis=1)
+        mass = np.cumsum(share[order], axis=1)
+        places = [np.minimum((mass <= rank[:, None]).sum(axis=1), z.shape[1] - 1) for rank in ranks]  # 5 x (n_out,)
+        picked = [z[np.arange(len(z)), order[np.arange(len(z)), place]] for place in places]
         p.b[...] = -(mix * picked).sum(axis=0) / mix.sum(axis=0) / deviation
 
     def bind(self, p, g, x, dx, rng=None):
