@@ -291,7 +291,8 @@ class ScratchMLP(HyperParameters):
         """Parameters drawn, given or (where training goes on without a state) as they are; a new optimizer."""
         if fresh:
             parameters = np.zeros((self.n_members, self._network.layout.size), self._dtype)
-            self._network.initialise(parameters, rng, *(self._sample(rows, rng) if self.init == "data" else ()))
+            with one_blas_thread():  # which also keeps the bits from depending on how many threads are allowed
+                self._network.initialise(parameters, rng, *(self._sample(rows, rng) if self.init == "data" else ()))
             if not isinstance(self.init, str):
                 self._network.assign(parameters, *self.init)
         else:
