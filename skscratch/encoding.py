@@ -3,8 +3,8 @@
 Each number column becomes (x - median) / quartile range, squeezed smoothly into (-3, 3); missing becomes 0,
 with a column beside it that says so.  Where the quartiles are equal, the unit is the mean distance from the median
 of the values that differ from it.  A small category becomes one-hot columns, a large one a code for an
-embedding.  Bins, where they are asked for, stand before all others.  All
-statistics are weighted, so that weight 2 counts as the row twice.
+embedding.  Bins, where they are asked for, stand before all others.  All statistics are weighted, so that
+weight 2 counts as the row twice.
 """
 
 from typing import Any

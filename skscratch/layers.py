@@ -131,7 +131,8 @@ class Dense:
         whole = self.bias and x.shape[-1] == self.n_in + 1  # x has the ones: W stands for [W; b]
         if x.shape[-1] > self.n_in and not whole:
             x = x[..., : self.n_in]
-        forward: Calls = [product(x, p.Wb if whole else p.W, y)]
+        W = p.Wb if whole else p.W
+        forward: Calls = [product(x, W, y)]
         if self.bias and not whole:
             forward.append(call(np.add, y, p.b if p.b.size > 1 else p.b.reshape(()), y))
         if g is None:
@@ -141,7 +142,7 @@ class Dense:
         if self.bias and not whole:  # the sum over rows, as a product with ones: a third of np.sum's time
             backward.append(product(np.ones((1, 1, x.shape[1]), y.dtype), dy, g.b))
         if dx is not None:
-            backward.append(product(dy, (p.Wb if whole else p.W).swapaxes(-1, -2), dx))
+            backward.append(product(dy, W.swapaxes(-1, -2), dx))
         return y, dy, forward, backward
 
     def _bind_sparse(self, p, g, x: SparseRows):

@@ -75,7 +75,7 @@ def solve(
         keep_best=keep_best,
         report=_report if h.verbose else None,
     )
-    n_threads = _threads(h, network)  # asked before BLAS is held to one
+    n_threads = _threads(h)  # asked before BLAS is held to one
     with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
         if by_epochs:
             state.optimizer = _optimizer(h, state.parameters, state.optimizer)
@@ -199,7 +199,7 @@ def _recipe(h: HyperParameters, training: Data) -> Recipe:
     )
 
 
-def _threads(h: HyperParameters, network: Network) -> int:
+def _threads(h: HyperParameters) -> int:
     """Threads to divide the members among: as many as BLAS may use, but one where the user's functions are called."""
     activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
     own = callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)

@@ -85,8 +85,10 @@ class Monitor:
         """Take in one epoch."""
         state, history = self.state, self.state.history
         # validation first: an interruption in it leaves nothing half done
-        due = self.validate is not None and (self.due is None or self.due(record.epoch))
-        validation_loss, score = self.validate(state.parameters) if due and self.validate else (math.nan, math.nan)
+        judged = self.validate is None or self.due is None or self.due(record.epoch)
+        validation_loss, score = math.nan, math.nan
+        if self.validate is not None and judged:
+            validation_loss, score = self.validate(state.parameters)
         told = {"loss": record.loss, "learning_rate": record.rate, "seconds": record.seconds}
         if self.validate is None:
             improved = record.loss <= state.best_loss - self.tol
@@ -99,7 +101,8 @@ class Monitor:
         for name, value in told.items():
             history.setdefault(name, []).append(value)
         state.best_loss = min(state.best_loss, record.loss)
-        state.stale = state.stale if not due and self.validate else 0 if improved else state.stale + 1
+        if judged:
+            state.stale = 0 if improved else state.stale + 1
         if best:
             state.best_epoch = record.epoch
             if self.keep_best:

@@ -144,9 +144,8 @@ class Step:
         self.loss = loss_of_members[:, 0, 0]  # (K,)
         self._n_rows, self._whole = np.full(1, float(n_rows)), total
         # each row's share in the whole: one number, or as many as there are weights
-        self._share = np.empty_like(self.weight[..., None]) if weighted else scalar(1 / n_rows, parameters)
-        if total is not None and not weighted:
-            self._share = scalar(1 / total[0], parameters)
+        whole = n_rows if total is None else total[0]
+        self._share = np.empty_like(self.weight[..., None]) if weighted else scalar(1 / whole, parameters)
         self.forward_calls: Calls = [*bound.forward, *evaluate, product(self.weight[:, None, :], rows, loss_of_members)]
         self.backward_calls: Calls = [call(np.multiply, bound.dz, self._share, bound.dz), *bound.backward]
 
