@@ -140,7 +140,9 @@ class ScratchMLP(HyperParameters):
                 strata = self._strata(rows.values)
                 validation_rows = split(len(rows), self.validation_fraction, rows.weight, strata, rng)
             held, rows = rows[validation_rows], rows[np.setdiff1d(np.arange(len(rows)), validation_rows)]
-        if not continuing:
+        if continuing:
+            self._widen_target_range(rows.values)
+        else:
             self._start(rows, incremental)
         if state is None:
             state = self._new_state(rng, not continuing, rows)

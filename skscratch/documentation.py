@@ -262,7 +262,8 @@ REGRESSOR = _document(
         for squared error, median and quartile range for losses that outliers should not move. Predictions
         are in the units of y.
     clip_target : bool, default=True
-        [table] Whether predictions are held to the range of y in `fit`. `partial_fit` knows of none.
+        [table] Whether predictions are held to the range of the y that was fitted, over all calls of a training that
+        goes on. One that begins with `partial_fit` knows of none.
 """,
     "",
     """\

@@ -175,6 +175,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
     def _fit_target_scale(self, values, weight, more_to_come) -> None:
         """Class codes have no scale."""
 
+    def _widen_target_range(self, values) -> None:
+        """Classes have no range."""
+
     def _encode_targets(self, values, dtype) -> Targets:
         return self._targets.encode(values, self.label_smoothing, dtype)
 
@@ -333,6 +336,9 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
 
     def _fit_target_scale(self, values, weight, more_to_come) -> None:
         self._numbers = NumberTargets(values, weight, self._loss, self.scale_target, more_to_come)
+
+    def _widen_target_range(self, values) -> None:
+        self._numbers = self._numbers.widened(values)
 
     def _encode_targets(self, values, dtype) -> Targets:
         return self._numbers.encode(values, dtype)

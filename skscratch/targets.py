@@ -1,5 +1,6 @@
 """Targets as a network's outputs: classes to codes and back, numbers to unit scale and back."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,12 @@ class NumberTargets:
             if more_to_come:
                 size = np.where(self.center == 0, 1.0, np.abs(self.center))
                 self.spread = np.where(self.spread > 0, self.spread, size)
+
+    def widened(self, y: np.ndarray) -> "NumberTargets":
+        """The same center and spread, with a range that takes in `y` (n, n_targets) too."""
+        new = copy.copy(self)
+        new.low, new.high = np.minimum(self.low, y.min(axis=0)), np.maximum(self.high, y.max(axis=0))
+        return new
 
     def encode(self, y: np.ndarray, dtype: np.dtype) -> Targets:
         """Targets of the network (n, n_targets)."""

@@ -353,3 +353,25 @@ def test_balanced_with_a_class_that_has_no_row_yet():
 def test_list_of_class_weights_is_for_several_labels_alone():
     with pytest.raises(ValueError, match="(?i)class_weight.*list|list.*label"):
         ScratchMLPClassifier(class_weight=[{0: 1.0}, {1: 2.0}]).fit(np.eye(3), [0, 1, 1])
+
+
+@pytest.mark.parametrize("way", ["warm_start", "partial_fit"])
+def test_a_training_that_goes_on_widens_the_range_that_predictions_are_held_to(way):
+    X = np.linspace(0, 1, 300)[:, None]
+    y = X[:, 0]
+    model = ScratchMLPRegressor(random_state=0, warm_start=way == "warm_start").fit(X[:150], y[:150])
+    assert model.predict(X).max() <= y[149]
+    if way == "warm_start":
+        model.fit(X, y)
+    else:
+        for _ in range(20):
+            model.partial_fit(X[100:], y[100:])
+    assert 0.6 < model.predict(X).max() <= 1  # learned beyond the first rows, held to all so far
+
+
+def test_a_call_that_fails_leaves_the_range_as_it_was():
+    X = np.linspace(0, 1, 60)[:, None]
+    model = ScratchMLPRegressor(random_state=0, warm_start=True, max_iter=2).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="X_val was given without y_val"):
+        model.fit(X, 9 * X[:, 0], X_val=X)
+    assert model._numbers.high == 1
