@@ -18,14 +18,17 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from . import rules
 from .checking import Rows, check_table, check_weight
 from .columns import Columns
+from .documentation import link_to_readme
 from .encoding import FeatureEncoder
+from .files import packed, unpacked
 from .hyperparameters import HyperParameters, is_pair
 from .losses import Loss
-from .network import build
+from .network import Network, build
 from .scoring import answering, score_of
-from .solving import TINY, automatic_bins, solve
+from .solving import TINY, Outcome, automatic_bins, most_epochs, solve
 from .stopping import split
 from .table import Table
+from .tasks import CallbackSupport, Tasks, run_as_task
 from .threads import one_blas_thread
 from .training import Data, State
 from .validation import Validation, deal, fold_weights
@@ -37,6 +40,7 @@ _OF_THE_NETWORK = frozenset(  # and of the encoding: fixed by the first call of 
     ("hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "n_folds", "dropout", "dtype")
     + ("parametrization", "categorical_features", "scale_features", "scale_target", "numeric_embedding", "n_bins")
 )
+_OF_THE_LOSS = frozenset(("loss", "quantile", "huber_delta"))  # which may change between calls, if the output stays
 ENCODED = 2**20  # numbers of an encoded table that predicting holds at a time
 SAMPLE = 256  # rows that the hidden layers' start is fitted to
 SERIAL_WORK = 2**18  # multiplications: below, BLAS does not start threads
@@ -49,12 +53,19 @@ def _for_reading(array: np.ndarray) -> np.ndarray:
     return view
 
 
-class ScratchMLP(HyperParameters):
+class ScratchMLP(CallbackSupport, HyperParameters):
     """Fitting, and raw scores; the subclasses know about targets."""
 
     _loss: Loss
     _categorical: list[bool] | None
     _known: tuple[Any, np.ndarray] | None = None  # a table, and the pooled raw scores of its rows that a scorer is told
+
+    # where the "?" of the representation in notebooks leads
+    _doc_link_module = "skscratch"
+    _doc_link_template = "{readme}"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        return {"readme": link_to_readme("use")}
 
     # ---------------------------------------------------------------- fitting
 
@@ -88,12 +99,19 @@ class ScratchMLP(HyperParameters):
         ValueError, TypeError
             For input that does not fit; whatever was fitted before is as it was.
         """
-        with self._intact_on_error():
-            return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        rules.check(self)
+
+        def fit(tasks: Tasks) -> Any:
+            with self._intact_on_error():
+                return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), tasks)
+
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        return run_as_task(self, fit, most_epochs(self), X=X, y=y, metadata=metadata)
 
     def _partial_fit(self, X, y, sample_weight, validation, classes=None):
+        rules.check(self)
         with self._intact_on_error():
-            return self._fit(X, y, sample_weight, validation, incremental=True, classes=classes)
+            return self._fit(X, y, sample_weight, validation, Tasks(), incremental=True, classes=classes)
 
     @contextmanager
     def _intact_on_error(self):
@@ -108,8 +126,7 @@ class ScratchMLP(HyperParameters):
                 state.rng.set_state(generator)
             raise
 
-    def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes=None):
-        rules.check(self)
+    def _fit(self, X, y, sample_weight, validation, tasks, *, incremental=False, classes=None):
         self._check_together()
         continuing = hasattr(self, "_parameters") and (incremental or self.warm_start)
         if continuing:
@@ -151,7 +168,7 @@ class ScratchMLP(HyperParameters):
         state.incremental |= incremental
         if self.solver == "lbfgs":  # its line searches need double precision, whatever dtype comes out
             state.parameters = state.parameters.astype(np.float64)
-        self._train(state, rows, held, incremental)
+        self._train(state, rows, held, tasks, incremental)
         return self
 
     def _as_data(self, rows: Rows, dtype: np.dtype) -> Data:
@@ -177,15 +194,17 @@ class ScratchMLP(HyperParameters):
                         f"solver='lbfgs', which has no single steps. Got {getattr(self, name)!r} instead."
                     )
 
-    def _shape(self) -> dict[str, Any]:
-        """The parameters that a training must keep to be able to go on."""
+    def _of_the_network(self) -> dict[str, Any]:
+        """The parameters that network and loss are made by."""
         names = (field.name for field in fields(self))
-        return {name: copy.copy(getattr(self, name)) for name in names if name in _OF_THE_NETWORK}
+        return {name: copy.copy(getattr(self, name)) for name in names if name in _OF_THE_NETWORK | _OF_THE_LOSS}
 
     def _check_same_network(self) -> None:
-        for name, value in self._shape().items():
-            before = self._fitted_shape[name]
-            if value is not before and not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
+        for name, value in self._of_the_network().items():
+            before = self._fitted_with[name]
+            if name not in _OF_THE_NETWORK or value is before:
+                continue
+            if not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
                 raise ValueError(
                     f"Training cannot go on with another network: {name} was {before!r} and is now {value!r}. "
                     "For a new one call fit, with warm_start=False."
@@ -201,6 +220,7 @@ class ScratchMLP(HyperParameters):
                 "fit, with warm_start=False."
             )
         self._loss = loss
+        self._fitted_with = self._of_the_network()
 
     def _hidden(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -253,9 +273,15 @@ class ScratchMLP(HyperParameters):
         self._dtype = np.dtype(suited if automatic else self.dtype)
         self._encoder = FeatureEncoder(self.scale_features, more_to_come, bins).fit(rows.data, rows.weight, names)
         self._fit_target_scale(rows.values, rows.weight, more_to_come)
+        self._network = self._make_network()
+        self._fitted_with = self._of_the_network()
+        self.n_layers_ = len(self._hidden()) + 2
+        self.out_activation_ = self._loss.link.name
+
+    def _make_network(self) -> Network:
         hidden = self._hidden()
         shared = isinstance(self.activation, str) or is_pair(self.activation)
-        self._network = build(
+        return build(
             len(self._encoder.names),
             self._encoder.categories,
             hidden,
@@ -267,9 +293,6 @@ class ScratchMLP(HyperParameters):
             ntk=self.parametrization == "ntk",
             n_bins=self._encoder.n_bins,
         )
-        self._fitted_shape = self._shape()
-        self.n_layers_ = len(hidden) + 2
-        self.out_activation_ = self._loss.link.name
 
     def _sample(self, rows: Rows, rng: np.random.RandomState) -> tuple[Table, np.ndarray | None]:
         """Some rows, encoded, and their weights, that the hidden layers' start is fitted to."""
@@ -304,7 +327,7 @@ class ScratchMLP(HyperParameters):
             state.history = {name: list(values) for name, values in self.history_.items()}
         return state
 
-    def _train(self, state: State, rows: Rows, held: Rows | None, incremental: bool) -> None:
+    def _train(self, state: State, rows: Rows, held: Rows | None, tasks: Tasks, incremental: bool) -> None:
         """Run the solver on `state`, and take over what it found."""
         begun, dtype = state.epoch, state.parameters.dtype
         training, validation, judged = self._as_data(rows, dtype), None, held
@@ -315,45 +338,59 @@ class ScratchMLP(HyperParameters):
             training = replace(training, weight=fold_weights(state.folds, self.n_members, training.weight, dtype))
             judged = rows
         score = None if judged is None or self.scoring == "loss" else partial(score_of, self, judged)
-        outcome = solve(self, self._network, self._loss, state, training, validation, score, incremental=incremental)
+
+        def fitted(outcome: Outcome) -> dict[str, Any]:
+            return self._results(outcome, state, begun, rows, validation is not None)
+
+        def so_far(outcome: Outcome) -> dict[str, Any]:  # nothing that training is still to change
+            outcome = replace(outcome, parameters=outcome.parameters.copy())
+            return self._results(outcome, state.snapshot(), begun, rows, validation is not None)
+
+        outcome = solve(
+            self, self._network, self._loss, state, training, validation, score, tasks, so_far, incremental=incremental
+        )
         if not np.isfinite(outcome.parameters).all():
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
-        self._parameters, self._state = outcome.parameters.astype(self._dtype, copy=False), state
-        self.temperature_ = outcome.temperature
-        self._set_results(state, begun, validation is not None)
-        self.best_iteration_ = outcome.epoch
-        self._set_out_of_fold(rows, None if state.folds is None else outcome.scores)
+        self.__dict__.update(fitted(outcome))
 
     def _calibrates(self) -> bool:
         return bool(self.calibrate and is_classifier(self) and self._loss.canonical)
 
-    def _set_out_of_fold(self, rows: Rows, z: np.ndarray | None) -> None:
-        """What each training row is predicted by the members that have not seen it, and how good that is."""
-        self.oof_predictions_ = self.oof_score_ = None
-        if z is not None:
-            seen = answering(self, rows, z)
-            self.oof_predictions_ = seen.predict_proba(rows.X) if is_classifier(self) else seen.predict(rows.X)
-            with np.errstate(over="ignore", invalid="ignore"):  # squares of targets of any unit
-                self.oof_score_ = float(seen.score(rows.X, rows.y, rows.weight))
-
-    def _set_results(self, state: State, begun: int, validated: bool) -> None:
+    def _results(self, outcome: Outcome, state: State, begun: int, rows: Rows, validated: bool) -> dict[str, Any]:
+        """Every attribute that training sets."""
         history = state.history
-        self.history_ = history
-        self.n_iter_ = state.epoch - begun
-        self.t_ = state.n_seen
-        self.loss_curve_ = history.get("loss", [])
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
-        self.best_loss_ = None if validated else state.best_loss
-        self.validation_loss_curve_ = history.get("validation_loss")
-        self.validation_scores_ = history.get("validation_score")
-        self.best_validation_score_ = state.best_score if validated else None
+        losses = history.get("loss", [])
+        results = {
+            "_parameters": outcome.parameters.astype(self._dtype, copy=False),
+            "_state": state,
+            "temperature_": outcome.temperature,
+            "best_iteration_": outcome.epoch,
+            "history_": history,
+            "n_iter_": state.epoch - begun,
+            "t_": state.n_seen,
+            "loss_curve_": losses,
+            "loss_": losses[-1] if losses else float("nan"),
+            "best_loss_": None if validated else state.best_loss,
+            "validation_loss_curve_": history.get("validation_loss"),
+            "validation_scores_": history.get("validation_score"),
+            "best_validation_score_": state.best_score if validated else None,
+            "oof_predictions_": None,
+            "oof_score_": None,
+        }
+        if state.folds is not None and outcome.scores is not None:
+            # what each training row is predicted by the members that have not seen it, and how good that is
+            seen = answering(self, rows, outcome.scores)
+            results["oof_predictions_"] = seen.predict_proba(rows.X) if is_classifier(self) else seen.predict(rows.X)
+            with np.errstate(over="ignore", invalid="ignore"):  # squares of targets of any unit
+                results["oof_score_"] = float(seen.score(rows.X, rows.y, rows.weight))
+        return results
 
     # ------------------------------------------------------------- predicting
 
-    def _scores(self, X) -> np.ndarray:
-        """Raw scores (n, out): the members' mean, over the temperature."""
+    def _scores(self, X, pooled: bool = True) -> np.ndarray:
+        """Raw scores over the temperature: the members' mean (n, out), or each member's (K, n, out)."""
         if self._known is not None:
-            if X is not self._known[0]:
+            if X is not self._known[0] or not pooled:
                 raise ValueError("only the validation rows, as they were handed to it, can be predicted by a scorer")
             return self._known[1]
         if not self.__sklearn_is_fitted__():
@@ -363,15 +400,16 @@ class ScratchMLP(HyperParameters):
         size = max(ENCODED // max(len(self._encoder.names), 1), 1)  # rows that are encoded at a time
         with nullcontext() if n * self._parameters.size <= SERIAL_WORK else one_blas_thread():
             if n <= size:
-                return self._mean_scores(data)
-            parts = [self._mean_scores(data[start : min(start + size, n)]) for start in range(0, n, size)]
-            return np.concatenate(parts)
+                return self._scores_of_rows(data, pooled)
+            starts = range(0, n, size)
+            parts = [self._scores_of_rows(data[start : min(start + size, n)], pooled) for start in starts]
+            return np.concatenate(parts, axis=-2)
 
-    def _mean_scores(self, data) -> np.ndarray:
-        """Raw scores (n, out) of checked rows."""
+    def _scores_of_rows(self, data, pooled: bool) -> np.ndarray:
         z = self._network.scores(self._parameters, self._encode(data))  # (K, n, out)
-        mean = z[0] if len(z) == 1 else z.mean(axis=0)
-        return mean if self.temperature_ == 1 else mean / z.dtype.type(self.temperature_)
+        if pooled:
+            z = z[0] if len(z) == 1 else z.mean(axis=0)
+        return z if self.temperature_ == 1 else z / z.dtype.type(self.temperature_)
 
     def _encode(self, data) -> Table:
         return self._encoder.transform(data, self._dtype, self.fit_intercept)
@@ -402,13 +440,25 @@ class ScratchMLP(HyperParameters):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_parameters")
 
+    def __copy__(self):
+        new = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        return new
+
     def __getstate__(self) -> dict:
-        """Without the state that only a continued training needs, unless it is to be continued."""
-        state = dict(super().__getstate__())
-        state.pop("oof_predictions_", None)
-        if "_state" in state and not (self.warm_start or state["_state"] is None or state["_state"].incremental):
-            state["_state"] = None
-        return state
+        """What a file holds: without the state that only a continued training needs, unless it is to be continued."""
+        state = getattr(self, "_state", None)
+        going_on = state is not None and (self.warm_start or state.incremental or state.unfinished)
+        return packed(super().__getstate__(), going_on)
+
+    def __setstate__(self, state: dict) -> None:
+        """Take over the state in a file of this version or an older one."""
+        super().__setstate__(unpacked(state, type(self).__name__))
+        if self.__sklearn_is_fitted__():
+            as_fitted = copy.copy(self)  # parameters may have been set since
+            as_fitted.__dict__.update(self._fitted_with)
+            self._dtype = self._parameters.dtype
+            self._loss, self._network = as_fitted._make_loss(), as_fitted._make_network()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

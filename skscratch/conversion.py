@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .checking import Rows
+from .solving import Outcome
 from .training import State
 
 __all__ = ["from_sklearn"]
@@ -65,10 +66,8 @@ def _take_over(new: Any, mlp: Any) -> None:
     if scores is not None:
         state.history["validation_score"] = list(scores)
         state.best_score, state.best_epoch = mlp.best_validation_score_, int(np.argmax(scores)) + 1
-    new._parameters, new._state = parameters, state
-    new._set_results(state, len(curve) - mlp.n_iter_, scores is not None)
-    new.temperature_ = 1.0
-    new.oof_predictions_ = new.oof_score_ = None
+    found = Outcome(parameters, state.best_epoch)
+    new.__dict__.update(new._results(found, state, len(curve) - mlp.n_iter_, None, scores is not None))
     new.loss_, new.best_iteration_ = mlp.loss_, state.best_epoch if mlp.early_stopping else len(curve)
 
 

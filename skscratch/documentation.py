@@ -1,8 +1,30 @@
-"""Class docstrings of the two estimators: one text for what they share."""
+"""Class docstrings of the two estimators: one text for what they share; and where the README is."""
 
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 from textwrap import fill
 
-__all__ = ["CLASSIFIER", "REGRESSOR"]
+__all__ = ["CLASSIFIER", "REGRESSOR", "link_to_readme"]
+
+
+def link_to_readme(section: str) -> str:
+    """Address of a section of the README: on the web where the package's metadata names its documentation.
+
+    Else that of the file that comes with the package.
+    """
+    try:
+        addresses = metadata("skscratch").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        addresses = []
+    for name, _, address in (entry.partition(", ") for entry in addresses):
+        if name == "Documentation":
+            return f"{address}#{section}"
+    package = Path(__file__).parent
+    for folder in (package, package.parent):  # a wheel has it within the package
+        if (folder / "README.md").exists():
+            return f"{(folder / 'README.md').as_uri()}#{section}"
+    return ""
+
 
 _NETWORK = """\
     hidden_layer_sizes : int or array-like of int, default=(64, 64)
@@ -51,8 +73,12 @@ _SHARED = """\
         1,000 rows, 64 to 2,500, 128 to 5,000 and 256 from there on; all rows of a table of up to 40.
     shuffle : bool, default=True
         [optimisation] Whether the rows come in another order each epoch.
-    beta_1, beta_2, epsilon : float, default=0.9, 0.95, 1e-8
-        [optimisation] Decay of Adam's two moments, and the constant that keeps it from dividing by zero.
+    beta_1 : float, default=0.9
+        [optimisation] Decay of Adam's first moment, the mean of past gradients.
+    beta_2 : float, default=0.95
+        [optimisation] Decay of Adam's second moment, the mean of their squares.
+    epsilon : float, default=1e-8
+        [optimisation] What keeps Adam from dividing by zero.
     momentum : float, default=0.9
         [optimisation] Momentum of 'sgd'.
     nesterovs_momentum : bool, default=True
@@ -125,19 +151,27 @@ _RUNNING = """\
         [running] Whether `fit` goes on where the last call stopped: weights, optimizer and random numbers. An
         interrupted fit is finished; after one that ended, the schedule begins anew, for `max_iter` epochs more.
     verbose : bool or int, default=False
-        [running] Whether to print a line an epoch.
+        [running] Whether to tell of each epoch in a line, to the logger "skscratch": where the program has not set up
+        logging, it is printed.
 """
 
 _ATTRIBUTES = """\
-    coefs_, intercepts_ : list of ndarray
-        Weight matrix (n_in, n_out) and bias vector (n_out,) of each layer; with several members a leading axis
-        for them. The first layer's rows are the encoded columns.
-    loss_, best_loss_ : float
-        Mean training loss of the last epoch and of the best (None where validation decided).
-    loss_curve_, validation_loss_curve_, validation_scores_ : list of float
-        One value an epoch; the latter two are None without validation, and NaN for epochs that were not judged: with
-        `early_stopping='folds'` those in which the rate is high. The training loss of an epoch is the mean over its
-        batches, each before its step; validation follows the last step.
+    coefs_ : list of ndarray
+        Weight matrix (n_in, n_out) of each layer; with several members a leading axis for them. The first layer's rows
+        are the encoded columns.
+    intercepts_ : list of ndarray
+        Bias vector (n_out,) of each layer; with several members a leading axis for them.
+    loss_ : float
+        Mean training loss of the last epoch.
+    best_loss_ : float or None
+        Mean training loss of the best epoch; None where validation decided.
+    loss_curve_ : list of float
+        Training loss of each epoch: the mean over its batches, each before its step.
+    validation_loss_curve_ : list of float or None
+        Validation loss after each epoch, or None without validation. NaN for epochs that were not judged: with
+        `early_stopping='folds'` those in which the rate is high.
+    validation_scores_ : list of float or None
+        Validation score after each epoch, as `scoring` says; None or NaN where the validation loss is.
     best_validation_score_ : float or None
         The highest of `validation_scores_`.
     oof_predictions_ : ndarray of shape (n_samples, ...) or None
@@ -155,8 +189,10 @@ _ATTRIBUTES = """\
         Epochs run by the last call of fit.
     t_ : int
         Rows that training has seen, counting repeats.
-    n_layers_, n_outputs_ : int
-        Number of layers, counting input and output; number of outputs.
+    n_layers_ : int
+        Number of layers, counting input and output.
+    n_outputs_ : int
+        Number of outputs.
     out_activation_ : str
         Activation of the output.
     n_features_in_ : int

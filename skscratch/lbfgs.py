@@ -1,6 +1,5 @@
 """L-BFGS: the whole table is one batch, its sums added up in chunks of rows, stepped by SciPy."""
 
-import warnings
 from collections.abc import Callable
 from time import perf_counter
 
@@ -8,7 +7,9 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from .losses import Loss
+from .messages import warn
 from .network import Network
+from .tasks import Tasks
 from .training import Data, Record, State, Step
 
 __all__ = ["minimise"]
@@ -26,11 +27,13 @@ def minimise(
     max_evaluations: int,
     gradient_tolerance: float,
     monitor: Callable[[Record], bool],
+    tasks: Tasks | None = None,
 ) -> bool:
-    """Minimise the mean loss plus penalty over `state.parameters` in place; whether it converged.
+    """Minimise the mean loss plus penalty over `state.parameters` in place; whether it converged, or was stopped.
 
     All members are minimised as one sum, which is smallest where each is.
     """
+    tasks = tasks or Tasks()
     parameters = state.parameters
     n = len(data.table)
     gradient, sums = np.empty_like(parameters), np.empty_like(parameters)
@@ -46,6 +49,8 @@ def minimise(
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal loaded
+        if state.epoch < state.end:
+            tasks.begin()  # of the iteration that this is the first evaluation of
         np.copyto(parameters, x.reshape(parameters.shape))
         sums[...] = 0
         losses = np.zeros(n_members)
@@ -69,6 +74,7 @@ def minimise(
         stopped = monitor(Record(state.epoch + 1, mean, float("nan"), perf_counter() - began))
         state.epoch += 1
         state.n_seen += n
+        stopped |= tasks.end()
         if stopped:
             raise StopIteration
 
@@ -83,6 +89,6 @@ def minimise(
             options={"maxiter": state.end - state.epoch, "maxfun": max_evaluations, "gtol": gradient_tolerance},
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
+        warn("Training interrupted by user.", UserWarning)
     np.copyto(parameters, accepted)
     return stopped or result is None or result.status == 0

@@ -1,11 +1,12 @@
 """What happens when an epoch blows up: back to weights that were good, and on with a smaller step."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
+from .messages import warn
 
 __all__ = ["BLOWN_UP", "MAX_SHRINKS", "SHRINK", "Recovery"]
 
@@ -94,9 +95,8 @@ class Recovery:
             if self.shrinks > MAX_SHRINKS
             else f"training went on with {SHRINK**self.shrinks:.1e} times the learning rate"
         )
-        warnings.warn(
+        warn(
             f"The loss became non-finite, or huge, in epoch {self._first}: the weights were set back to the last good "
             f"ones and {outcome}. Lower learning_rate_init, or set clip_norm.",
             ConvergenceWarning,
-            stacklevel=7,
         )

@@ -1,7 +1,6 @@
 """From hyper-parameters to a training: the plan of epochs, optimizer, schedule and monitor, then the solver's run."""
 
 import copy
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,15 +11,17 @@ from sklearn.exceptions import ConvergenceWarning
 from .hyperparameters import HyperParameters
 from .lbfgs import minimise
 from .losses import Loss
+from .messages import EpochLines, warn
 from .network import Network
 from .optimizers import SGD, Adam
 from .schedules import OPEN_ENDED, SCHEDULES, VALLEYS, bump, checked, with_warmup
 from .stopping import Monitor
+from .tasks import Tasks
 from .threads import allowed_threads, one_blas_thread
-from .training import Data, Recipe, Record, State, train
+from .training import Data, Recipe, State, train
 from .validation import Validation
 
-__all__ = ["TINY", "Outcome", "automatic_batch", "automatic_bins", "small_buffers", "solve"]
+__all__ = ["TINY", "Outcome", "automatic_batch", "automatic_bins", "most_epochs", "small_buffers", "solve"]
 
 OF_THE_MEAN = 0.7  # power of the out-of-fold temperature that suits all members' mean; found by benchmark, as is 0.5:
 REFIT_RATE = 0.5  # of the rate, at the height of the bump
@@ -45,15 +46,20 @@ def solve(
     training: Data,
     validation: Validation | None,
     score: Callable[[np.ndarray], float] | None,
+    tasks: Tasks,
+    fitted: Callable[[Outcome], dict],
     *,
     incremental: bool,
 ) -> Outcome:
     """Train `state` as the hyper-parameters `h` say: one epoch if `incremental`, else until the plan's end.
 
-    `score` gives the score of raw scores (n, out) of the validation rows; None stands for minus the loss.
+    `score` gives the score of raw scores (n, out) of the validation rows; None stands for minus the loss.  Callbacks of
+    `tasks` that ask for it are given what `fitted` makes of the outcome so far.
     """
-    if state.epoch >= state.end or state.end - state.start != h.max_iter:
-        state.start, state.end = state.epoch, state.epoch + h.max_iter
+    changed = state.end - state.start != h.max_iter
+    if changed or (not state.unfinished and (state.over or state.epoch >= state.end)):
+        state.start, state.end, state.over = state.epoch, state.epoch + h.max_iter, False
+    state.unfinished = False
     by_epochs = h.solver != "lbfgs"
     open_ended = not by_epochs or h.learning_rate in tuple(OPEN_ENDED)
     by_folds = validation is not None and validation.folds is not None
@@ -73,14 +79,23 @@ def solve(
         tol=h.tol,
         adaptive_rate=_rate(h, 64) if h.learning_rate == "adaptive" else None,
         keep_best=keep_best,
-        report=_report if h.verbose else None,
+        report=EpochLines(state.epoch + 1, state.end, h.scoring != "loss") if h.verbose else None,
     )
     n_threads = _threads(h)  # asked before BLAS is held to one
+
+    def best() -> Outcome:
+        if keep_best and state.best is not None:
+            return Outcome(state.best, state.best_epoch)
+        return Outcome(state.parameters, state.epoch)
+
+    tasks.attributes = lambda: fitted(_judged(best(), validation))
     with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
-        if by_epochs:
+        if state.over or state.epoch >= state.end:  # a copy made when nothing but the refit was left to do
+            done = state.over
+        elif by_epochs:
             state.optimizer = _optimizer(h, state.parameters, state.optimizer)
             stop_at = state.epoch + 1 if incremental else state.end
-            done = train(network, loss, training, state, _recipe(h, training), stop_at, monitor, n_threads)
+            done = train(network, loss, training, state, _recipe(h, training), stop_at, monitor, n_threads, tasks)
         else:
             done = minimise(
                 network,
@@ -91,54 +106,71 @@ def solve(
                 max_evaluations=h.max_fun,
                 gradient_tolerance=h.tol,
                 monitor=monitor,
+                tasks=tasks,
             )
-    if monitor.stopped or not by_epochs:
-        state.end = state.epoch  # what was planned is over: a next call plans anew
+    state.over |= not by_epochs
     if not done and not incremental and open_ended and np.isfinite(h.n_iter_no_change):
         advice = ", or use a schedule with an end, such as learning_rate='cosine'" if by_epochs else ""
-        warnings.warn(
+        warn(
             f"Maximum iterations ({h.max_iter}) reached and the optimization hasn't converged yet. Increase max_iter"
             f"{advice}.",
             ConvergenceWarning,
-            stacklevel=5,  # solve, _train, _fit, fit, and then the user
         )
-    found = (state.best, state.best_epoch) if keep_best and state.best is not None else (state.parameters, state.epoch)
-    if validation is None or not np.isfinite(found[0]).all():
-        return Outcome(*found)
+    found = best()
     try:
         with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
-            z = validation.scores(found[0])
-            _, temperature = validation.judge(z)
-            scores = (z / temperature).astype(z.dtype)
-            # out of fold one member speaks where all will: their mean is less sure of itself, and needs less cooling
-            outcome = Outcome(*found, temperature**OF_THE_MEAN if by_folds else temperature, scores)
-            interrupted = done and not monitor.stopped
-            if by_folds and h.refit and not interrupted:
-                parameters = _refitted(h, network, loss, validation.data, state, outcome, n_threads)
-                outcome = replace(outcome, parameters=parameters)
+            found = _judged(found, validation)
+            interrupted = done and not state.over
+            if validation is not None and by_folds and h.refit and not interrupted and found.scores is not None:
+                found = _refitted(h, network, loss, validation.data, state, found, n_threads, tasks, fitted)
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
-        return Outcome(*found)
-    return outcome
+        warn("Training interrupted by user.", UserWarning)
+    return found
+
+
+def most_epochs(h: HyperParameters) -> int:
+    """How many epochs a call of `fit` can have, those of the refit included."""
+    refits = h.early_stopping == "folds" and h.solver != "lbfgs"
+    return h.max_iter + (max(round(h.refit * h.max_iter), 1) if refits else 0)
+
+
+def _judged(found: Outcome, validation: Validation | None) -> Outcome:
+    """The outcome with the temperature that suits the validation rows, and their raw scores over it."""
+    if validation is None or not np.isfinite(found.parameters).all():
+        return found
+    z = validation.scores(found.parameters)
+    _, temperature = validation.judge(z)
+    # out of fold one member speaks where all will: their mean is less sure of itself, and needs less cooling
+    of_all = temperature if validation.folds is None else temperature**OF_THE_MEAN
+    return replace(found, temperature=of_all, scores=(z / temperature).astype(z.dtype))
 
 
 def _refitted(
-    h: HyperParameters, network: Network, loss: Loss, data: Data, state: State, found: Outcome, n_threads: int
-) -> np.ndarray:
-    """Parameters after some epochs more on all rows, none of them held out any longer, along one bump of the rate.
+    h: HyperParameters,
+    network: Network,
+    loss: Loss,
+    data: Data,
+    state: State,
+    found: Outcome,
+    n_threads: int,
+    tasks: Tasks,
+    fitted: Callable[[Outcome], dict],
+) -> Outcome:
+    """The outcome after some epochs more on all rows, none of them held out any longer, along one bump of the rate.
 
-    Nothing judges these epochs: they are few, and the choice of their number and rate was made by benchmark.
+    Nothing judges these epochs: they are few, and the choice of their number and rate was made by benchmark.  If they
+    are cut short, they count for nothing.
     """
     parameters = found.parameters.copy()
     n_epochs = max(round(h.refit * (found.epoch - state.start)), 1)
     more = State(parameters, _optimizer(h, parameters, None), copy.deepcopy(state.rng), end=n_epochs)
     recipe = _recipe(h, data)
-    half_a_step = (
-        0.5 * min(recipe.batch_size / len(data.table), 1) / n_epochs
-    )  # else the first of few steps has no rate
+    half_a_step = 0.5 * min(recipe.batch_size / len(data.table), 1) / n_epochs  # else the first of few has no rate
     recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=lambda u: bump(u + half_a_step))
-    train(network, loss, data, more, recipe, n_epochs, lambda record: False, n_threads)
-    return more.parameters if np.isfinite(more.parameters).all() else found.parameters
+    refitted = replace(found, parameters=parameters)
+    tasks.attributes = lambda: fitted(refitted)
+    stopped = train(network, loss, data, more, recipe, n_epochs, lambda record: False, n_threads, tasks)
+    return found if stopped or not np.isfinite(parameters).all() else refitted
 
 
 def _falling(h: HyperParameters, state: State) -> Callable[[int], bool]:
@@ -249,10 +281,3 @@ def _validator(
         return mean, score(z / temperature) if np.isfinite(z).all() else float("nan")
 
     return validate
-
-
-def _report(record: Record, validation_loss: float, score: float) -> None:
-    line = f"Iteration {record.epoch}, loss = {record.loss:.8f}"
-    if score == score:
-        line += f", validation loss = {validation_loss:.8f}, score = {score:.6f}"
-    print(line)

@@ -121,4 +121,5 @@ class Monitor:
             if state.best_score - state.valley_score < GAIN * abs(state.valley_score):
                 self.stopped = True
             state.valley_score = state.best_score
+        state.over = self.stopped
         return self.stopped

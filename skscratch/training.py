@@ -5,7 +5,6 @@
 """
 
 import copy
-import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -17,10 +16,12 @@ import scipy.sparse as sp
 
 from .calls import Calls, call, product, run, scalar
 from .losses import Loss
+from .messages import warn
 from .network import Network
 from .optimizers import SGD, Adam
 from .recovery import Recovery
 from .table import Table, Targets
+from .tasks import Tasks
 
 __all__ = ["Data", "Recipe", "Record", "State", "Step", "train"]
 
@@ -84,6 +85,8 @@ class State:
     start: int = 0  # the epochs over which the schedule runs: start <= epoch < end
     end: int = 0
     incremental: bool = False  # whether partial_fit was called: then there is no last call
+    over: bool = False  # whether it was decided that no more of these epochs are needed
+    unfinished: bool = False  # whether this is a copy made in mid-training, which is there to be gone on from
     factor: float = 1.0  # on the rate: "adaptive" and divergence shrink it
     first_loss: float | None = None
     order: np.ndarray | None = None  # the epoch's rows, in order
@@ -113,6 +116,12 @@ class State:
         new.order = None if self.order is None else self.order.copy()
         new.best = None if self.best is None else self.best.copy()
         new.history = {name: list(values) for name, values in self.history.items()}
+        return new
+
+    def snapshot(self) -> "State":
+        """A copy made in mid-training, with a generator of its own: whoever goes on from it gets the same bits."""
+        new = self.copy()
+        new.rng, new.unfinished = copy.deepcopy(self.rng), True
         return new
 
 
@@ -184,13 +193,15 @@ def train(
     stop_at: int,
     monitor: Callable[[Record], bool],
     n_threads: int = 1,
+    tasks: Tasks | None = None,
 ) -> bool:
-    """Train until `stop_at` epochs are done, or until `monitor`, told of each, answers True; whether it did.
+    """Train until `stop_at` epochs are done, or until `monitor` or a callback of `tasks` says so; whether one did.
 
     A KeyboardInterrupt, or an epoch whose loss is not finite, leaves the state as it was before that epoch;
     after the latter the epoch is run again with a smaller step.  Nothing but `state` is changed.  Members are divided
     among the threads, which changes no bit.
     """
+    tasks = tasks or Tasks()
     n = len(data.table)
     random = any(getattr(layer, "random", False) for layer in network.layers)
     masks = np.random.Generator(np.random.SFC64(0))
@@ -203,30 +214,36 @@ def train(
     stopped = False
     with ThreadPoolExecutor(len(parts)) as pool:
         while state.epoch < stop_at and not stopped:
-            if state.order is None or len(state.order) != n:
-                state.order, state.drawn = np.arange(n), False
-            if not state.drawn:
-                if recipe.shuffle:
-                    state.rng.shuffle(state.order)  # each epoch the order of the one before, as scikit-learn does
-                state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
-                state.drawn = True
-            if random:
-                masks = np.random.Generator(np.random.SFC64(state.mask_seed))
-            recovery.save()
+            whole = True  # whether the epochs counted are all of what has been done
             try:
+                tasks.begin()
+                if state.order is None or len(state.order) != n:
+                    state.order, state.drawn = np.arange(n), False
+                if not state.drawn:
+                    if recipe.shuffle:
+                        state.rng.shuffle(state.order)  # each epoch the order of the one before, as scikit-learn does
+                    state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
+                    state.drawn = True
+                if random:
+                    masks = np.random.Generator(np.random.SFC64(state.mask_seed))
+                recovery.save()
+                whole = False
                 mean, rate = _run(parts, state, pool)
                 if not recovery.sound(mean):
                     stopped = recovery.failed()
                     continue
                 stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
+                recovery.passed(mean)
+                state.drawn = False
+                state.epoch += 1
+                state.n_seen += n
+                whole = True
+                stopped |= tasks.end()
             except KeyboardInterrupt:
-                recovery.undo()
-                warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
+                if not whole:
+                    recovery.undo()
+                warn("Training interrupted by user.", UserWarning)
                 return True
-            recovery.passed(mean)
-            state.drawn = False
-            state.epoch += 1
-            state.n_seen += n
     # no epoch has judged the last step
     if recovery.looks_wild() and not recovery.sound(float(np.max([part.loss_now() for part in parts]))):
         recovery.reject()

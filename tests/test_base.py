@@ -3,6 +3,7 @@
 import datetime
 import pickle
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -665,17 +666,19 @@ def test_partial_fit_equals_fit_epoch_by_epoch(kind):
     assert whole.loss_curve_ == steps.loss_curve_
 
 
-def test_verbose_prints_a_line_an_epoch(kind, capsys):
+def test_verbose_tells_of_each_epoch_and_nothing_is_said_without(kind, caplog, capsys):
+    caplog.set_level("INFO", "skscratch")
     make(kind).fit(X, Y[kind])
-    assert capsys.readouterr().out == ""
+    assert (caplog.messages, capsys.readouterr().out) == ([], "")
     model = make(kind, verbose=True, early_stopping=True).fit(X, Y[kind])
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    for i, line in enumerate(lines):
-        loss, validation, score = (
-            curve[i] for curve in (model.loss_curve_, model.validation_loss_curve_, model.validation_scores_)
-        )
-        assert line == f"Iteration {i + 1}, loss = {loss:.8f}, validation loss = {validation:.8f}, score = {score:.6f}"
+    assert len(caplog.messages) == 3
+    for i, line in enumerate(caplog.messages):
+        loss, validation = model.loss_curve_[i], model.validation_loss_curve_[i]
+        assert line.startswith(f"epoch {i + 1}/3  loss {loss:11.5g}  validation {validation:11.5g}  rate ")
+        assert "score" not in line
+    caplog.clear()
+    model = make(kind, verbose=True, early_stopping=True, scoring=None).fit(X, Y[kind])
+    assert f"score {model.validation_scores_[-1]:11.5g}  rate" in caplog.messages[-1]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -979,3 +982,11 @@ def test_input_is_left_alone(kind):
     np.testing.assert_array_equal(y, Y[kind])
     np.testing.assert_array_equal(weight, np.ones(40))
     pd.testing.assert_frame_equal(frame, FRAME)
+
+
+def test_set_callbacks_says_what_is_missing_before_scikit_learn_1_9(kind, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.callback", None)
+    model = make(kind)
+    with pytest.raises(ImportError, match=r"set_callbacks needs scikit-learn 1\.9 or newer.* is installed"):
+        model.set_callbacks()
+    assert model.fit(X, Y[kind]).n_iter_ == 3  # and all else works

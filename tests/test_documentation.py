@@ -2,12 +2,18 @@
 
 import ast
 import doctest
+import html
 import inspect
 import pydoc
 import re
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import numpy as np
 import pytest
+import sklearn
+from sklearn.utils.fixes import parse_version
 
 import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
@@ -223,3 +229,49 @@ def test_the_package_and_its_modules_say_what_they_are():
     for name in modules:
         first = importlib.import_module(f"skscratch.{name}").__doc__.splitlines()[0]
         assert first.endswith((".", ":")), name
+
+
+def test_notebooks_show_parameters_and_results_with_what_they_mean(cls, fitted):
+    """scikit-learn 1.9 shows each name with its description if there is a page to link to; before, the link alone."""
+    page = fitted._repr_html_()
+    link = fitted._get_doc_link()
+    assert link.endswith("README.md#use")
+    readme = Path(url2pathname(urlparse(link).path))
+    assert "\n## Use\n" in readme.read_text(encoding="utf-8")
+    assert f'href="{html.escape(link)}"' in page
+    assert len(page) < 200_000
+    if parse_version(sklearn.__version__) < parse_version("1.9"):
+        return
+    for title in ("Parameters", "Attributes"):
+        described = entries(sections(cls.__doc__)[title])
+        for name, (_, text) in described.items():
+            if title == "Parameters" or hasattr(fitted, name):
+                first = html.escape(text.strip().splitlines()[0])
+                assert first in page, name
+    # arrays are shown by their shape and a few of their numbers
+    assert not re.search(
+        r"(\d\.\d+,?\s*){8}", re.sub(r"<style.*?</style>|<script.*?</script>", "", page, flags=re.DOTALL)
+    )
+
+
+def test_the_link_is_to_the_web_where_the_metadata_names_a_page(monkeypatch):
+    from skscratch import documentation
+
+    class Named:
+        def get_all(self, name):
+            return ["Source, https://example.org/source", "Documentation, https://example.org/docs"]
+
+    monkeypatch.setattr(documentation, "metadata", lambda name: Named())
+    assert documentation.link_to_readme("use") == "https://example.org/docs#use"
+
+
+def test_without_metadata_or_readme_there_is_no_link(monkeypatch, tmp_path):
+    from skscratch import documentation
+
+    def absent(name):
+        raise documentation.PackageNotFoundError
+
+    monkeypatch.setattr(documentation, "metadata", absent)
+    assert documentation.link_to_readme("use").startswith("file:")
+    monkeypatch.setattr(documentation, "__file__", str(tmp_path / "deep" / "module.py"))
+    assert documentation.link_to_readme("use") == ""

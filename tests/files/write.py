@@ -1,0 +1,20 @@
+"""Write the files of this folder: of the first version, once and for all; run again only for a new format's folder."""
+
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.base import clone
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from test_files import KEPT, MODELS, X, answer
+
+if __name__ == "__main__":
+    predictions = {}
+    for name, (model, y) in MODELS.items():
+        model = clone(model).set_params(random_state=0, hidden_layer_sizes=(4, 4), max_iter=8).fit(X, y)
+        name = name.replace(" ", "_")
+        joblib.dump(model, KEPT / f"{name}.joblib", compress=3)
+        predictions[name] = answer(model)
+    np.savez(KEPT / "predictions.npz", **predictions)
