@@ -332,10 +332,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         begun, dtype = state.epoch, state.parameters.dtype
         training, validation, judged = self._as_data(rows, dtype), None, held
         if held is not None:
-            validation = Validation(self._network, self._loss, self._as_data(held, dtype), None, self._calibrates())
+            validation = self._validation(self._as_data(held, dtype), None)
         elif state.folds is not None:
-            validation = Validation(self._network, self._loss, training, state.folds, self._calibrates())
-            training = replace(training, weight=fold_weights(state.folds, self.n_members, training.weight, dtype))
+            validation, training = self._validation(training, state.folds), self._blinded(training, state.folds)
             judged = rows
         score = None if judged is None or self.scoring == "loss" else partial(score_of, self, judged)
 
@@ -353,8 +352,13 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
         self.__dict__.update(fitted(outcome))
 
-    def _calibrates(self) -> bool:
-        return bool(self.calibrate and is_classifier(self) and self._loss.canonical)
+    def _validation(self, data: Data, folds: np.ndarray | None) -> Validation:
+        calibrates = bool(self.calibrate and is_classifier(self) and self._loss.canonical)
+        return Validation(self._network, self._loss, data, folds, calibrates)
+
+    def _blinded(self, data: Data, folds: np.ndarray) -> Data:
+        """Rows as the members see them: each is blind to its fold."""
+        return replace(data, weight=fold_weights(folds, self.n_members, data.weight, self._dtype))
 
     def _results(self, outcome: Outcome, state: State, begun: int, rows: Rows, validated: bool) -> dict[str, Any]:
         """Every attribute that training sets."""

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from .bins import Bins
 from .columns import Columns
 from .statistics import weighted_quantiles
+from .summaries import Summary
 from .table import Table
 
 __all__ = ["FeatureEncoder"]
@@ -48,8 +49,8 @@ class FeatureEncoder:
         self._on = ON if scale else 1.0
 
     def fit(self, data: Any, weight: np.ndarray | None, names: list[str]) -> "FeatureEncoder":
-        """Learn medians, quartile ranges and categories from the rows of `data`."""
-        self.categorical = data.categorical if isinstance(data, Columns) else None
+        """Learn medians, quartile ranges and categories from the rows of `data`, or from a Summary of them."""
+        self.categorical = data.categorical if isinstance(data, Columns | Summary) else None
         numbers = [j for j in range(data.shape[1]) if not (self.categorical and self.categorical[j])]
         self._statistics(data, numbers, weight)
         self._values: list[np.ndarray] = []  # of each category column, sorted
@@ -72,6 +73,17 @@ class FeatureEncoder:
                     self.names += [f"{name}={value}" for value in values]
         self.categories = tuple(large)
         return self
+
+    def sources(self) -> np.ndarray:
+        """Which column of the table each of `names` comes from, and then each of `categories`."""
+        kinds = np.array([False] * len(self._center) if self.categorical is None else self.categorical)
+        numbers, categories = np.flatnonzero(~kinds), np.flatnonzero(kinds)
+        n_bins = [] if self._bins is None else [max(len(edges) - 1, 0) for edges in self._bins.edges]
+        counts = np.array([len(values) for values in self._values], dtype=int)
+        large = counts > MAX_ONE_HOT
+        one_hot = np.repeat(categories[~large], counts[~large])
+        binned = np.repeat(numbers[: len(n_bins)], n_bins)
+        return np.concatenate([binned, numbers, numbers[self._flagged], one_hot, categories[large]])
 
     def _statistics(self, data: Any, numbers: list[int], weight: np.ndarray | None) -> None:
         """Center and factor of each number column, and which of them have a "missing" column beside them."""
@@ -242,6 +254,8 @@ def _mean_size(x: np.ndarray, weight: np.ndarray | None, median: float) -> float
 
 def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Values of column j and their weights; of a sparse column, all its zeros as one value."""
+    if isinstance(columns, Summary):
+        return columns.points[j], columns.weights[j]
     if isinstance(columns, Columns):
         return columns.values[j], weight
     if not sp.issparse(columns):
@@ -255,9 +269,10 @@ def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray
     return np.append(columns.data[rows], 0.0), np.append(stored, max(zeros, 0.0))
 
 
-def _distinct(data: Columns, j: int) -> np.ndarray:
+def _distinct(data: Columns | Summary, j: int) -> np.ndarray:
     """The categories of column j that occur, sorted."""
-    present = {value for value in data.values[j] if value is not None}
+    values = data.points[j] if isinstance(data, Summary) else data.values[j]
+    present = {value for value in values if value is not None}
     return np.array(sorted(present, key=lambda value: (type(value).__name__, value)), dtype=object)
 
 

@@ -10,7 +10,7 @@ from .losses import Loss
 from .messages import warn
 from .network import Network
 from .tasks import Tasks
-from .training import Data, Record, State, Step
+from .training import Data, Record, State
 
 __all__ = ["minimise"]
 
@@ -35,12 +35,12 @@ def minimise(
     """
     tasks = tasks or Tasks()
     parameters = state.parameters
-    n = len(data.table)
+    n = len(data)
     gradient, sums = np.empty_like(parameters), np.empty_like(parameters)
     chunks = [np.arange(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
     total = data.total()  # (1 or K,)
     sizes = {len(rows) for rows in chunks}
-    steps = {size: Step(network, loss, parameters, gradient, data, size, total=total) for size in sizes}
+    steps = {size: data.step(network, loss, parameters, gradient, size, total=total) for size in sizes}
     penalised = network.layout.n_decayed
     began = perf_counter()
     n_members = len(parameters)

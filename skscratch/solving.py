@@ -165,7 +165,7 @@ def _refitted(
     n_epochs = max(round(h.refit * (found.epoch - state.start)), 1)
     more = State(parameters, _optimizer(h, parameters, None), copy.deepcopy(state.rng), end=n_epochs)
     recipe = _recipe(h, data)
-    half_a_step = 0.5 * min(recipe.batch_size / len(data.table), 1) / n_epochs  # else the first of few has no rate
+    half_a_step = 0.5 * min(recipe.batch_size / len(data), 1) / n_epochs  # else the first of few has no rate
     recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=lambda u: bump(u + half_a_step))
     refitted = replace(found, parameters=parameters)
     tasks.attributes = lambda: fitted(refitted)
@@ -218,9 +218,9 @@ def _optimizer(h: HyperParameters, parameters: np.ndarray, before: SGD | Adam | 
 
 
 def _recipe(h: HyperParameters, training: Data) -> Recipe:
-    batch_size = automatic_batch(len(training.table)) if isinstance(h.batch_size, str) else int(h.batch_size)
+    batch_size = automatic_batch(len(training)) if isinstance(h.batch_size, str) else int(h.batch_size)
     return Recipe(
-        rate=_rate(h, batch_size if len(training.table) > TINY else 64),
+        rate=_rate(h, batch_size if len(training) > TINY else 64),
         schedule=_schedule(h),
         batch_size=batch_size,
         shuffle=h.shuffle,

@@ -23,7 +23,7 @@ from .recovery import Recovery
 from .table import Table, Targets
 from .tasks import Tasks
 
-__all__ = ["Data", "Recipe", "Record", "State", "Step", "train"]
+__all__ = ["Data", "Epoch", "Recipe", "Record", "State", "Step", "train"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,45 @@ class Data:
                 mark = crc32(np.ascontiguousarray(array), mark)
         return mark
 
+    def __len__(self) -> int:
+        return len(self.table)
+
     def total(self) -> np.ndarray:
         """Sum of the weights, (1 or K,)."""
-        return np.array([float(len(self.table))]) if self.weight is None else self.weight.sum(axis=1)
+        return np.array([float(len(self))]) if self.weight is None else self.weight.sum(axis=1)
+
+    def of_members(self, members: slice) -> "Data":
+        """These rows for some of the members alone."""
+        if self.weight is None or len(self.weight) == 1:
+            return self
+        return replace(self, weight=self.weight[members])
+
+    # how rows are trained on is their own affair, for they may lie elsewhere
+
+    def step(
+        self,
+        network: Network,
+        loss: Loss,
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        n_rows: int,
+        masks: Callable[[], np.random.Generator] | None = None,
+        total: np.ndarray | None = None,
+    ) -> "Step":
+        """A batch of `n_rows` of these rows."""
+        return Step(network, loss, parameters, gradient, self, n_rows, masks, total)
+
+    def epoch(
+        self,
+        network: Network,
+        loss: Loss,
+        state: "State",
+        recipe: "Recipe",
+        masks: Callable[[], np.random.Generator],
+        members: slice,
+    ) -> "Epoch":
+        """Passes over these rows."""
+        return Epoch(network, loss, self, state, recipe, masks, members)
 
 
 @dataclass(frozen=True)
@@ -202,11 +238,11 @@ def train(
     among the threads, which changes no bit.
     """
     tasks = tasks or Tasks()
-    n = len(data.table)
+    n = len(data)
     random = any(getattr(layer, "random", False) for layer in network.layers)
     masks = np.random.Generator(np.random.SFC64(0))
     parts = [
-        _Epoch(network, loss, data, state, recipe, lambda: masks, members)
+        data.epoch(network, loss, state, recipe, lambda: masks, members)
         for members in _divided(len(state.parameters), 1 if random else n_threads)
     ]
     recovery = Recovery(state)
@@ -257,7 +293,7 @@ def _divided(n_members: int, n_parts: int) -> list[slice]:
     return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def _run(parts: "list[_Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple[float, float]:
+def _run(parts: "list[Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple[float, float]:
     """One epoch of all members: their mean loss, and the last rate."""
     order = state.order
     assert order is not None and state.optimizer is not None
@@ -282,7 +318,7 @@ def _run(parts: "list[_Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple
     return float(np.mean(losses)), rate
 
 
-class _Epoch:
+class Epoch:
     """One pass of some members over the rows, in batches: all of it that is the same in each epoch is made once."""
 
     def __init__(
@@ -296,15 +332,13 @@ class _Epoch:
         members: slice,
     ):
         self.state, self.recipe, self.halted = state, recipe, False
-        if data.weight is not None and len(data.weight) > 1:
-            data = replace(data, weight=data.weight[members])
-        n = len(data.table)
+        data, n = data.of_members(members), len(data)
         self.size = min(recipe.batch_size, n)
         self.n_batches = -(-n // self.size)
         parameters = state.parameters[members]
         self.gradient = gradient = np.empty_like(parameters)
         last = n - self.size * (self.n_batches - 1)
-        self.steps = {rows: Step(network, loss, parameters, gradient, data, rows, masks) for rows in {self.size, last}}
+        self.steps = {rows: data.step(network, loss, parameters, gradient, rows, masks) for rows in {self.size, last}}
         self.weights = parameters[:, : network.layout.n_decayed]
         self.total = np.maximum(data.total(), 1e-30)  # (1 or K,)
         self._keep = scalar(1, parameters)  # the share of a weight that a step's decay leaves
