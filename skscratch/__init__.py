@@ -1,6 +1,8 @@
 """A neural network for tables, written from scratch in NumPy, as two scikit-learn estimators."""
 
+from .display import LossCurveDisplay
 from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
-from .version import __version__
+from .network_display import NetworkDisplay
+from .version import VERSION as __version__
 
-__all__ = ["ScratchMLPClassifier", "ScratchMLPRegressor", "__version__"]
+__all__ = ["LossCurveDisplay", "NetworkDisplay", "ScratchMLPClassifier", "ScratchMLPRegressor", "__version__"]

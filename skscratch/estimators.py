@@ -251,17 +251,17 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             A column for each of several targets or quantiles.
         y_std : ndarray of the same shape
-            With `return_std`, the standard deviation over what the members predict, each for itself: how much the
-            networks disagree, in the units of y, and so where rows like these were rare in training. The noise of y is
-            not in it (for that there is `loss='quantile'`). 0 with one member.
+            With `return_std`, the standard deviation over what the members predict, each for itself and before it is
+            held to the range of y: how much the networks disagree, in the units of y, and so where rows like these were
+            rare in training. The noise of y is not in it (for that there is `loss='quantile'`). 0 with one member.
         """
         z = self._scores(X, pooled=not return_std)
-        y = self._in_units(z.mean(axis=0) if return_std else z)
-        return (y, self._in_units(z).std(axis=0)) if return_std else y
+        y = self._in_units(z.mean(axis=0) if return_std else z, self.clip_target)
+        return (y, self._in_units(z, clip=False).std(axis=0)) if return_std else y
 
-    def _in_units(self, z: np.ndarray) -> np.ndarray:
+    def _in_units(self, z: np.ndarray, clip: bool) -> np.ndarray:
         """Predictions (..., n) or (..., n, out) for raw scores (..., n, out)."""
-        y = self._numbers.decode(self._loss.link.apply(z), self.clip_target)
+        y = self._numbers.decode(self._loss.link.apply(z), clip)
         return y[..., 0] if y.shape[-1] == 1 else y
 
     def score(self, X, y, sample_weight=None):

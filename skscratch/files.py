@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .version import __version__
+from .version import VERSION
 
 __all__ = ["FORMAT", "UPGRADES", "load_weights", "packed", "save_weights", "unpacked"]
 
@@ -26,7 +26,7 @@ def packed(attributes: dict[str, Any], going_on: bool) -> dict[str, Any]:
     state = {name: value for name, value in attributes.items() if name not in (*_BUILT, "oof_predictions_")}
     if "_state" in state and not going_on:
         state["_state"] = None
-    return {**state, "_format": FORMAT, "_version": __version__}
+    return {**state, "_format": FORMAT, "_version": VERSION}
 
 
 def unpacked(state: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def unpacked(state: dict[str, Any], kind: str) -> dict[str, Any]:
         )
     if form > FORMAT:
         raise ValueError(
-            f"This file of a {kind} was written by skscratch {version} in format {form}, and skscratch {__version__} "
+            f"This file of a {kind} was written by skscratch {version} in format {form}, and skscratch {VERSION} "
             f"reads formats up to {FORMAT}. Install skscratch {version} or newer."
         )
     for old in range(form, FORMAT):

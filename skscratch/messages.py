@@ -71,5 +71,5 @@ class _ToScreen(logging.StreamHandler):
             super().emit(record)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]
+    def stream(self) -> TextIO:
         return sys.stdout

@@ -1,4 +1,5 @@
-"""The version, written once."""
+"""The version, written once: the package, its metadata and its files take it from here."""
 
-__all__ = ["__version__"]
-__version__ = "0.1.0"
+__all__ = ["VERSION"]
+
+VERSION = "0.1.0"

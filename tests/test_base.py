@@ -990,3 +990,12 @@ def test_set_callbacks_says_what_is_missing_before_scikit_learn_1_9(kind, monkey
     with pytest.raises(ImportError, match=r"set_callbacks needs scikit-learn 1\.9 or newer.* is installed"):
         model.set_callbacks()
     assert model.fit(X, Y[kind]).n_iter_ == 3  # and all else works
+
+
+def test_the_history_has_one_value_an_epoch_also_where_validation_comes_and_goes(kind):
+    model = make(kind, warm_start=True).fit(X, Y[kind])
+    model.set_params(early_stopping=True).fit(X, Y[kind])
+    model.set_params(early_stopping=False).fit(X, Y[kind])
+    assert {len(values) for values in model.history_.values()} == {9}
+    judged = ~np.isnan(model.validation_loss_curve_)
+    np.testing.assert_array_equal(judged, [False] * 3 + [True] * 3 + [False] * 3)

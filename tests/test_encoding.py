@@ -336,6 +336,34 @@ def test_bins_beside_categories_and_ones():
     np.testing.assert_array_equal(out.X[[0, -1], : fitted.n_bins], [[0] * fitted.n_bins, [1] * fitted.n_bins])
 
 
+@pytest.mark.parametrize("bins", [0, 4])
+def test_sources_tell_which_column_each_encoded_one_comes_from(bins):
+    n = MAX_ONE_HOT + 10
+    columns = {
+        "many": [f"m{i}" for i in range(n)],
+        "number": np.arange(n) % 17.0,
+        "few": [f"f{i % 3}" for i in range(n)],
+        "gaps": [np.nan if i % 5 == 0 else i for i in range(n)],
+        "two": np.arange(n) % 2.0,  # of two values: no bins
+        "more": [f"n{i}" for i in reversed(range(n))],
+    }
+    fitted = FeatureEncoder(True, bins_per_column=bins).fit(frame(**columns), None, list(columns))
+    before = fitted.transform(frame(**columns), F8)
+    sources = fitted.sources()
+    assert len(sources) == len(fitted.names) + len(fitted.categories)
+    for j, name in enumerate(columns):  # what changes when a column's rows move on by one is made of that column
+        moved = np.roll(columns[name], 1).tolist()
+        after = fitted.transform(frame(**{**columns, name: moved}), F8)
+        changed = np.append((before.X != after.X).any(axis=0), (before.codes != after.codes).any(axis=0))
+        assert np.array_equal(changed, sources == j)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_sources_of_a_table_of_numbers(form):
+    X = np.array([[0.0, np.nan, 2], [1, 5, 0], [0, 6, 3]])
+    assert encoder(form(X)).sources().tolist() == [0, 1, 2, 1]
+
+
 @pytest.mark.parametrize("form", [sp.csr_array, sp.csc_matrix])
 def test_a_sparse_table_has_no_bins(form):
     X = RNG.randn(30, 2) * (RNG.rand(30, 2) < 0.5)

@@ -13,7 +13,17 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
-SAVED = {"tutorial_1_one_sigmoid_unit.py": "curve.png", "tutorial_4_hours_of_study_and_sleep.py": "weights"}
+SAVED = {
+    "tutorial_1_one_sigmoid_unit.py": "curve.png",
+    "tutorial_4_hours_of_study_and_sleep.py": "weights",
+    "prediction_intervals.py": "intervals.png",
+    "permutation_importance_of_a_mixed_table.py": "importance.png",
+    "partial_dependence.py": "dependence.png",
+    "decision_boundary.py": "boundaries.png",
+    "calibration.py": "calibration.png",
+    "learning_curve.py": "curve.png",
+    "pictures_of_a_fit.py": "pictures",
+}
 
 # What each script must print, as patterns in this order; a script that is not here must run and print something.
 FIGURES = {
@@ -85,6 +95,65 @@ FIGURES = {
         r"0\.\d\d\d +\[(nan, nan|None, None), 'Belfast', <NA>, nan, nan\]",
         r"shuffled\n +sex +0\.1\d\d\n +cabin +0\.0\d\d\n",  # the table was made from these two above all
     ],
+    "prediction_intervals.py": [
+        # nominal ± 3.3 binomial errors of 442 rows; the spread of the networks holds far fewer truths
+        r"50% +4\d\.\d% +\d+\.\d +(4[5-9]|5[0-7])\.\d% ",
+        r"80% +\d\d\.\d% +\d+\.\d +(7[5-9]|8[0-5])\.\d% ",
+        r"90% +\d\d\.\d% +\d+\.\d +(8[7-9]|9[0-3])\.\d% ",
+        r"\n +40 +\d+\.\d +\d\d\.\d +[1-4]\d%",
+        r"\n +342 +\d+\.\d +\d\d\.\d +[1-4]\d%",
+    ],
+    "permutation_importance_of_a_mixed_table.py": [
+        r"R² 0\.[789]\d\d on 500 hours",
+        r"hour +float64 +24 +5% +0\.[5-9]\d\d ± ",
+        r"temperature +float64 ",
+        r"workday +boolean ",
+        r"weather +str +3 ",
+        r"season +category +4 ",
+        r"(clerk|wind) .* -?0\.0[0-2]\d ± [^\n]* -?0\.000\n(clerk|wind) .* -?0\.0[0-2]\d ± ",
+    ],
+    "partial_dependence.py": [
+        r"2000 hours, 29\.2 hires .* R² 0\.[89]\d\d out of fold",
+        r"summer +3\d\.\d +33\.0",
+        r"winter +1\d\.\d +16\.4",
+        r"clear +3\d\.\d +33\.6",
+        r"rain +1\d\.\d +11\.2",
+        r"22\.3 +4\d\.\d +46\.7",
+    ],
+    "decision_boundary.py": [
+        r"Wine by color_intensity and proline: accuracy 0\.(8|9)\d\d ",
+        r"accuracy 0\.7\d\d out of fold, 800 passengers",
+        r"female +0\.9\d +0\.[789]\d +0\.[678]\d\n",
+        r"male +0\.[56]\d +0\.[123]\d +0\.[12]\d\n",
+    ],
+    "calibration.py": [
+        r"ScratchMLPClassifier\(\) +0\.0[0-4]\d +0\.[45]\d\d +0\.1\d\d",
+        r"n_members=1 +0\.[12]\d\d ",
+        r"n_members=1 in CalibratedClassifierCV +0\.0\d\d ",
+        r"\n +0\.0\d +0\.[01]\d +\d+\n",
+    ],
+    "learning_curve.py": [
+        r"\n +100 +\d\.\d+ ± \d\.\d+ +0\.[1-4]\d\d ",
+        r"\n +800 +0\.9\d\d ± \d\.\d+ +0\.[78]\d\d ",
+    ],
+    "pictures_of_a_fit.py": [
+        r"no hidden layer +\d+ epochs",
+        r"two hidden layers +\d+ epochs",
+        r"78 and 18 weights in each of 5",
+        r"saved pictures.network_dark\.png",
+    ],
+    "one_batch_through_the_code.py": [
+        r"442 patients, 10 columns",
+        r"X +\(442, 74\)",
+        r"p +\(5, 8961\)",
+        r"x +\(1, 32, 74\)",
+        r"W +\(5, 73, 64\)",
+        r"dz +\(5, 32, 1\)",
+        r"dW +\(5, 73, 64\)",
+        r"one call: True",
+        r"/ 2h = (0\.00299\d*), and backward says dW = 0\.00299",
+        r"bit for bit: True",
+    ],
 }
 
 
@@ -104,6 +173,8 @@ def run(script, *arguments, cwd):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_example_runs_and_prints_its_figures(script, tmp_path):
     saved = [SAVED[script]] if script in SAVED else []
+    if script.startswith("pictures"):
+        pytest.importorskip("matplotlib")
     done = run(script, *saved, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
@@ -115,10 +186,13 @@ def test_example_runs_and_prints_its_figures(script, tmp_path):
 
     assert list((tmp_path / "tmp").iterdir()) == []
     written = {path.name for path in tmp_path.iterdir()} - {"tmp"}
-    if script.startswith("tutorial_1"):  # a picture, where there is something to draw it with
-        assert written == ({"curve.png"} if find_spec("matplotlib") else set())
+    if any(name.endswith(".png") for name in saved):  # a picture, where there is something to draw it with
+        assert written == (set(saved) if find_spec("matplotlib") else set())
         assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in written)
-        assert ("saved curve.png" if written else "matplotlib is not installed") in done.stdout
+        assert (f"saved {saved[0]}" if written else "matplotlib is not installed") in done.stdout
+    elif script.startswith("pictures"):
+        names = {f"{name}{tone}.png" for name in ("loss_curve", "network") for tone in ("", "_dark")}
+        assert {path.name for path in (tmp_path / "pictures").iterdir()} == names
     elif script.startswith("tutorial_4"):
         shapes = {p.name: np.loadtxt(p, ndmin=2).shape for p in (tmp_path / "weights").iterdir()}
         assert shapes == {"w1.txt": (2, 3), "w2.txt": (3, 1)}

@@ -57,13 +57,17 @@ ARROWS = {
         *("checking", "columns", "documentation", "encoding", "files", "hyperparameters", "losses", "network", "rules"),
         *("scoring", "solving", "stopping", "table", "tasks", "threads", "training", "validation"),
     },
+    "finding": {"base"},
+    "canvas": set(),
+    "display": {"canvas", "finding"},
+    "network_display": {"base", "canvas", "finding", "layers"},
     "estimators": {
         *("base", "columns", "conversion", "documentation", "hyperparameters", "losses", "rules", "table", "targets"),
     },
 }
 SCIKIT_LEARN = {
-    *("base", "callbacks", "checking", "conversion", "estimators", "files", "hyperparameters", "recovery", "scoring"),
-    *("solving", "targets", "tasks"),
+    *("base", "callbacks", "checking", "conversion", "estimators", "files", "finding", "hyperparameters"),
+    *("network_display", "recovery", "scoring", "solving", "targets", "tasks"),
 }
 
 
@@ -118,8 +122,9 @@ def test_all_names_what_other_modules_use(module):
     assert defined & public or public  # a module exports something
 
 
-def test_the_package_exports_the_two_estimators_and_its_version():
-    assert set(skscratch.__all__) == {"ScratchMLPClassifier", "ScratchMLPRegressor", "__version__"}
+def test_the_package_exports_the_two_estimators_their_pictures_and_its_version():
+    pictures = {"LossCurveDisplay", "NetworkDisplay"}
+    assert set(skscratch.__all__) == {"ScratchMLPClassifier", "ScratchMLPRegressor", "__version__"} | pictures
     assert all(hasattr(skscratch, name) for name in skscratch.__all__)
 
 

@@ -1,0 +1,63 @@
+"""The README's two pictures of a fit: losses by epoch of two networks, and one network with its names and weights.
+
+Usage: python pictures_of_a_fit.py [FOLDER]; without a folder, a new one for temporary files is taken.  Each picture is
+saved twice: for pages that are white, and for dark ones.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import matplotlib
+from matplotlib import pyplot
+from sklearn.datasets import load_wine
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skscratch import LossCurveDisplay, NetworkDisplay, ScratchMLPClassifier
+
+STYLES = {"": ["default"], "_dark": ["default", "dark_background", {"figure.facecolor": "#0d1117"}]}
+FRAME = {"axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "savefig.facecolor": "auto"}
+
+
+def losses(models):
+    """Draw the losses of several estimators into one axes."""
+    figure, axes = pyplot.subplots(figsize=(8, 3.8), layout="constrained")
+    for name, model in models.items():
+        LossCurveDisplay.from_estimator(model, ax=axes, name=name)
+    return figure
+
+
+def main():
+    """Fit, and save the pictures."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    matplotlib.use("Agg")  # no window is opened
+
+    wine = load_wine(as_frame=True)
+    models = {
+        "no hidden layer": ScratchMLPClassifier(hidden_layer_sizes=(), random_state=0),
+        "two hidden layers": ScratchMLPClassifier(random_state=0),
+    }
+    for name, model in models.items():
+        model.fit(wine.data, wine.target)
+        print(f"{name:<18} {model.n_iter_} epochs, of which number {model.best_iteration_} is the best")
+
+    # without bins a feature is one column, and its weights have a sign
+    small = ScratchMLPClassifier(hidden_layer_sizes=6, numeric_embedding=None, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), small).fit(wine.data, wine.target)
+    weights = " and ".join(str(W[0].size) for W in small.coefs_)
+    print(f"{'one hidden layer':<18} {weights} weights in each of {small.n_members} networks")
+
+    for suffix, styles in STYLES.items():
+        with pyplot.style.context([*styles, FRAME]):
+            display = NetworkDisplay.from_estimator(pipeline, target_names=wine.target_names, max_units=13)
+            for name, figure in (("loss_curve", losses(models)), ("network", display.figure_)):
+                path = folder / f"{name}{suffix}.png"
+                figure.savefig(path, dpi=150)
+                pyplot.close(figure)
+                print(f"saved {path}")
+
+
+if __name__ == "__main__":
+    main()
