@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text()
@@ -37,3 +40,20 @@ def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests():
 def test_links_to_files_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
         assert (README.parent / target).exists(), target
+
+
+COMING = TEXT[TEXT.index("\n## Coming from scikit-learn's MLP\n") :].split("\n## ")[1]
+
+
+@pytest.mark.parametrize("theirs", [MLPClassifier, MLPRegressor])
+def test_the_table_of_differences_names_every_parameter_that_differs(theirs):
+    ours = {MLPClassifier: ScratchMLPClassifier, MLPRegressor: ScratchMLPRegressor}[theirs]
+    before, now = theirs().get_params(), ours().get_params()
+    table = "".join(line for line in COMING.splitlines() if line.startswith("|"))
+    named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", table))))
+    assert {name for name in now if name not in before or before[name] != now[name]} <= named
+    assert set(before) - set(now) == set()
+
+
+def test_the_section_for_those_who_come_from_scikit_learn_has_code_that_is_run():
+    assert [block for block in PYTHON if block in COMING]
