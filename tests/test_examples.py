@@ -136,6 +136,14 @@ FIGURES = {
         r"\n +100 +\d\.\d+ ± \d\.\d+ +0\.[1-4]\d\d ",
         r"\n +800 +0\.9\d\d ± \d\.\d+ +0\.[78]\d\d ",
     ],
+    "ship_with_onnx.py": [
+        r"rent\.onnx: \d+ kB, \d+ nodes",
+        r"district +tensor\(string\)",
+        r"lift +tensor\(bool\)",
+        r"Largest difference on 600 flats: \d\.\de-0[4-9]",
+        r"predict +\d{2,4}\.\d\d ",
+        r"onnxruntime +\d{2,4}\.\d\d ",
+    ],
     "pictures_of_a_fit.py": [
         r"no hidden layer +\d+ epochs",
         r"two hidden layers +\d+ epochs",

@@ -57,6 +57,11 @@ ARROWS = {
         *("checking", "columns", "documentation", "encoding", "files", "hyperparameters", "losses", "network", "rules"),
         *("scoring", "solving", "stopping", "table", "tasks", "threads", "training", "validation"),
     },
+    "onnx_graph": {"activations", "embeddings", "layers", "network"},
+    "onnx_table": {"bins", "encoding", "onnx_graph"},
+    "onnx_estimators": {"onnx_graph", "onnx_table"},
+    "onnx_calibration": {"onnx_estimators", "onnx_graph"},
+    "onnx": {"columns", "estimators", "onnx_calibration", "onnx_estimators"},
     "finding": {"base"},
     "canvas": set(),
     "display": {"canvas", "finding"},
@@ -67,7 +72,8 @@ ARROWS = {
 }
 SCIKIT_LEARN = {
     *("base", "callbacks", "checking", "conversion", "estimators", "files", "finding", "hyperparameters"),
-    *("network_display", "recovery", "scoring", "solving", "targets", "tasks"),
+    *("network_display", "onnx", "onnx_calibration", "onnx_estimators", "recovery", "scoring", "solving", "targets"),
+    *("tasks",),
 }
 
 
