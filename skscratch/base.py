@@ -16,8 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from . import rules
-from .checking import Rows, check_table, check_weight
-from .columns import Columns
+from .checking import Rows, check_table, check_weight, declared_categories
+from .columns import Columns, refuse_excess
 from .documentation import link_to_readme
 from .encoding import FeatureEncoder
 from .files import packed, unpacked
@@ -27,7 +27,8 @@ from .network import Network, build
 from .scoring import answering, score_of
 from .solving import TINY, Outcome, automatic_bins, most_epochs, solve
 from .stopping import split
-from .table import Table
+from .summaries import Stream, mapped_summary
+from .table import LazyTable, Mapped, Table
 from .tasks import CallbackSupport, Tasks, run_as_task
 from .threads import one_blas_thread
 from .training import Data, State
@@ -134,6 +135,10 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         data = self._check_X(X, reset=not continuing)
+        if not continuing and not incremental and isinstance(data, Columns):
+            refuse_excess(data)
+        if incremental and isinstance(data, Mapped):
+            data = np.asarray(data)  # a chunk, that is to fit in memory
         y = self._check_y(y)
         check_consistent_length(data, y)
         weight = check_weight(sample_weight, data.shape[0])
@@ -166,6 +171,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         state.validation_rows = validation_rows
         state.folds = None if incremental or held is not None else self._deal(rows, state)
         state.incremental |= incremental
+        if incremental and (state.stream or not continuing):
+            self._follow(state, rows)
         if self.solver == "lbfgs":  # its line searches need double precision, whatever dtype comes out
             state.parameters = state.parameters.astype(np.float64)
         self._train(state, rows, held, tasks, incremental)
@@ -174,8 +181,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     def _as_data(self, rows: Rows, dtype: np.dtype) -> Data:
         """Rows as training reads them: encoded, in numbers of one type."""
         weight = None if rows.weight is None else rows.weight[None].astype(dtype)
-        table = self._encoder.transform(rows.data, dtype, self.fit_intercept)
-        return Data(table, self._encode_targets(rows.values, dtype), weight)
+        return Data(self._encode(rows.data, dtype), self._encode_targets(rows.values, dtype), weight)
 
     def _check_together(self) -> None:
         """Rules that concern several parameters at once."""
@@ -271,12 +277,33 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         automatic = isinstance(self.dtype, str) and self.dtype == "auto"
         suited = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
         self._dtype = np.dtype(suited if automatic else self.dtype)
-        self._encoder = FeatureEncoder(self.scale_features, more_to_come, bins).fit(rows.data, rows.weight, names)
+        declared = declared_categories(rows.X) if more_to_come and isinstance(rows.data, Columns) else []
+        self._encoder = FeatureEncoder(self.scale_features, more_to_come, bins)
+        known = mapped_summary(rows.data, rows.weight) if isinstance(rows.data, Mapped) else rows.data
+        self._encoder.fit(known, rows.weight, names, declared)
         self._fit_target_scale(rows.values, rows.weight, more_to_come)
         self._network = self._make_network()
         self._fitted_with = self._of_the_network()
         self.n_layers_ = len(self._hidden()) + 2
         self.out_activation_ = self._loss.link.name
+
+    def _follow(self, state: State, rows: Rows) -> None:
+        """Take in some more rows of a stream; move scaling and bins where they are due, and the weights with them."""
+        followed = isinstance(rows.data, np.ndarray | Columns) and (self.scale_features or self._encoder.n_bins)
+        numbers = self._encoder.numbers(rows.data) if followed else []
+        targets = self._scaled_targets(rows.values)
+        if not numbers and not targets:
+            return
+        stream = (state.stream or Stream.of(len(numbers) + len(targets))).after([*numbers, *targets], rows.weight)
+        if stream.due and state.stream:
+            seen, weight, layers = stream.rows, stream.weight, self._network.dense(state.parameters)
+            with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+                if numbers:
+                    before, self._encoder = self._encoder, self._encoder.following(seen, weight)
+                    before.carry(self._encoder, seen, weight, layers[0])
+                if targets:
+                    self._follow_targets(seen[:, len(numbers) :], weight, layers[-1])
+        state.stream = stream.learnt() if stream.due else stream
 
     def _make_network(self) -> Network:
         hidden = self._hidden()
@@ -298,7 +325,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         """Some rows, encoded, and their weights, that the hidden layers' start is fitted to."""
         if len(rows) > SAMPLE:
             rows = rows[rng.choice(len(rows), SAMPLE, replace=False)]
-        return self._encoder.transform(rows.data, self._dtype, self.fit_intercept), rows.weight
+        return self._encode(rows.data), rows.weight
 
     def _deal(self, rows: Rows, state: State) -> np.ndarray | None:
         """Fold of each row; None where members are not blind to any."""
@@ -415,8 +442,13 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             z = z[0] if len(z) == 1 else z.mean(axis=0)
         return z if self.temperature_ == 1 else z / z.dtype.type(self.temperature_)
 
-    def _encode(self, data) -> Table:
-        return self._encoder.transform(data, self._dtype, self.fit_intercept)
+    def _encode(self, data, dtype: np.dtype | None = None) -> Any:
+        """Table of these rows; of a memory-mapped array, a LazyTable."""
+        encoder, ones, dtype = self._encoder, self.fit_intercept, dtype or self._dtype
+        if not isinstance(data, Mapped):
+            return encoder.transform(data, dtype, ones)
+        serves = encoder.serves(data.array, dtype) and not data.holds_nan
+        return LazyTable(data, lambda rows: encoder.transform(rows, dtype, ones, serves))
 
     def _strata(self, values: np.ndarray) -> np.ndarray | None:
         """Codes by which to stratify the rows held out for validation."""

@@ -1,17 +1,23 @@
 """Input as a user gives it, checked: the table, the weights, and the rows of both with their targets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from mmap import mmap
 from numbers import Real
 from typing import Any
+from zlib import crc32
 
+import narwhals.stable.v1 as nw
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_array, validate_data
 
 from . import columns
+from .table import Mapped
 
-__all__ = ["Rows", "check_table", "check_weight"]
+__all__ = ["Rows", "check_table", "check_weight", "declared_categories"]
+
+MAPPED = 2**26  # bytes: smaller files are as well read into memory
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Rows:
     ----------
     X, y : as given
         What a scorer is handed.
-    data : ndarray, csr_matrix or Columns
+    data : ndarray, csr_matrix, Columns or Mapped
         X as checked.
     values : ndarray of shape (n,) or (n, n_targets)
         y as class codes or numbers.
@@ -55,7 +61,7 @@ class Rows:
 
 
 def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[bool] | None, reset: bool) -> Any:
-    """A float array with NaN, a CSR matrix, or Columns; sets or compares the estimator's feature names.
+    """A float array with NaN, a CSR matrix, Columns, or Mapped; sets or compares the estimator's feature names.
 
     Parameters
     ----------
@@ -80,9 +86,10 @@ def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[b
         table = columns.read(X, categorical_features, kinds)
         if table.shape[0] < 1:
             raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
-        if reset:
-            columns.refuse_excess(table)
         return table
+    if _is_mapped(X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return _checked(Mapped(X))
     try:
         return validate_data(
             estimator,
@@ -96,6 +103,39 @@ def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[b
         if columns.is_frame(X):
             columns.read(X, None)  # names the column that is at fault
         raise
+
+
+def declared_categories(X: Any) -> list[list[Any]]:
+    """The categories of each column of a DataFrame whose type declares them, whether they occur or not; else none."""
+    if not columns.is_frame(X):
+        return []
+    declared = []
+    for column in nw.from_native(X, eager_only=True).iter_columns():
+        lasting = isinstance(column.dtype, nw.Enum) or (
+            isinstance(column.dtype, nw.Categorical) and column.implementation.is_pandas_like()
+        )
+        declared.append(column.cat.get_categories().to_list() if lasting else [])
+    return declared
+
+
+def _is_mapped(X: Any) -> bool:
+    """Whether X is a large table of numbers in a memory-mapped file."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub" or X.nbytes < MAPPED:
+        return False
+    base: Any = X
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, mmap)
+
+
+def _checked(data: Mapped) -> Mapped:
+    """The same rows, once all were read: whether there is any NaN, and their mark; ValueError for an infinity."""
+    mark, holds_nan = 0, False
+    for _, rows in data.chunks():
+        check_array(rows, ensure_all_finite="allow-nan", input_name="X")
+        holds_nan |= bool(np.isnan(rows).any())
+        mark = crc32(rows, mark)
+    return replace(data, holds_nan=holds_nan, mark=mark)
 
 
 def _is_plain(estimator: Any, X: Any) -> bool:

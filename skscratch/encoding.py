@@ -4,9 +4,11 @@ Each number column becomes (x - median) / quartile range, squeezed smoothly into
 with a column beside it that says so.  Where the quartiles are equal, the unit is the mean distance from the median
 of the values that differ from it.  A small category becomes one-hot columns, a large one a code for an
 embedding.  Bins, where they are asked for, stand before all others.  All statistics are weighted, so that
-weight 2 counts as the row twice.
+weight 2 counts as the row twice.  Those of numbers can follow rows that come later.
 """
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,15 +50,20 @@ class FeatureEncoder:
         self._bins_per_column = bins_per_column
         self._on = ON if scale else 1.0
 
-    def fit(self, data: Any, weight: np.ndarray | None, names: list[str]) -> "FeatureEncoder":
-        """Learn medians, quartile ranges and categories from the rows of `data`, or from a Summary of them."""
+    def fit(
+        self, data: Any, weight: np.ndarray | None, names: list[str], declared: Sequence[Sequence[Any]] = ()
+    ) -> "FeatureEncoder":
+        """Learn medians, quartile ranges and categories from the rows of `data`, or from a Summary of them.
+
+        Categories that are `declared` of a column count as if they occurred.
+        """
         self.categorical = data.categorical if isinstance(data, Columns | Summary) else None
         numbers = [j for j in range(data.shape[1]) if not (self.categorical and self.categorical[j])]
         self._statistics(data, numbers, weight)
         self._values: list[np.ndarray] = []  # of each category column, sorted
         for j in range(data.shape[1]):
             if self.categorical and self.categorical[j]:
-                self._values.append(_distinct(data, j))
+                self._values.append(_distinct(data, j, declared[j] if declared else ()))
         self._bins = None
         if self._bins_per_column and not sp.issparse(data):
             columns = (_column(data, j, weight) for j in numbers)
@@ -84,6 +91,60 @@ class FeatureEncoder:
         one_hot = np.repeat(categories[~large], counts[~large])
         binned = np.repeat(numbers[: len(n_bins)], n_bins)
         return np.concatenate([binned, numbers, numbers[self._flagged], one_hot, categories[large]])
+
+    def numbers(self, data: Any) -> list[np.ndarray]:
+        """The number columns (n,) of a dense table."""
+        if not isinstance(data, Columns):
+            return list(data.T)
+        return [v for v, is_category in zip(data.values, data.categorical, strict=True) if not is_category]
+
+    def following(self, rows: np.ndarray, weight: np.ndarray) -> "FeatureEncoder":
+        """Encoder into the same columns, with scaling and edges of bins learned from other rows of the numbers."""
+        new, n_numbers = copy.copy(self), len(self._center)
+        new._statistics(rows, list(range(n_numbers)), weight)
+        new._flagged = self._flagged
+        if self._bins is not None:
+            new._bins = Bins(((x, weight) for x in rows.T[:n_numbers]), self._bins_per_column)
+            new._bins.edges = [_as_many(*both) for both in zip(new._bins.edges, self._bins.edges, strict=True)]
+            new._bins.width = self.n_bins
+            new.names = new._bins.names(self.names[self.n_bins :][:n_numbers]) + self.names[self.n_bins :]
+        return new
+
+    def carry(self, new: "FeatureEncoder", rows: np.ndarray, weight: np.ndarray, layer: Any) -> None:
+        """Change a first layer's W (K, d, units) and b (K, 1, units) to say of `new`'s columns what they said of these.
+
+        `new` follows this encoder, by the same rows. Weights of bins are a piecewise-linear function of the column,
+        whose values are kept at the new edges. The number as it was scaled is replaced by the linear function of what
+        it is now that is nearest to it on those rows.
+        """
+        n_numbers, start = len(self._center), 0
+        for i in range(n_numbers):
+            place = self.n_bins + i
+            slope, gain = self._line(new, i, rows[:, i], weight) if self.scale else (1.0, 0.0)
+            gained = gain * layer.W[:, place]
+            layer.W[:, place] *= slope
+            if self._bins is not None and new._bins is not None and len(self._bins.edges[i]):
+                bins = slice(start, start + len(self._bins.edges[i]) - 1)
+                at_edges = _components(self._bins.edges[i], new._bins.edges[i]) @ layer.W[:, bins]
+                layer.W[:, bins] = np.diff(at_edges, axis=1)
+                gained, start = gained + at_edges[:, 0], bins.stop
+            if hasattr(layer, "b"):
+                layer.b[:, 0] += gained
+                layer.W[:, self.n_bins + n_numbers + np.flatnonzero(self._flagged == i)] -= gained[:, None]
+
+    def _line(self, new: "FeatureEncoder", i: int, x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+        """Slope and intercept of the least-squares line from number i as `new` scales it to what it is here."""
+        there = ~np.isnan(x)
+        x, weight = x[there], weight[there]
+        before, now = np.empty_like(x), np.empty_like(x)
+        self._scale(x, before, i)
+        new._scale(x, now, i)
+        if len(x) == 0 or now.min() == now.max():
+            return 1.0, 0.0
+        middle, center = np.average(before, weights=weight), np.average(now, weights=weight)
+        slope = np.average((before - middle) * (now - center), weights=weight)
+        slope /= np.average((now - center) ** 2, weights=weight)
+        return float(slope), float(middle - slope * center)
 
     def _statistics(self, data: Any, numbers: list[int], weight: np.ndarray | None) -> None:
         """Center and factor of each number column, and which of them have a "missing" column beside them."""
@@ -137,13 +198,19 @@ class FeatureEncoder:
                 self._factor[j] = self._inverse(sizes[j] / there[j] if there[j] else 0.0)
         return settled
 
-    def transform(self, data: Any, dtype: np.dtype, ones: bool = False) -> Table:
+    def transform(self, data: Any, dtype: np.dtype, ones: bool = False, serves: bool | None = None) -> Table:
         """Encode the rows of `data`, which has the columns that were fitted, in numbers of type `dtype`.
 
-        With `ones` a column of ones is put at the end, unless X serves as it is or is sparse.
+        With `ones` a column of ones is put at the end, unless X is sparse or serves as it is: a part of a table does if
+        all of it does, and then `serves` says so.
         """
+        if serves is None:
+            serves = self.serves(data, dtype) and not np.isnan(data).any()
         with np.errstate(over="ignore"):
-            table = self._transform_sparse(data, dtype) if sp.issparse(data) else self._transform(data, dtype, ones)
+            if sp.issparse(data):
+                table = self._transform_sparse(data, dtype)
+            else:
+                table = Table(data) if serves else self._transform(data, dtype, ones)
         values = table.X.data if sp.issparse(table.X) else table.X
         if not self.scale and not np.isfinite(values).all():
             raise ValueError(
@@ -151,15 +218,17 @@ class FeatureEncoder:
             )
         return table
 
+    def serves(self, data: Any, dtype: np.dtype) -> bool:
+        """Whether a table is an array that serves as it is, if no value is missing."""
+        encodes = isinstance(data, Columns) or sp.issparse(data) or self.scale or len(self._flagged) or self.n_bins
+        return bool(not encodes and data.dtype == dtype and data.flags.c_contiguous)
+
     def _transform(self, data: Any, dtype: np.dtype, ones: bool) -> Table:
-        plain = not (isinstance(data, Columns) or self.scale or len(self._flagged) or self.n_bins)
-        if plain and data.dtype == dtype and data.flags.c_contiguous and not np.isnan(data).any():
-            return Table(data)
         n, n_numbers = data.shape[0], len(self._center)
         X = np.zeros((n, len(self.names) + ones), dtype)
         X[:, len(self.names) :] = 1
         if isinstance(data, Columns):
-            numbers = [v for v, is_category in zip(data.values, data.categorical, strict=True) if not is_category]
+            numbers = self.numbers(data)
             raw = np.column_stack(numbers) if numbers else np.empty((n, 0))
         else:
             raw = data
@@ -252,6 +321,22 @@ def _mean_size(x: np.ndarray, weight: np.ndarray | None, median: float) -> float
     return 2 * float(np.average(distance, weights=None if weight is None else weight[differs]))
 
 
+def _as_many(edges: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """As many edges as there are old ones: the new ones, by interpolation where they are more or fewer."""
+    if len(old) == 0 or len(edges) < 2:
+        return old
+    places = np.linspace(0, len(edges) - 1, len(old))
+    return 2 * np.interp(places, np.arange(len(edges)), edges / 2)  # halved, so that no difference overflows
+
+
+def _components(edges: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """What the values x (n,) are in the bins between `edges`, (n, bins)."""
+    bins, out = Bins([], 0), np.empty((len(x), len(edges) - 1))
+    bins.edges = [edges]
+    bins.write(x[:, None], out)
+    return out
+
+
 def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Values of column j and their weights; of a sparse column, all its zeros as one value."""
     if isinstance(columns, Summary):
@@ -269,10 +354,10 @@ def _column(columns: Any, j: int, weight: np.ndarray | None) -> tuple[np.ndarray
     return np.append(columns.data[rows], 0.0), np.append(stored, max(zeros, 0.0))
 
 
-def _distinct(data: Columns | Summary, j: int) -> np.ndarray:
-    """The categories of column j that occur, sorted."""
+def _distinct(data: Columns | Summary, j: int, declared: Sequence[Any]) -> np.ndarray:
+    """The categories of column j that occur or are declared, sorted."""
     values = data.points[j] if isinstance(data, Summary) else data.values[j]
-    present = {value for value in values if value is not None}
+    present = {value for value in values if value is not None}.union(declared)
     return np.array(sorted(present, key=lambda value: (type(value).__name__, value)), dtype=object)
 
 

@@ -178,6 +178,12 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
     def _widen_target_range(self, values) -> None:
         """Classes have no range."""
 
+    def _scaled_targets(self, values) -> list[np.ndarray]:
+        return []
+
+    def _follow_targets(self, rows, weight, layer) -> None:
+        """Classes have no scale to follow."""
+
     def _encode_targets(self, values, dtype) -> Targets:
         return self._targets.encode(values, self.label_smoothing, dtype)
 
@@ -350,6 +356,13 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
 
     def _widen_target_range(self, values) -> None:
         self._numbers = self._numbers.widened(values)
+
+    def _scaled_targets(self, values) -> list[np.ndarray]:
+        return list(values.T) if self.scale_target else []
+
+    def _follow_targets(self, rows, weight, layer) -> None:
+        before, self._numbers = self._numbers, self._numbers.following(rows, weight, self._loss)
+        before.carry(self._numbers, self._loss, layer)
 
     def _encode_targets(self, values, dtype) -> Targets:
         return self._numbers.encode(values, dtype)

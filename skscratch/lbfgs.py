@@ -37,7 +37,8 @@ def minimise(
     parameters = state.parameters
     n = len(data)
     gradient, sums = np.empty_like(parameters), np.empty_like(parameters)
-    chunks = [np.arange(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
+    size = n if data.elsewhere else CHUNK
+    chunks = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
     total = data.total()  # (1 or K,)
     sizes = {len(rows) for rows in chunks}
     steps = {size: data.step(network, loss, parameters, gradient, size, total=total) for size in sizes}

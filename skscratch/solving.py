@@ -142,7 +142,7 @@ def _judged(found: Outcome, validation: Validation | None) -> Outcome:
     _, temperature = validation.judge(z)
     # out of fold one member speaks where all will: their mean is less sure of itself, and needs less cooling
     of_all = temperature if validation.folds is None else temperature**OF_THE_MEAN
-    return replace(found, temperature=of_all, scores=(z / temperature).astype(z.dtype))
+    return replace(found, temperature=of_all, scores=validation.over(z, temperature))
 
 
 def _refitted(
@@ -218,7 +218,8 @@ def _optimizer(h: HyperParameters, parameters: np.ndarray, before: SGD | Adam | 
 
 
 def _recipe(h: HyperParameters, training: Data) -> Recipe:
-    batch_size = automatic_batch(len(training)) if isinstance(h.batch_size, str) else int(h.batch_size)
+    automatic = isinstance(h.batch_size, str)
+    batch_size = automatic_batch(len(training), training.largest_batch) if automatic else int(h.batch_size)
     return Recipe(
         rate=_rate(h, batch_size if len(training) > TINY else 64),
         schedule=_schedule(h),
@@ -243,11 +244,15 @@ def _schedule(h: HyperParameters) -> Callable[[float], float]:
     return with_warmup(SCHEDULES[h.learning_rate] if named else checked(h.learning_rate), h.warmup)
 
 
-def automatic_batch(n_rows: int) -> int:
-    """Rows of a step: the fewer, the more steps an epoch has; all of a table so small that nothing else tells."""
+def automatic_batch(n_rows: int, largest: int = Data.largest_batch) -> int:
+    """Rows of a step: the fewer, the more steps an epoch has; all of a table so small that nothing else tells.
+
+    From 5000 rows on it is 256, growing with the square root of the rows where `largest` lets it.
+    """
     if n_rows <= TINY:
         return n_rows
-    size = next((size for size, limit in ((32, 1000), (64, 2500), (128, 5000)) if n_rows < limit), 256)
+    grown = min(int(256 * max(n_rows / 5000, 1) ** 0.5), largest)
+    size = next((size for size, limit in ((32, 1000), (64, 2500), (128, 5000)) if n_rows < limit), grown)
     return -(-n_rows // -(-n_rows // size))  # as many steps of about equal size, without a small last one
 
 
@@ -278,6 +283,7 @@ def _validator(
         mean, temperature = validation.judge(z)
         if score is None:
             return mean, -mean
-        return mean, score(z / temperature) if np.isfinite(z).all() else float("nan")
+        scaled = validation.over(z, temperature)
+        return mean, score(scaled) if np.isfinite(scaled).all() else float("nan")
 
     return validate

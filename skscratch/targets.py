@@ -115,6 +115,26 @@ class NumberTargets:
         new.low, new.high = np.minimum(self.low, y.min(axis=0)), np.maximum(self.high, y.max(axis=0))
         return new
 
+    def following(self, y: np.ndarray, weight: np.ndarray, loss: Loss) -> "NumberTargets":
+        """The same range, with center and spread of other rows (n, n_targets)."""
+        new = copy.copy(self)
+        new.center, spread = loss.scaling(y, weight)
+        new.spread = np.where(spread > 0, spread, self.spread)
+        return new
+
+    def carry(self, new: "NumberTargets", loss: Loss, layer: Any) -> None:
+        """Change an output layer's W (K, d, out) and b (K, 1, out) to predict in `new`'s units what they did in these.
+
+        That is exact but for several quantiles, of which only the lowest is carried over, and without a b.
+        """
+        ratio, outputs = self.spread / new.spread, slice(len(self.center))
+        shift = (self.center - new.center) / new.spread
+        if loss.link.name == "exp":
+            ratio, shift = np.ones_like(ratio), np.log(ratio)
+        layer.W[..., outputs] *= ratio
+        if hasattr(layer, "b"):
+            layer.b[..., outputs] = layer.b[..., outputs] * ratio + shift
+
     def encode(self, y: np.ndarray, dtype: np.dtype) -> Targets:
         """Targets of the network (n, n_targets)."""
         with np.errstate(over="ignore"):

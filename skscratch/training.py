@@ -9,10 +9,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any, ClassVar
 from zlib import crc32
 
 import numpy as np
-import scipy.sparse as sp
 
 from .calls import Calls, call, product, run, scalar
 from .losses import Loss
@@ -34,12 +34,13 @@ class Data:
     targets: Targets
     weight: np.ndarray | None = None
 
+    elsewhere: ClassVar[bool] = False  # whether the rows lie elsewhere, so that each batch costs a message
+    largest_batch: ClassVar[int] = 256  # rows of a step, where a rule chooses them
+
     def fingerprint(self) -> int:
         """A number that tells these rows from others: losses on other rows do not compare."""
-        X = self.table.X
-        arrays = [X.data, X.indices, X.indptr] if sp.issparse(X) else [X]
-        mark = 0
-        for array in (*arrays, self.table.codes, self.targets.values, self.weight):
+        mark = self.table.mark()
+        for array in (self.targets.values, self.weight):
             if array is not None:
                 mark = crc32(np.ascontiguousarray(array), mark)
         return mark
@@ -138,6 +139,7 @@ class State:
     validation_rows: np.ndarray | None = None
     folds: np.ndarray | None = None  # fold of each row
     history: dict[str, list[float]] = field(default_factory=dict)
+    stream: Any = None  # of a training that began with partial_fit: the Stream that its scaling is learned from
 
     def judge_on(self, mark: int) -> None:
         """Forget the best epoch if it was found on other rows than those of this fingerprint."""
@@ -243,7 +245,7 @@ def train(
     masks = np.random.Generator(np.random.SFC64(0))
     parts = [
         data.epoch(network, loss, state, recipe, lambda: masks, members)
-        for members in _divided(len(state.parameters), 1 if random else n_threads)
+        for members in _divided(len(state.parameters), 1 if random or data.elsewhere else n_threads)
     ]
     recovery = Recovery(state)
     began = perf_counter()
@@ -374,19 +376,23 @@ class Epoch:
         rate, count = 0.0, state.optimizer.count if state.optimizer else 0
         for index in range(self.n_batches):
             rows = order[index * size : (index + 1) * size]
-            step = self.steps[len(rows)]
-            step.load(rows)
-            losses += step.run()
+            step, count = self.steps[len(rows)], count + 1
+            rate = self._rate((done + index) / planned)
+            losses += self.advance(step, rows, rate, count)
             if state.first_loss is None and np.isnan(first_losses).any():
                 np.copyto(first_losses, step.loss / step.total(), where=np.isnan(first_losses) & (step.total() > 0))
-            rate = self._rate((done + index) / planned)
-            self._keep[()] = 1 - rate * self.recipe.weight_decay
-            run(self._adjust)
-            count += 1
-            self._step(rate, count)
             if self.halted:
                 break
         return (losses + penalty) / self.total, first_losses, rate
+
+    def advance(self, step: Step, rows: np.ndarray, rate: float, count: int) -> np.ndarray:
+        """Step number `count`, on these rows: the weighted sum of their losses (K,)."""
+        step.load(rows)
+        loss = step.run()
+        self._keep[()] = 1 - rate * self.recipe.weight_decay
+        run(self._adjust)
+        self._step(rate, count)
+        return loss
 
     def run_in_thread(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """The same in a thread of its own, which does not inherit how NumPy handles overflow."""

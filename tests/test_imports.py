@@ -41,12 +41,12 @@ ARROWS = {
     "bins": {"statistics"},
     "lbfgs": {"losses", "messages", "network", "tasks", "training"},
     "stopping": {"training"},
-    "summaries": {"columns"},
+    "summaries": {"columns", "table"},
     "encoding": {"bins", "columns", "statistics", "summaries", "table"},
     "targets": {"losses", "table"},
     "hyperparameters": {"activations", "layers", "links", "rules", "schedules"},
     "documentation": {"activations", "layers", "links", "schedules"},
-    "checking": {"columns"},
+    "checking": {"columns", "table"},
     "conversion": {"checking", "solving", "training"},
     "scoring": {"checking"},
     "solving": {
@@ -55,13 +55,25 @@ ARROWS = {
     },
     "base": {
         *("checking", "columns", "documentation", "encoding", "files", "hyperparameters", "losses", "network", "rules"),
-        *("scoring", "solving", "stopping", "table", "tasks", "threads", "training", "validation"),
+        *("scoring", "solving", "stopping", "summaries", "table", "tasks", "threads", "training", "validation"),
     },
     "onnx_graph": {"activations", "embeddings", "layers", "network"},
     "onnx_table": {"bins", "encoding", "onnx_graph"},
     "onnx_estimators": {"onnx_graph", "onnx_table"},
     "onnx_calibration": {"onnx_estimators", "onnx_graph"},
     "onnx": {"columns", "estimators", "onnx_calibration", "onnx_estimators"},
+    "chunks": {"losses", "network", "training"},
+    "shards": {
+        *("chunks", "losses", "network", "solving", "summaries", "table", "threads", "training", "validation"),
+    },
+    "selection": {"shards", "summaries", "table"},
+    "sharded": {"selection", "training", "validation"},
+    "crew": {"shards"},
+    "dask": {
+        *("base", "checking", "crew", "documentation", "estimators", "hyperparameters", "rules", "selection"),
+        *("sharded", "training", "validation"),
+    },
+    "search": {"base"},
     "finding": {"base"},
     "canvas": set(),
     "display": {"canvas", "finding"},
@@ -71,9 +83,9 @@ ARROWS = {
     },
 }
 SCIKIT_LEARN = {
-    *("base", "callbacks", "checking", "conversion", "estimators", "files", "finding", "hyperparameters"),
+    *("base", "callbacks", "checking", "conversion", "dask", "estimators", "files", "finding", "hyperparameters"),
     *("network_display", "onnx", "onnx_calibration", "onnx_estimators", "recovery", "scoring", "solving", "targets"),
-    *("tasks",),
+    *("search", "shards", "tasks"),
 }
 
 
