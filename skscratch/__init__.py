@@ -3,6 +3,14 @@
 from .display import LossCurveDisplay
 from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
 from .network_display import NetworkDisplay
+from .search import search_space
 from .version import VERSION as __version__
 
-__all__ = ["LossCurveDisplay", "NetworkDisplay", "ScratchMLPClassifier", "ScratchMLPRegressor", "__version__"]
+__all__ = [
+    "LossCurveDisplay",
+    "NetworkDisplay",
+    "ScratchMLPClassifier",
+    "ScratchMLPRegressor",
+    "__version__",
+    "search_space",
+]

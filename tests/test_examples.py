@@ -136,6 +136,7 @@ FIGURES = {
         r"\n +100 +\d\.\d+ ± \d\.\d+ +0\.[1-4]\d\d ",
         r"\n +800 +0\.9\d\d ± \d\.\d+ +0\.[78]\d\d ",
     ],
+    "tune_a_network.py": [r"\d draws", r"defaults +0\.\d{4}", r"best found +0\.\d{4}"],
     "ship_with_onnx.py": [
         r"rent\.onnx: \d+ kB, \d+ nodes",
         r"district +tensor\(string\)",
