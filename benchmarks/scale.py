@@ -3,7 +3,7 @@
     python benchmarks/scale.py [--quick] [--latency MICROSECONDS] [--bandwidth GBITS] [--rows N] [--columns D]
 
 Measured here, on a LocalCluster: time of an epoch beside the ordinary estimator in the same run, messages and bytes of
-a step.  Measured in this process: time of a chunk of B rows, which is a + c B, of a whole batch, and of the optimizer.
+a step.  Measured in this process: time of a chunk of B rows, which is a + c B, and of the optimizer.
 The model then adds up one step of W workers: each computes its share of the batch, as many rows as the draw gives it,
 with jitter; the process that fits sends the parameters to one after the other and receives as many gradients, through
 one network card.  Results go to benchmarks/results/scale: measured.csv, model.csv, targets.csv, scale.png.
@@ -22,11 +22,11 @@ from dask.distributed import Client, LocalCluster
 from measure import Judged, Report, machine
 
 from skscratch import ScratchMLPRegressor
+from skscratch.chunks import CHUNK
 from skscratch.dask import DaskScratchMLPRegressor
 from skscratch.losses import make_loss
 from skscratch.network import build
 from skscratch.optimizers import Adam
-from skscratch.chunks import CHUNK
 from skscratch.solving import small_buffers
 from skscratch.table import Table, Targets
 from skscratch.threads import one_blas_thread
@@ -50,21 +50,30 @@ def table(rows: int, columns: int, parts: int) -> tuple[da.Array, da.Array]:
 
 
 def epoch_seconds(model: ScratchMLPRegressor) -> float:
-    """Median time of an epoch, without the first, in which buffers are made."""
-    return statistics.median(np.diff(model.history_["seconds"]))
+    """Time of the quickest epoch but the first, in which buffers are made: others may use the cores meanwhile."""
+    return float(np.diff(model.history_["seconds"]).min())
 
 
-def on_clusters(report: Report, quick: bool) -> float:
-    """Epochs on one and two processes beside the ordinary estimator; the time that a message takes beyond its bytes."""
+def round_trip(client: Client) -> float:
+    """Seconds of a step on next to no rows: the quickest epoch of many, for it is the messages that are to be timed."""
+    X, y = client.persist(list(table(6400, 100, 4)))
+    options = {"batch_size": 64, "early_stopping": False, "numeric_embedding": None, "max_iter": 6, "random_state": 0}
+    model = DaskScratchMLPRegressor(**options, client=client).fit(X, y)
+    return float(np.diff(model.history_["seconds"]).min()) / 100
+
+
+def on_clusters(report: Report, quick: bool) -> tuple[float, float]:
+    """Epochs on one and two processes beside the ordinary estimator; seconds of a trip, and of each worker more."""
     rows, columns = (20_000, 20) if quick else (100_000, 100)
     X, y = table(rows, columns, 4)
     here, truth = X.compute(), y.compute()
-    lines, per_message = [], []
+    lines, trips = [], []
     for n_workers in (1, 2):
         with (
             LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster) as client,
         ):
+            trips.append(round_trip(client))
             on_workers = client.persist([X, y])
             for batch in (256, 1024, 4096, 8192):
                 for sync_every in (1, SYNC_EVERY):
@@ -82,8 +91,6 @@ def on_clusters(report: Report, quick: bool) -> float:
                     steps = options["max_iter"] * -(-rows // batch)
                     traffic = model.traffic_
                     messages = traffic.messages / steps
-                    if n_workers == 1 and sync_every == 1:
-                        per_message.append((ours - theirs) / -(-rows // batch))
                     lines.append(
                         {
                             "workers": n_workers,
@@ -98,11 +105,13 @@ def on_clusters(report: Report, quick: bool) -> float:
                             "kB received a step": traffic.bytes_received / steps / 1e3,
                         }
                     )
+    each = max(trips[1] - trips[0], 2e-4)
     notes = [
-        f"{rows:,} rows x {columns} columns, {MEMBERS} networks of {HIDDEN}; epochs beside those of the ordinary fit"
+        f"{rows:,} rows x {columns} columns, {MEMBERS} networks of {HIDDEN}; epochs beside those of the ordinary fit",
+        f"a step on 64 rows takes {1e3 * trips[0]:.2f} ms with one worker, {1e3 * trips[1]:.2f} ms with two",
     ]
     report.table("measured", "On a LocalCluster", lines, notes)
-    return max(statistics.median(per_message), 1e-4)
+    return max(trips[0] - each, 0.0), each
 
 
 # ------------------------------------------------------------------ measured in this process
@@ -114,13 +123,13 @@ class Costs:
 
     fixed: float  # of a chunk of rows, and
     row: float  # of each of its rows
-    batch: float  # of a whole batch at once, as one machine does it
     update: float  # of the optimizer
-    message: float  # of handling a message, beyond its bytes
+    trip: float  # of asking and being answered, however many are asked, and
+    message: float  # of each that is asked
     parameters: int  # bytes, of all members
 
 
-def costs(columns: int, message: float) -> Costs:
+def costs(columns: int, trip: float, message: float) -> Costs:
     """Time the arithmetic of a worker's share of a step, and of the optimizer."""
     network = build(columns, (), HIDDEN, 1, ["silu"] * len(HIDDEN), init="data", ntk=True)
     rng = np.random.RandomState(0)
@@ -131,7 +140,7 @@ def costs(columns: int, message: float) -> Costs:
     X = np.ones((n, columns + 1), np.float32)
     X[:, :columns] = rng.normal(size=(n, columns))
     data = Data(Table(X, ones=True), Targets(rng.normal(size=(n, 1)).astype(np.float32)), np.ones((1, n), np.float32))
-    sizes, seconds = (32, 64, 128, 256, CHUNK, BATCH), []
+    sizes, seconds = (32, 64, 128, 256, CHUNK), []
     with one_blas_thread(), small_buffers():
         for size in sizes:
             step = Step(network, loss, parameters, gradient, data, size, total=np.ones(1))
@@ -139,20 +148,19 @@ def costs(columns: int, message: float) -> Costs:
             seconds.append(timed(lambda step=step, rows=rows: (step.load(rows), step.run())))
         update = Adam(parameters).bind(parameters, gradient)
         spent = timed(lambda: update(1e-9, 1))
-    *chunks, batch = seconds
-    row, fixed = np.polyfit(sizes[:-1], chunks, 1, w=1 / np.array(chunks))
-    return Costs(max(fixed, 0.0), row, batch, spent, message, parameters.nbytes)
+    row, fixed = np.polyfit(sizes, seconds, 1, w=1 / np.array(seconds))
+    return Costs(max(fixed, 0.0), row, spent, trip, message, parameters.nbytes)
 
 
 def timed(do: Callable[[], object], seconds: float = 0.5) -> float:
-    """Median time of a call, of as many as fit into some time."""
+    """Time of a call: the shortest of as many as fit into some time."""
     do()
     times, until = [], perf_counter() + seconds
     while perf_counter() < until or len(times) < 5:
         began = perf_counter()
         do()
         times.append(perf_counter() - began)
-    return statistics.median(times)
+    return min(times)
 
 
 # ------------------------------------------------------------------ the model
@@ -165,9 +173,9 @@ class Network:
     latency: float
     bandwidth: float
 
-    def exchange(self, n_workers: int, there: float, back: float, message: float) -> float:
+    def exchange(self, n_workers: int, there: float, back: float, c: Costs) -> float:
         """One machine asks all others at once: what goes over its own card, and how long the handling takes."""
-        return n_workers * (message + (there + back) / self.bandwidth) + 2 * self.latency
+        return c.trip + n_workers * (c.message + (there + back) / self.bandwidth) + 2 * self.latency
 
 
 MODES = ("every step", f"every {SYNC_EVERY} steps", "L-BFGS")
@@ -183,18 +191,18 @@ def seconds_of(mode: str, n_workers: int, rows: int, c: Costs, net: Network, rng
         return float(np.max(seconds * np.exp(JITTER * rng.normal(size=n_workers))))
 
     if mode == MODES[0]:
-        return slowest(BATCH) + net.exchange(n_workers, c.parameters, c.parameters, c.message) + c.update
+        return slowest(BATCH) + net.exchange(n_workers, c.parameters, c.parameters, c) + c.update
     if mode == MODES[1]:  # parameters and both moments of Adam, there and back
         local = slowest(BATCH * SYNC_EVERY) + SYNC_EVERY * c.update  # they wait for each other at the end alone
-        return local + net.exchange(n_workers, 3 * c.parameters, 3 * c.parameters, c.message)
-    return slowest(rows) + net.exchange(n_workers, 2 * c.parameters, 2 * c.parameters, c.message)  # in double precision
+        return local + net.exchange(n_workers, 3 * c.parameters, 3 * c.parameters, c)
+    return slowest(rows) + net.exchange(n_workers, 2 * c.parameters, 2 * c.parameters, c)  # in double precision
 
 
 def alone_seconds(mode: str, rows: int, c: Costs) -> float:
-    """Time of the same on one machine, by the ordinary estimator."""
+    """Time of the same on one machine, in the same chunks (the ordinary estimator takes nearly twice that, in one)."""
     if mode == MODES[2]:
-        return rows / BATCH * c.batch
-    return (c.batch + c.update) * (SYNC_EVERY if mode == MODES[1] else 1)
+        return rows * (c.row + c.fixed / CHUNK)
+    return (BATCH * (c.row + c.fixed / CHUNK) + c.update) * (SYNC_EVERY if mode == MODES[1] else 1)
 
 
 def simulate(report: Report, c: Costs, net: Network, rows: int, columns: int) -> dict[str, list[float]]:
@@ -213,7 +221,8 @@ def simulate(report: Report, c: Costs, net: Network, rows: int, columns: int) ->
         lines.append(line)
     notes = [
         f"{rows:,} rows x {columns} columns, batches of {BATCH}, latency {net.latency * 1e6:.0f} us, "
-        f"{net.bandwidth * 8 / 1e9:g} Gbit/s; a message {c.message * 1e3:.2f} ms and {c.parameters / 1e3:.0f} kB, "
+        f"{net.bandwidth * 8 / 1e9:g} Gbit/s; a trip {c.trip * 1e3:.2f} ms and {c.message * 1e3:.2f} ms "
+        f"for each worker, {c.parameters / 1e3:.0f} kB there and back, "
         f"a row {c.row * 1e6:.1f} us, the optimizer {c.update * 1e3:.2f} ms"
     ]
     for mode, values in efficiency.items():
@@ -221,7 +230,7 @@ def simulate(report: Report, c: Costs, net: Network, rows: int, columns: int) ->
         halved = [w for w, e in zip(WORKERS, values, strict=True) if e >= 0.5]
         notes.append(
             f"{mode}: efficiency of a half up to {max(halved, default=0)} workers; fastest with "
-            f"{WORKERS[int(np.argmax(speedups))]}, {max(speedups):.0f} times one machine"
+            f"{WORKERS[int(np.argmax(speedups))]}, {max(speedups):.1f} times one machine"
         )
     report.table("model", "By the model", lines, notes)
     return efficiency
@@ -264,8 +273,7 @@ def main() -> None:
         old.unlink()
     report = Report(args.results, "1")
     print(*machine(), sep="\n")
-    message = on_clusters(report, args.quick)
-    c = costs(args.columns, message)
+    c = costs(args.columns, *on_clusters(report, args.quick))
     net = Network(args.latency * 1e-6, args.bandwidth * 1e9 / 8)
     efficiency = simulate(report, c, net, args.rows, args.columns)
     title = f"{args.rows:,} rows × {args.columns} columns, {args.bandwidth:g} Gbit/s, {args.latency:g} µs"

@@ -77,7 +77,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
             Numbers as they are, in any units; in a DataFrame also strings, categories and booleans.
-            Missing values are NaN, None or pandas.NA.
+            Missing values are NaN, None or pandas.NA. A memory-mapped array of 64 MB and more is not copied:
+            its rows are read and encoded batch by batch.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels (or an indicator matrix) for the classifier, numbers for the regressor.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -292,9 +293,11 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         followed = isinstance(rows.data, np.ndarray | Columns) and (self.scale_features or self._encoder.n_bins)
         numbers = self._encoder.numbers(rows.data) if followed else []
         targets = self._scaled_targets(rows.values)
-        if not numbers and not targets:
+        n_columns = len(numbers) + len(targets)
+        stream = state.stream or Stream.of(n_columns)
+        if n_columns == 0 or stream.rows.shape[1] != n_columns:  # now sparse, now dense: such a chunk is left out
             return
-        stream = (state.stream or Stream.of(len(numbers) + len(targets))).after([*numbers, *targets], rows.weight)
+        stream = stream.after([*numbers, *targets], rows.weight)
         if stream.due and state.stream:
             seen, weight, layers = stream.rows, stream.weight, self._network.dense(state.parameters)
             with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
@@ -315,7 +318,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             self.n_outputs_,
             [self.activation] * len(hidden) if shared else list(self.activation),
             bias=self.fit_intercept,
-            dropout=self.dropout,
+            dropout=float(self.dropout),
             init=self.init if isinstance(self.init, str) else "auto",
             ntk=self.parametrization == "ntk",
             n_bins=self._encoder.n_bins,

@@ -134,7 +134,7 @@ def _checked(data: Mapped) -> Mapped:
     for _, rows in data.chunks():
         check_array(rows, ensure_all_finite="allow-nan", input_name="X")
         holds_nan |= bool(np.isnan(rows).any())
-        mark = crc32(rows, mark)
+        mark = crc32(np.ascontiguousarray(rows), mark)
     return replace(data, holds_nan=holds_nan, mark=mark)
 
 

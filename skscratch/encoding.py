@@ -135,15 +135,15 @@ class FeatureEncoder:
     def _line(self, new: "FeatureEncoder", i: int, x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
         """Slope and intercept of the least-squares line from number i as `new` scales it to what it is here."""
         there = ~np.isnan(x)
+        if not there.any():
+            return 1.0, 0.0
         x, weight = x[there], weight[there]
         before, now = np.empty_like(x), np.empty_like(x)
         self._scale(x, before, i)
         new._scale(x, now, i)
-        if len(x) == 0 or now.min() == now.max():
-            return 1.0, 0.0
         middle, center = np.average(before, weights=weight), np.average(now, weights=weight)
-        slope = np.average((before - middle) * (now - center), weights=weight)
-        slope /= np.average((now - center) ** 2, weights=weight)
+        variance = np.average((now - center) ** 2, weights=weight)
+        slope = np.average((before - middle) * (now - center), weights=weight) / variance if variance > 0 else 1.0
         return float(slope), float(middle - slope * center)
 
     def _statistics(self, data: Any, numbers: list[int], weight: np.ndarray | None) -> None:

@@ -40,14 +40,13 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
     def partial_fit(self, X, y, sample_weight=None, classes=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Go on training with one pass over the given rows.
 
-        Each call is an epoch: on a schedule with an end the rate falls over `max_iter` calls and then begins anew, so
-        that `learning_rate='constant'` suits a stream better.
+        Each call is an epoch: on a schedule with an end the rate falls over `max_iter` calls and then begins anew. If
+        their number is known, make it `max_iter`; else `learning_rate='constant'` suits a stream better.
 
         Parameters
         ----------
         X, y, sample_weight, X_val, y_val, sample_weight_val
-            As in `fit`. With `X_val` the weights of the best call so far are those that predict. The scaling,
-            categories and "missing" columns are those of the first call.
+            As in `fit`. With `X_val` the weights of the best call so far are those that predict.
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever come; needed in the first call.
 
@@ -55,6 +54,17 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         -------
         self : object
             The estimator, one epoch further.
+
+        Notes
+        -----
+        The first call settles what the inputs are: the categories (those that occur, and those that a column's type
+        declares), the columns that may be missing, the number of bins. What dense columns of numbers are scaled by, and
+        where bins lie, follows the stream: it is learned anew, from a sample of all rows so far, each time that half as
+        many more have gone by. The weights change with it, to predict much as before, and the search for the best call
+        begins anew. A chunk that comes again, in another pass over a table, changes nothing.
+
+        To stop a stream early, give `X_val` in some calls, such as the last of each pass over a table, until
+        ``len(model.loss_curve_) - model.best_iteration_``, the calls since the best one, are too many.
         """
         if (
             classes is not None
@@ -227,19 +237,29 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
     def partial_fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Go on training with one pass over the given rows.
 
-        Each call is an epoch: on a schedule with an end the rate falls over `max_iter` calls and then begins anew, so
-        that `learning_rate='constant'` suits a stream better.
+        Each call is an epoch: on a schedule with an end the rate falls over `max_iter` calls and then begins anew. If
+        their number is known, make it `max_iter`; else `learning_rate='constant'` suits a stream better.
 
         Parameters
         ----------
         X, y, sample_weight, X_val, y_val, sample_weight_val
-            As in `fit`. With `X_val` the weights of the best call so far are those that predict. The scaling,
-            categories and "missing" columns are those of the first call.
+            As in `fit`. With `X_val` the weights of the best call so far are those that predict.
 
         Returns
         -------
         self : object
             The estimator, one epoch further.
+
+        Notes
+        -----
+        The first call settles what the inputs are: the categories (those that occur, and those that a column's type
+        declares), the columns that may be missing, the number of bins. What dense columns of numbers and the targets
+        are scaled by, and where bins lie, follows the stream: it is learned anew, from a sample of all rows so far,
+        each time that half as many more have gone by. The weights change with it, to predict much as before, and the
+        search for the best call begins anew. A chunk that comes again, in another pass over a table, changes nothing.
+
+        To stop a stream early, give `X_val` in some calls, such as the last of each pass over a table, until
+        ``len(model.loss_curve_) - model.best_iteration_``, the calls since the best one, are too many.
         """
         return self._partial_fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 

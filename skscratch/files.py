@@ -70,7 +70,7 @@ def save_weights(estimator: Any, path: str | os.PathLike) -> None:
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(estimator)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for number, (W, b) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True), start=1):
         arrays |= {f"W{number}": W, f"b{number}": b}
     path = Path(path)

@@ -225,9 +225,9 @@ def _recipe(h: HyperParameters, training: Data) -> Recipe:
         schedule=_schedule(h),
         batch_size=batch_size,
         shuffle=h.shuffle,
-        alpha=h.alpha,
-        weight_decay=h.weight_decay if h.solver == "adam" else 0.0,  # in SGD it would be `alpha` over again
-        clip_norm=h.clip_norm,
+        alpha=float(h.alpha),  # for a number of NumPy's would make arrays of double precision
+        weight_decay=float(h.weight_decay) if h.solver == "adam" else 0.0,  # in SGD it would be `alpha` over again
+        clip_norm=None if h.clip_norm is None else float(h.clip_norm),
         power_t=h.power_t if h.learning_rate == "invscaling" else None,
     )
 

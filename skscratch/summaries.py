@@ -17,7 +17,7 @@ from .table import Mapped
 
 __all__ = ["Stream", "Summary", "mapped_summary", "merged", "summarise"]
 
-POINTS = 2**18  # of all columns of a memory-mapped array together; at least 256 each
+POINTS = 2**17  # of all columns of a memory-mapped array together; at least 256 each
 SAMPLE = 1024  # rows of a stream that are kept: a quantile of theirs is off by one or two hundredths of the rows
 GROWTH = 1.5  # of the rows that went by, until what was learned from the sample is learned anew
 

@@ -7,7 +7,8 @@ instead.  The caller's own limit comes back afterwards.
 
 import os
 from contextlib import contextmanager
-from threading import Lock
+from multiprocessing import current_process
+from threading import Lock, current_thread, main_thread
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -21,8 +22,13 @@ _limit: Any = None
 
 
 def allowed_threads() -> int:
-    """How many threads BLAS may use now: what a caller, or joblib in a worker, has left to this process."""
+    """How many threads BLAS may use now: what a caller, or joblib in a worker, has left to this process.
+
+    One in a thread or process that belongs to a pool, of joblib, Dask or others: its peers take the other cores.
+    """
     global _controller
+    if current_thread() is not main_thread() or current_process().daemon:
+        return 1
     with _lock:
         _controller = _controller or ThreadpoolController()
         counts = [library.num_threads for library in _controller.lib_controllers if library.user_api == "blas"]

@@ -999,3 +999,13 @@ def test_the_history_has_one_value_an_epoch_also_where_validation_comes_and_goes
     assert {len(values) for values in model.history_.values()} == {9}
     judged = ~np.isnan(model.validation_loss_curve_)
     np.testing.assert_array_equal(judged, [False] * 3 + [True] * 3 + [False] * 3)
+
+
+@pytest.mark.parametrize(
+    "name", ["dropout", "alpha", "weight_decay", "learning_rate_init", "clip_norm", "beta_1", "beta_2"]
+)
+def test_a_number_of_numpy_s_is_as_good_as_python_s(kind, name):
+    options = {"dtype": "float32", "n_members": 2}
+    plain_number = make(kind, **options, **{name: 0.1}).fit(X, Y[kind])
+    number = make(kind, **options, **{name: np.float64(0.1)}).fit(X, Y[kind])
+    np.testing.assert_array_equal(number.coefs_[0], plain_number.coefs_[0])

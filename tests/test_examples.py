@@ -136,6 +136,15 @@ FIGURES = {
         r"\n +100 +\d\.\d+ ± \d\.\d+ +0\.[1-4]\d\d ",
         r"\n +800 +0\.9\d\d ± \d\.\d+ +0\.[78]\d\d ",
     ],
+    "stream_a_large_table.py": [
+        r"12\d MB in memory",
+        r"fit on all rows: +R² 0\.[89]\d\d\d",
+        r"12 MB allowed\. The whole table: ",
+        r"sweep 4: validation loss 0\.0[4-7]",
+        r"partial_fit on a stream: +R² 0\.[89]\d\d\d",
+        r"relative difference: +-?0\.\d\d%, within 1%",
+    ],
+    "search_on_dask.py": [r"here: 0\.9\d\d", r"there: 0\.9\d\d", r"same scores: yes", r"best: .* 0\.9\d\d"],
     "tune_a_network.py": [r"\d draws", r"defaults +0\.\d{4}", r"best found +0\.\d{4}"],
     "ship_with_onnx.py": [
         r"rent\.onnx: \d+ kB, \d+ nodes",

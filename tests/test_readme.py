@@ -24,9 +24,9 @@ def test_a_python_block_runs_by_itself(number, capsys):
     code = compile(PYTHON[number], f"README.md, block {number}", "exec")
     if "sklearn.callback" in PYTHON[number] and find_spec("sklearn.callback") is None:
         with pytest.raises(ImportError, match=r"sklearn\.callback"):  # which came with scikit-learn 1.9
-            exec(code, {"__name__": "readme"})
+            exec(code, {"__name__": "__main__"})
         return
-    exec(code, {"__name__": "readme"})
+    exec(code, {"__name__": "__main__"})
     expected = re.findall(r"print\(.*# prints: (.*)$", PYTHON[number], re.M)  # what a line is said to print
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line] == expected
