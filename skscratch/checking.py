@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, validate_data
 from . import columns
 from .table import Mapped
 
-__all__ = ["Rows", "check_table", "check_weight", "declared_categories"]
+__all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categories"]
 
 MAPPED = 2**26  # bytes: smaller files are as well read into memory
 
@@ -82,7 +82,7 @@ def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[b
         if not columns.is_frame(X):
             X = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
             X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        check_names(estimator, X, reset)
         table = columns.read(X, categorical_features, kinds)
         if table.shape[0] < 1:
             raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
@@ -90,19 +90,30 @@ def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[b
     if _is_mapped(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return _checked(Mapped(X))
+    how = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
     try:
-        return validate_data(
-            estimator,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan",
-        )
+        if columns.is_frame(X):
+            check_names(estimator, X, reset)
+            return check_array(X, estimator=estimator, input_name="X", **how)
+        return validate_data(estimator, X, reset=reset, **how)
     except ValueError:
         if columns.is_frame(X):
             columns.read(X, None)  # names the column that is at fault
         raise
+
+
+def check_names(estimator: Any, X: Any, reset: bool) -> None:
+    """Set or compare the number of the columns and, of a DataFrame, their names.
+
+    scikit-learn before 1.9 finds names in pandas, and elsewhere by a protocol that polars has left in version 2: it is
+    handed an empty frame of pandas with the same columns.
+    """
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame) and not frame.implementation.is_pandas():
+        import pandas as pd
+
+        X = pd.DataFrame(columns=frame.columns)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
 
 
 def declared_categories(X: Any) -> list[list[Any]]:

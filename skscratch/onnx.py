@@ -23,8 +23,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from .checking import check_names
 from .columns import is_frame, missing, refuse_times
 from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
 from .onnx_calibration import convert_calibrated
@@ -155,7 +156,7 @@ def register() -> None:
 def _check_columns(estimator: Any, X: Any, n_columns: int) -> None:
     """Raise ValueError where X has other columns than were fitted; an array may stand for a DataFrame."""
     if is_frame(X):
-        validate_data(estimator, X, reset=False, skip_check_array=True)
+        check_names(estimator, X, reset=False)
     elif n_columns != getattr(estimator, "n_features_in_", n_columns):
         name = type(estimator).__name__
         raise ValueError(f"X has {n_columns} columns, but {name} was fitted to {estimator.n_features_in_}.")

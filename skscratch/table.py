@@ -143,7 +143,7 @@ class Mapped:
         """The rows as numbers, of single precision where they are so in the file."""
         array = self.array if self.rows is None else self.array[self.rows]
         own = np.float32 if array.dtype.kind == "f" and array.itemsize == 4 else np.float64
-        return np.array(array, dtype or own, copy=copy)
+        return (np.array if copy else np.asarray)(array, dtype or own)
 
     def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """All rows, in order, some at a time."""

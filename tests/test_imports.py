@@ -61,7 +61,7 @@ ARROWS = {
     "onnx_table": {"bins", "encoding", "onnx_graph"},
     "onnx_estimators": {"onnx_graph", "onnx_table"},
     "onnx_calibration": {"onnx_estimators", "onnx_graph"},
-    "onnx": {"columns", "estimators", "onnx_calibration", "onnx_estimators"},
+    "onnx": {"checking", "columns", "estimators", "onnx_calibration", "onnx_estimators"},
     "chunks": {"losses", "network", "training"},
     "shards": {
         *("chunks", "losses", "network", "solving", "summaries", "table", "threads", "training", "validation"),

@@ -29,7 +29,7 @@ TABLES = {ScratchMLPClassifier: load_iris(return_X_y=True), ScratchMLPRegressor:
 THEIR_OWN = [  # what Optuna says about itself, and about lists that come back from a storage, which work
     "ignore:Choices for a categorical distribution should be:UserWarning",
     "ignore:.+ is experimental",
-    "ignore:The OptunaSearchCV or classes from which it inherits use `_get_tags`:DeprecationWarning",
+    "ignore:The OptunaSearchCV or classes from which it inherits use `_get_tags`",
     "ignore:`optuna.terminator` module has been deprecated:FutureWarning",
 ]
 
