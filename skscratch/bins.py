@@ -6,6 +6,7 @@ is a piecewise-linear function of the column, so that the network sees where a s
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 
@@ -44,17 +45,29 @@ class Bins:
 
     def write(self, raw: np.ndarray, out: np.ndarray) -> None:
         """Components of the rows of `raw` (n, columns) into `out` (n, width); 0 for a missing value."""
-        start = 0
-        for x, edges in zip(raw.T, self.edges, strict=True):
-            if len(edges) < 2:
-                continue
-            stop = start + len(edges) - 1
-            exponent = -_exponent(edges)
-            edges, x = np.ldexp(edges, exponent), np.ldexp(x, exponent)
-            part = np.clip((x[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
-            np.copyto(part, 0, where=np.isnan(part))
-            out[:, start:stop] = part
-            start = stop
+        column, exponent, low, step = self._components
+        part = np.ldexp(raw[:, column].astype(np.float64), exponent)  # (n, width)
+        np.subtract(part, low, out=part)
+        np.divide(part, step, out=part)
+        np.clip(part, 0, 1, out=part)
+        np.copyto(part, 0, where=np.isnan(part))
+        out[...] = part
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "_components"}
+
+    @cached_property
+    def _components(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of each component: its column, the exponent that values are scaled by, and then its lower edge and width."""
+        counts = np.array([max(len(edges) - 1, 0) for edges in self.edges], dtype=int)
+        exponents = np.array([-_exponent(edges) if len(edges) else 0 for edges in self.edges], dtype=int)
+        scaled = [np.ldexp(edges, exponent) for edges, exponent in zip(self.edges, exponents, strict=True)]
+        return (
+            np.repeat(np.arange(len(counts)), counts),
+            np.repeat(exponents, counts),
+            np.concatenate([np.empty(0), *(edges[:-1] for edges in scaled)]),
+            np.concatenate([np.empty(0), *(np.diff(edges) for edges in scaled)]),
+        )
 
 
 def _edges(x: np.ndarray, weight: np.ndarray | None, levels: list[float]) -> np.ndarray:

@@ -141,7 +141,8 @@ _SHARED = """\
 _RUNNING = """\
     n_jobs : int or None, default=None
         [running] Threads that members are divided among; None for as many as BLAS may use here, which joblib and
-        threadpoolctl limit. No result depends on it.
+        threadpoolctl limit, and for one in a thread or process of a pool, whose peers take the other cores. No result
+        depends on it.
     dtype : {{'auto', 'float32', 'float64'}}, default='auto'
         [running] Precision of the network. 'auto' is float32, and float64 for tables of up to 200 rows.
     random_state : int, RandomState instance or None, default=None

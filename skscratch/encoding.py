@@ -234,7 +234,7 @@ class FeatureEncoder:
             raw = data
         first = self.n_bins
         flags = slice(first + n_numbers, first + n_numbers + len(self._flagged))
-        step = max(CHUNK // max(n_numbers, 1), 1)
+        step = max(CHUNK // max(n_numbers, self.n_bins, 1), 1)
         for start in range(0, n, step):
             rows = slice(start, start + step)
             if self._bins is not None:

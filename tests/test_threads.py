@@ -180,7 +180,7 @@ def asked(monkeypatch):
     numbers, train = [], solving.train
 
     def noting(*args):
-        numbers.append(args[-1])
+        numbers.append(args[7])
         return train(*args)
 
     monkeypatch.setattr(solving, "train", noting)
