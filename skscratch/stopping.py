@@ -98,9 +98,13 @@ class Monitor:
             improved = score >= state.best_score + self.tol
             best = score > state.best_score
             state.best_score = max(state.best_score, score) if score == score else state.best_score
-        so_far = len(history.get("loss", ()))
-        for name in dict.fromkeys((*told, *history)):  # one value an epoch, NaN for what was not asked for then
-            history.setdefault(name, [math.nan] * so_far).append(told.get(name, math.nan))
+        if history.keys() != told.keys():  # one value an epoch: NaN for what was not, or is no longer, asked for
+            so_far = len(history.get("loss", ()))
+            for name in told:
+                history.setdefault(name, [math.nan] * so_far)
+            told = dict.fromkeys(history, math.nan) | told
+        for name, value in told.items():
+            history[name].append(value)
         state.best_loss = min(state.best_loss, record.loss)
         if judged:
             state.stale = 0 if improved else state.stale + 1
