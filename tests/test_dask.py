@@ -54,10 +54,10 @@ def in_time():
     """No test waits for ever, whatever a cluster does."""
 
     def late(*_):
-        raise AssertionError("a test on a cluster took more than two minutes")
+        raise AssertionError("a test on a cluster took more than eight minutes")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(120)
+    signal.alarm(480)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -383,7 +383,7 @@ def kill(client, how_many):
 @pytest.mark.parametrize("sync_every", [1, 3])
 def test_a_fit_outlives_a_worker(mortal, sync_every, caplog):
     # epochs enough that the worker is killed in their midst, however slow that is
-    options = {**SMALL, "max_iter": 12} if sync_every == 1 else {**SMALL, "max_iter": 150, "early_stopping": False}
+    options = {**SMALL, "max_iter": 12} if sync_every == 1 else {**SMALL, "max_iter": 60, "early_stopping": False}
     X_there = mortal.persist(rows(X))
     model = DaskScratchMLPClassifier(**options, client=mortal, sync_every=sync_every)
     thread = when_training(model, 20, kill(mortal, 1))
