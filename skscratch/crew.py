@@ -108,7 +108,7 @@ class Crew:
         asked = [(hand, (*common, *own)) for hand, own in zip(self._hands, each, strict=True) if own is not None]
         try:
             waiting = [(hand, getattr(hand.actor, method)(*args)) for hand, args in asked]
-        except RuntimeError as error:  # the actor's future knows
+        except (RuntimeError, ValueError) as error:  # the actor's future knows; which of them depends on Dask's version
             raise Lost(str(error)) from error
         self.traffic.messages += len(asked)
         self.traffic.bytes_sent += sum(_size(args) for _, args in asked)
@@ -179,7 +179,7 @@ class Crew:
         found = [list(holders.get(future.key, ())) for future in self._futures]
         self._hands = [
             _Hand(address, self._hire(address, parts), parts=parts)
-            for address, parts in placed(lengths, found, sorted(_workers(self.client))).items()
+            for address, parts in placed(lengths, found, _some_workers(self.client)).items()
         ]
         for hand in self._hands:
             _wait(self.client, [hand.future], hand.address)
@@ -351,6 +351,16 @@ def _wait(client: Client, futures: list[Any], address: str | None = None) -> Non
     for future in futures:
         if future.status == "error":
             future.result()
+
+
+def _some_workers(client: Client) -> list[str]:
+    """Addresses of the workers, once there are any: RuntimeError if that takes too long."""
+    until = time.monotonic() + PATIENCE
+    while not (workers := _workers(client)):
+        if time.monotonic() > until:
+            raise RuntimeError(f"The Dask cluster has had no worker for {PATIENCE:.0f} seconds.")
+        time.sleep(min(SLICE, 0.2))
+    return sorted(workers)
 
 
 def _workers(client: Client) -> dict[str, int]:
