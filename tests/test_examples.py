@@ -202,7 +202,8 @@ def test_example_runs_and_prints_its_figures(script, tmp_path):
         assert found, f"{pattern!r} is not in what follows:\n{done.stdout[at:]}"
         at = found.end()
 
-    assert list((tmp_path / "tmp").iterdir()) == []
+    left = {path.name for path in (tmp_path / "tmp").iterdir()}
+    assert left <= ({".ses"} if script == "ship_with_onnx.py" else set())  # a mark that onnxruntime leaves by itself
     written = {path.name for path in tmp_path.iterdir()} - {"tmp"}
     if any(name.endswith(".png") for name in saved):  # a picture, where there is something to draw it with
         assert written == (set(saved) if find_spec("matplotlib") else set())
