@@ -32,8 +32,18 @@ class Bins:
     def __init__(self, columns: Iterable[tuple[np.ndarray, np.ndarray | None]], count: int):
         """Learn up to `count` bins of each column, given as values and weights of the rows."""
         levels = np.linspace(0, 1, count // 2 + 1).tolist()
-        self.edges = [_edges(x, weight, levels) for x, weight in columns]
-        self.width = sum(max(len(e) - 1, 0) for e in self.edges)
+        self._take([_edges(x, weight, levels) for x, weight in columns])
+
+    @classmethod
+    def between(cls, edges: list[np.ndarray]) -> "Bins":
+        """Bins between edges that are known, of each column."""
+        bins = cls.__new__(cls)
+        bins._take(edges)
+        return bins
+
+    def _take(self, edges: list[np.ndarray]) -> None:
+        self.edges = edges
+        self.width = sum(max(len(e) - 1, 0) for e in edges)
 
     def names(self, columns: list[str]) -> list[str]:
         """What each component is called."""

@@ -331,18 +331,14 @@ def _wait(client: Client, futures: list[Any], address: str | None = None) -> Non
     Raises what a computation raises, Lost where it was to be done at an `address` that is gone, and RuntimeError where
     no worker is left, or data is lost that nobody can compute.
     """
-    alone = None  # since when there has been no worker
     while True:
         try:
             wait(futures, timeout=SLICE)
             break
         except TimeoutError:
-            workers = _workers(client)
-            if address is not None and address not in workers:
+            if address is not None and address not in _workers(client):
                 raise Lost(f"worker {address} is gone") from None
-            alone = None if workers else alone or time.monotonic()
-            if alone and time.monotonic() - alone > PATIENCE:
-                raise RuntimeError(f"The Dask cluster has had no worker for {PATIENCE:.0f} seconds.") from None
+            _some_workers(client)
         except CancelledError as error:
             raise RuntimeError(
                 "Rows were lost with a worker, and cannot be computed anew: data that was scattered, or persisted by "

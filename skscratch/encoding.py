@@ -104,9 +104,8 @@ class FeatureEncoder:
         new._statistics(rows, list(range(n_numbers)), weight)
         new._flagged = self._flagged
         if self._bins is not None:
-            new._bins = Bins(((x, weight) for x in rows.T[:n_numbers]), self._bins_per_column)
-            new._bins.edges = [_as_many(*both) for both in zip(new._bins.edges, self._bins.edges, strict=True)]
-            new._bins.width = self.n_bins
+            learned = Bins(((x, weight) for x in rows.T[:n_numbers]), self._bins_per_column).edges
+            new._bins = Bins.between([_as_many(*both) for both in zip(learned, self._bins.edges, strict=True)])
             new.names = new._bins.names(self.names[self.n_bins :][:n_numbers]) + self.names[self.n_bins :]
         return new
 
@@ -331,9 +330,8 @@ def _as_many(edges: np.ndarray, old: np.ndarray) -> np.ndarray:
 
 def _components(edges: np.ndarray, x: np.ndarray) -> np.ndarray:
     """What the values x (n,) are in the bins between `edges`, (n, bins)."""
-    bins, out = Bins([], 0), np.empty((len(x), len(edges) - 1))
-    bins.edges = [edges]
-    bins.write(x[:, None], out)
+    out = np.empty((len(x), len(edges) - 1))
+    Bins.between([edges]).write(x[:, None], out)
     return out
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import multiprocessing
-import signal
 import sys
 import threading
 
@@ -10,6 +9,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from deadline import deadline
 from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -30,16 +30,8 @@ UNLIMITED = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_T
 
 @pytest.fixture(autouse=True)
 def in_time():
-    """No test waits for ever, whatever a cluster does."""
-
-    def late(*_):
-        raise AssertionError("a test of workers took more than two minutes")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    with deadline(120):
+        yield
 
 
 @pytest.fixture(scope="module")

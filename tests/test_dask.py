@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from deadline import deadline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -51,16 +52,8 @@ PAIRS = {
 
 @pytest.fixture(autouse=True)
 def in_time():
-    """No test waits for ever, whatever a cluster does."""
-
-    def late(*_):
-        raise AssertionError("a test on a cluster took more than eight minutes")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(480)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    with deadline(480):
+        yield
 
 
 def started():
