@@ -79,6 +79,7 @@ def solve(
         tol=h.tol,
         adaptive_rate=_rate(h, 64) if h.learning_rate == "adaptive" else None,
         keep_best=keep_best,
+        judges=judged,
         report=EpochLines(state.epoch + 1, state.end, h.scoring != "loss") if h.verbose else None,
     )
     n_threads = _threads(h)  # asked before BLAS is held to one

@@ -59,6 +59,9 @@ class Monitor:
         Base rate of the "adaptive" schedule, which then divides the rate by 5 instead, down to 1e-6.
     keep_best : bool
         Whether to copy the best epoch's parameters.
+    judges : bool
+        Whether these epochs may be the best at all: a loss that nothing is chosen by must not take the place of a
+        validation score that another call of `partial_fit` found.
     report : callable or None
         Told of every epoch: (record, validation loss, validation score).
     """
@@ -74,11 +77,12 @@ class Monitor:
         tol: float,
         adaptive_rate: float | None,
         keep_best: bool,
+        judges: bool = True,
         report: Callable | None = None,
     ):
         self.state, self.validate, self.patience, self.tol = state, validate, patience, tol
         self.adaptive_rate, self.keep_best, self.report = adaptive_rate, keep_best, report
-        self.due, self.valleys = due, valleys
+        self.due, self.valleys, self.judges = due, valleys, judges
         self.stopped = False
 
     def __call__(self, record: Record) -> bool:
@@ -106,9 +110,9 @@ class Monitor:
         for name, value in told.items():
             history[name].append(value)
         state.best_loss = min(state.best_loss, record.loss)
-        if judged:
+        if judged and self.judges:
             state.stale = 0 if improved else state.stale + 1
-        if best:
+        if best and self.judges:
             state.best_epoch = record.epoch
             if self.keep_best:
                 if state.best is None:
