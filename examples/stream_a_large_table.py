@@ -103,8 +103,10 @@ def limit(megabytes):
 
 def stream(path, megabytes):
     """Learn the table in a process of limited memory, and save the model beside it."""
-    for X, y in chunks(path):  # warm up: imports, and the buffers of BLAS
-        ScratchMLPRegressor(max_iter=1, **SETTINGS).fit(X[:100], y[:100])
+    for X, y in chunks(path):  # warm up: imports, and the buffers of BLAS, which small products do without on some CPUs
+        ScratchMLPRegressor(max_iter=1, batch_size=250, **SETTINGS).fit(X, y).predict(X)
+        for dtype in ("float32", "float64"):
+            np.ones((512, 512), dtype) @ np.ones((512, 512), dtype)
         break
     n_chunks = number_of_chunks(megabytes)
     if limit(megabytes):
