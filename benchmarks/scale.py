@@ -22,15 +22,15 @@ from dask.distributed import Client, LocalCluster
 from measure import Judged, Report, machine
 
 from skscratch import ScratchMLPRegressor
-from skscratch.chunks import CHUNK
 from skscratch.dask import DaskScratchMLPRegressor
-from skscratch.losses import make_loss
-from skscratch.network import build
-from skscratch.optimizers import Adam
-from skscratch.solving import small_buffers
-from skscratch.table import Table, Targets
-from skscratch.threads import one_blas_thread
-from skscratch.training import Data, Step
+from skscratch.estimators.plan import small_buffers
+from skscratch.nn.batch import Table, Targets
+from skscratch.nn.losses import make_loss
+from skscratch.nn.network import build
+from skscratch.training.accumulation import CHUNK
+from skscratch.training.loop import Data, Step
+from skscratch.training.optimizers import Adam
+from skscratch.training.threads import one_blas_thread
 
 RESULTS = Path(__file__).resolve().parent / "results" / "scale"
 MEMBERS, HIDDEN = 5, [64, 64]

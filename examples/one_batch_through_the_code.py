@@ -9,19 +9,19 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 
 from skscratch import ScratchMLPRegressor
-from skscratch.calls import run
-from skscratch.columns import read
-from skscratch.encoding import FeatureEncoder
-from skscratch.layers import Activation, Dense
-from skscratch.losses import make_loss
-from skscratch.network import build
-from skscratch.optimizers import Adam
-from skscratch.solving import automatic_batch, automatic_bins
-from skscratch.table import Table, Targets
-from skscratch.targets import NumberTargets
-from skscratch.threads import one_blas_thread
-from skscratch.training import Data, Step
-from skscratch.validation import deal, fold_weights
+from skscratch.encoding.columns import read
+from skscratch.encoding.features import FeatureEncoder
+from skscratch.encoding.targets import NumberTargets
+from skscratch.estimators.plan import automatic_batch, automatic_bins
+from skscratch.nn.batch import Table, Targets
+from skscratch.nn.layers import Activation, Dense
+from skscratch.nn.losses import make_loss
+from skscratch.nn.network import build
+from skscratch.nn.tape import run
+from skscratch.training.evaluation import deal, fold_weights
+from skscratch.training.loop import Data, Step
+from skscratch.training.optimizers import Adam
+from skscratch.training.threads import one_blas_thread
 
 MEMBERS, HIDDEN, DTYPE = 5, [64, 64], np.dtype("float32")
 FORMULAS = {  # of a layer: file, name, what it does forward, and backward

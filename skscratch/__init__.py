@@ -1,8 +1,7 @@
 """A neural network for tables, written from scratch in NumPy, as two scikit-learn estimators."""
 
-from .display import LossCurveDisplay
+from .display import LossCurveDisplay, NetworkDisplay
 from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
-from .network_display import NetworkDisplay
 from .search import search_space
 from .version import VERSION as __version__
 

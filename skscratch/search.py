@@ -6,7 +6,7 @@ from typing import Any
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator
 
-from .base import ScratchMLP
+from .estimators.base import ScratchMLP
 
 __all__ = ["search_space"]
 

@@ -17,7 +17,8 @@ from sklearn.model_selection import HalvingRandomSearchCV, ParameterSampler, Ran
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skscratch import ScratchMLPClassifier, ScratchMLPRegressor, rules
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators import constraints as rules
 from skscratch.search import search_space
 
 optuna = pytest.importorskip("optuna")

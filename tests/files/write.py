@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 from sklearn.base import clone
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from test_files import KEPT, MODELS, X, answer
 
 if __name__ == "__main__":

@@ -1,0 +1,5 @@
+"""dask."""
+
+from .estimators import DaskScratchMLPClassifier, DaskScratchMLPRegressor
+
+__all__ = ["DaskScratchMLPClassifier", "DaskScratchMLPRegressor"]

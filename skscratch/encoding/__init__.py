@@ -1,0 +1,5 @@
+"""encoding."""
+
+from .features import FeatureEncoder
+
+__all__ = ["FeatureEncoder"]

@@ -1,0 +1,5 @@
+"""estimators."""
+
+from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
+
+__all__ = ["ScratchMLPClassifier", "ScratchMLPRegressor"]

@@ -1,0 +1,5 @@
+"""onnx."""
+
+from .convert import input_feed, register, to_onnx
+
+__all__ = ["input_feed", "register", "to_onnx"]

@@ -1,0 +1,216 @@
+"""The network's forward pass as an ONNX graph: one emitter for each layer, activation and link.
+
+An emitter is handed the graph that is being written and the name of a value in it; it appends nodes, and returns the
+name of what they compute.  Values have the network's shapes and precision: (K, n, width), the leading axis that of the
+members.  Operators are ONNX's own, of version 13 and later.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..nn.activations import ACTIVATIONS, LEAK, SELU_ALPHA, SELU_SCALE
+from ..nn.embedding import Embedding
+from ..nn.layers import Activation, Dense, Dropout
+from ..nn.network import Network
+
+__all__ = ["ACTIVATION_EMITTERS", "LAYER_EMITTERS", "LINK_EMITTERS", "Graph", "emit_network"]
+
+
+class Graph:
+    """Nodes and constants, written one after the other into skl2onnx's container.
+
+    Parameters
+    ----------
+    scope, container : of skl2onnx
+        What its converters are given: one keeps the names, the other nodes and constants.
+    dtype : dtype
+        The network's: float32 or float64.
+    """
+
+    def __init__(self, scope: Any, container: Any, dtype: Any):
+        self.scope, self.container, self.dtype = scope, container, np.dtype(dtype)
+        if container.target_opset_any_domain("") < 13:
+            raise ValueError("target_opset must be at least 13: older ONNX lacks what the network is written in.")
+
+    def __call__(self, operator: str, *inputs: Any, output: str = "", domain: str = "", **attributes: Any) -> str:
+        """Append a node and return the name of its output.
+
+        Parameters
+        ----------
+        operator : str
+            ONNX's name of it.
+        *inputs : str, float, list of int, or ndarray
+            Names of values, or constants: a float is one of the network's type, a list is of int64.
+        output : str, default=""
+            Name of the output, where that is given; a new one otherwise.
+        domain : str, default=""
+            "ai.onnx.ml", or ONNX's own.
+        **attributes : Any
+            The operator's attributes.
+        """
+        names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
+        output = output or self.scope.get_unique_variable_name(operator.lower())
+        label = self.scope.get_unique_operator_name(operator)
+        self.container.add_node(operator, names, [output], op_domain=domain, name=label, **attributes)
+        return output
+
+    def _constant(self, value: Any) -> str:
+        from onnx import TensorProto
+        from onnx.numpy_helper import from_array
+
+        name = self.scope.get_unique_variable_name("constant")
+        array = np.asarray(value, self.dtype if isinstance(value, float) else None, order="C")
+        if array.dtype.kind == "i":
+            array = array.astype(np.int64)  # some systems have a shorter one
+        if array.dtype.kind in "OU":
+            texts = [str(text).encode() for text in array.ravel()]
+            self.container.add_initializer(name, TensorProto.STRING, list(array.shape), texts)
+        else:
+            self.container.add_initializer(name, None, list(array.shape), from_array(array))
+        return name
+
+    def cast(self, x: str, dtype: Any, output: str = "") -> str:
+        """Append a conversion to a type of NumPy's, and return the name of its output."""
+        from onnx.helper import np_dtype_to_tensor_dtype
+
+        return self("Cast", x, output=output, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+Emitter = Callable[[Graph, str], str]
+
+
+def _leaky_relu(g: Graph, x: str) -> str:
+    return g("Max", x, g("Mul", x, LEAK))
+
+
+def _fall(g: Graph, x: str) -> str:
+    """exp(x) - 1 where x is negative, else 0."""
+    return g("Sub", g("Exp", g("Min", x, 0.0)), 1.0)
+
+
+def _elu(g: Graph, x: str) -> str:
+    return g("Add", g("Relu", x), _fall(g, x))
+
+
+def _selu(g: Graph, x: str) -> str:
+    return g("Add", g("Mul", g("Relu", x), SELU_SCALE), g("Mul", _fall(g, x), SELU_SCALE * SELU_ALPHA))
+
+
+def _gelu(g: Graph, x: str) -> str:
+    # onnxruntime has the error function in single precision alone
+    erf = g.cast(g("Erf", g.cast(g("Mul", x, 0.5**0.5), np.float32)), g.dtype)
+    return g("Mul", x, g("Mul", g("Add", erf, 1.0), 0.5))
+
+
+def _silu(g: Graph, x: str) -> str:
+    if g.dtype == np.float32:
+        return g("Mul", x, g("Sigmoid", x))
+    # onnxruntime makes one operator of these two, which its version 1.20 lacks in double precision
+    return g("Div", x, g("Add", g("Exp", g("Neg", x)), 1.0))
+
+
+def _mish(g: Graph, x: str) -> str:
+    e = g("Exp", g("Min", x, 20.0))
+    n = g("Mul", e, g("Add", e, 2.0))
+    return g("Mul", x, g("Div", n, g("Add", n, 2.0)))
+
+
+def _softplus(g: Graph, x: str) -> str:
+    return g("Add", g("Relu", x), g("Log", g("Add", g("Exp", g("Neg", g("Abs", x))), 1.0)))
+
+
+# in plain arithmetic where onnxruntime has ONNX's own operator (Elu, Selu, Softplus, ...) in single precision alone
+ACTIVATION_EMITTERS: dict[str, Emitter] = {
+    "identity": lambda g, x: x,
+    "logistic": lambda g, x: g("Sigmoid", x),
+    "tanh": lambda g, x: g("Tanh", x),
+    "relu": lambda g, x: g("Relu", x),
+    "leaky_relu": _leaky_relu,
+    "elu": _elu,
+    "selu": _selu,
+    "gelu": _gelu,
+    "silu": _silu,
+    "mish": _mish,
+    "softplus": _softplus,
+}
+
+
+def _ordered(g: Graph, z: str) -> str:
+    """p_0 = z_0, p_j = p_{j-1} + softplus(z_j)."""
+    first, steps = g("Slice", z, [0], [1], [-1]), g("Slice", z, [1], [2**31], [-1])
+    return g("CumSum", g("Concat", first, _softplus(g, steps), axis=-1), np.array(-1))
+
+
+LINK_EMITTERS: dict[str, Emitter] = {
+    "identity": ACTIVATION_EMITTERS["identity"],
+    "logistic": ACTIVATION_EMITTERS["logistic"],
+    "tanh": ACTIVATION_EMITTERS["tanh"],
+    "softplus": ACTIVATION_EMITTERS["softplus"],
+    "exp": lambda g, z: g("Exp", z),
+    "softmax": lambda g, z: g("Softmax", z, axis=-1),
+    "ordered": _ordered,
+}
+
+
+def _embedding(g: Graph, layer: Embedding, p: Any, x: tuple[str, list[str]]) -> str:
+    """y = [x, E_1[code_1], E_2[code_2], ...], (K, n, d + c · width)."""
+    numbers, codes = x
+    tables = [getattr(p, f"E{j}") for j in range(len(codes))]
+    vectors = [g("Gather", table, code, axis=1) for table, code in zip(tables, codes, strict=True)]
+    return g("Concat", g("Expand", numbers, [len(tables[0]), 1, 1]), *vectors, axis=-1)
+
+
+def _dense(g: Graph, layer: Dense, p: Any, x: str) -> str:
+    """y = x W + b, (K, n, n_out)."""
+    y = g("MatMul", x, p.W)
+    return g("Add", y, p.b) if layer.bias else y
+
+
+def _activation(g: Graph, layer: Activation, p: Any, x: str) -> str:
+    """y = f(x)."""
+    for name, function in ACTIVATIONS.items():
+        if layer.function is function:
+            return ACTIVATION_EMITTERS[name](g, x)
+    raise ValueError(
+        "An activation given as Python functions cannot be written as ONNX: fit with one that has a name, of "
+        f"{list(ACTIVATIONS)}."
+    )
+
+
+def _dropout(g: Graph, layer: Dropout, p: Any, x: str) -> str:
+    """y = x: units are left out in training alone."""
+    return x
+
+
+LAYER_EMITTERS: dict[type, Callable[[Graph, Any, Any, Any], str]] = {
+    Embedding: _embedding,
+    Dense: _dense,
+    Activation: _activation,
+    Dropout: _dropout,
+}
+
+
+def emit_network(g: Graph, network: Network, parameters: np.ndarray, numbers: str, codes: list[str]) -> str:
+    """Append all layers, first to last.
+
+    Parameters
+    ----------
+    g : Graph
+    network : Network
+    parameters : ndarray of shape (K, P)
+    numbers : str
+        The numeric block (n, d).
+    codes : list of str
+        The codes (n,) of each column that has a learned embedding.
+
+    Returns
+    -------
+    z : str
+        Name of the raw scores (K, n, out).
+    """
+    x: Any = (numbers, codes) if codes else numbers
+    for layer, p in zip(network.layers, network.layout.views(parameters), strict=True):
+        x = LAYER_EMITTERS[type(layer)](g, layer, p, x)
+    return x

@@ -1,0 +1,166 @@
+"""What makes a training step fast and can be counted: calls, allocations, copies, the size of a pickle."""
+
+import pickle
+import tracemalloc
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators.plan import small_buffers
+from skscratch.nn.activations import ACTIVATIONS
+from skscratch.nn.batch import Table, Targets
+from skscratch.nn.losses import make_loss
+from skscratch.nn.network import build
+from skscratch.training import optimizers
+from skscratch.training.loop import Data, Recipe, State, Step, train
+from skscratch.training.optimizers import SGD, Adam
+from tests.helpers.plain import plain
+
+ROWS = 64
+
+
+def make_step(hidden=(32, 16), activation="relu", n_out=1, loss="squared_error", link="identity", n_members=1):
+    rng = np.random.RandomState(0)
+    net = build(10, (), hidden, n_out, [activation] * len(hidden))
+    parameters = np.zeros((n_members, net.layout.size), np.float32)
+    net.initialise(parameters, rng)
+    X = np.column_stack([rng.normal(size=(500, 10)), np.ones(500)]).astype(np.float32)
+    if loss == "log_loss" and link == "softmax":
+        targets = Targets(rng.randint(0, n_out, 500).astype(np.int32), np.eye(n_out, dtype=np.float32))
+    else:
+        targets = Targets(rng.randint(0, 2, size=(500, n_out)).astype(np.float32))
+    data = Data(Table(X, ones=True), targets)
+    step = Step(net, make_loss(loss, link), parameters, np.empty_like(parameters), data, ROWS)
+    return net, step, parameters
+
+
+def counted_step(**options) -> Counter:
+    """Calls in running one batch, by function."""
+    _, step, _ = make_step(**options)
+    return Counter(getattr(do.func, "__name__", "").strip("_") for do in (*step.forward_calls, *step.backward_calls))
+
+
+def test_calls_of_a_step_of_regression():
+    calls = counted_step()
+    # forward: 3 products, 2 biases (the first is in its product), 2 activations; loss: 3 calls and its weighted sum;
+    # backward: the division by the total, 3 x weights, 2 biases, 2 inputs, 2 x 3 for ReLU
+    assert calls.total() == 3 + 2 + 2 + 3 + 1 + 1 + 3 + 2 + 2 + 6, calls
+    assert calls["dot"] == 3 + 1 + 3 + 2 + 2 and "matmul" not in calls
+
+
+def test_calls_of_a_step_of_classification():
+    # the same, with 12 calls for softmax and its loss
+    assert counted_step(n_out=5, loss="log_loss", link="softmax").total() == 3 + 2 + 2 + 12 + 1 + 1 + 3 + 2 + 2 + 6
+
+
+def test_members_take_no_more_calls():
+    lone, several = counted_step(n_members=1), counted_step(n_members=8)
+    assert several.total() == lone.total()
+    assert several["matmul"] == lone["dot"] - 1  # a column times a row is a multiplication there
+
+
+@pytest.mark.parametrize("rates", [None, np.ones(100)], ids=["no factors", "factors"])
+@pytest.mark.parametrize(("optimizer", "calls_expected"), [(Adam, 10), (SGD, 6)])
+def test_calls_of_an_optimizer(monkeypatch, optimizer, calls_expected, rates):
+    counted = []
+    monkeypatch.setattr(optimizers, "call", lambda *args: counted.append(args) or (lambda: None))
+    p, g = np.ones((1, 100)), np.ones((1, 100))
+    optimizer(p).bind(p, g, rates)
+    assert len(counted) == calls_expected + (rates is not None), counted
+
+
+def peak(function) -> int:
+    """Bytes allocated at most while `function` runs, beyond what there was."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        function()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_a_warm_step_allocates_next_to_nothing(activation, task, n_members):
+    options = {
+        "regression": {},
+        "binary": {"loss": "log_loss", "link": "logistic"},
+        "multiclass": {"loss": "log_loss", "link": "softmax", "n_out": 7},
+    }[task]
+    _, step, parameters = make_step((128, 128), activation, n_members=n_members, **options)
+    move, rows = Adam(parameters).bind(parameters, np.ones_like(parameters)), np.arange(ROWS)
+
+    def run():
+        step.load(rows)
+        step.run()
+        move(1e-3, 1)
+
+    with small_buffers():
+        run()
+        # one hidden layer's output is 32 kB a member: anything of that size would show
+        assert peak(run) < 12_000
+
+
+@pytest.mark.parametrize(("n_members", "n_threads"), [(1, 1), (4, 1), (4, 2)])
+def test_a_warm_epoch_allocates_no_more_than_its_order(n_members, n_threads):
+    rng = np.random.RandomState(0)
+    net, step, parameters = make_step((128, 128), n_members=n_members)
+    recipe = Recipe(rate=1e-3, schedule=lambda u: 1.0, batch_size=ROWS, weight_decay=0.1, alpha=1e-3)
+    state = State(parameters, Adam(parameters), rng, end=10**6)
+    peaks = []
+
+    def monitor(record):
+        peaks.append(tracemalloc.get_traced_memory()[0])
+        return record.epoch == 6
+
+    tracemalloc.start()
+    try:
+        train(net, make_loss("squared_error", "identity"), step.data, state, recipe, 100, monitor, n_threads)
+    finally:
+        tracemalloc.stop()
+    # the order of 500 rows takes 4 kB; what stays from epoch to epoch must not grow
+    assert max(peaks[2:]) - min(peaks[2:]) < 8192
+
+
+def test_fit_copies_no_table_that_serves_as_it_is():
+    X = np.random.RandomState(0).normal(size=(20_000, 50)).astype(np.float32)  # 4 MB
+    y = X[:, 0]
+    options = {"hidden_layer_sizes": (4,), "max_iter": 1, "scale_features": False, "dtype": "float32"}
+    model = plain(ScratchMLPRegressor, **options, random_state=0)
+    model.fit(X[:100], y[:100])  # what is imported at the first call is not the fit's
+    used = peak(lambda: model.fit(X, y))
+    assert used < 0.4 * X.nbytes, used / X.nbytes  # y in two precisions, their order, a mask of missing values
+
+
+def test_predict_takes_rows_in_chunks():
+    X = np.random.RandomState(0).normal(size=(50_000, 10)).astype(np.float32)
+    options = {"hidden_layer_sizes": (256,), "max_iter": 1, "scale_features": False, "dtype": "float32"}
+    model = plain(ScratchMLPRegressor, **options).fit(X[:500], X[:500, 0])
+    # all rows of the hidden layer at once would take 51 MB; the result alone takes 0.6, and a chunk 2.3
+    assert peak(lambda: model.predict(X)) < 6e6
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+def test_predict_holds_no_more_for_more_rows(kind):
+    """At the defaults, with bins: the encoded table of 100,000 rows would take 20 MB."""
+    X = np.random.RandomState(0).normal(size=(100_000, 10)).astype(np.float32)
+    model = kind(max_iter=1, random_state=0).fit(X[:500], X[:500, 0] > 0)
+    assert model.coefs_[0].shape[1] >= 50
+    some, all_rows = (peak(lambda n=n: model.predict(X[:n])) for n in (50_000, 100_000))
+    assert all_rows - some < 2.5e6  # of the result, 0.6 MB in its final type and as much in that of the network
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"n_members": 3}], ids=str)
+def test_a_pickle_is_little_more_than_the_weights(kind, options):
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(300, 20)), rng.randint(0, 3, 300)
+    model = kind((200, 200), max_iter=2, random_state=0, **options).fit(X, y)
+    weights = sum(array.nbytes for array in (*model.coefs_, *model.intercepts_))
+    assert len(pickle.dumps(model)) < 1.1 * weights + 10_000
+    # what a continued training needs is kept where it is asked for
+    assert len(pickle.dumps(model.set_params(warm_start=True))) > 3 * weights

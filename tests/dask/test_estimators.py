@@ -1,0 +1,447 @@
+"""On a real cluster of processes: what one machine would learn, however the rows lie and whoever dies meanwhile."""
+
+import logging
+import os
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from tests.helpers.deadline import deadline
+
+pytest.importorskip("distributed")
+da = pytest.importorskip("dask.array")
+dd = pytest.importorskip("dask.dataframe")
+
+import dask  # noqa: E402
+import dask.bag  # noqa: E402
+from distributed import Client, LocalCluster  # noqa: E402
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor  # noqa: E402
+from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor  # noqa: E402
+from skscratch.dask import workers as crew  # noqa: E402
+from skscratch.dask.workers import Crew, Lost, Traffic, placed  # noqa: E402
+
+RNG = np.random.RandomState(0)
+N = 300
+X = RNG.normal(size=(N, 4))
+RAW = X[:, 0] + X[:, 1] ** 2
+Y = {"two": (RAW > 1).astype(int), "three": np.array(["a", "b", "c"])[np.digitize(RAW, [0, 1.5])], "numbers": RAW}
+WEIGHT = np.where(np.arange(N) % 50 == 0, 0, RNG.uniform(0.5, 2, size=N))
+FRAME = pd.DataFrame(X[:, :2], columns=["a", "b"]).assign(
+    few=np.where(X[:, 2] > 0, "u", "v"),
+    declared=pd.Categorical(np.where(X[:, 3] > 0, "r", "s"), categories=["r", "s", "never"]),
+    many=[f"name {i % 60}" for i in range(N)],
+)
+FRAME.loc[::7, "a"] = np.nan
+FRAME.loc[::11, "few"] = None
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0, "dtype": "float64"}
+LAYOUTS = {"one partition": (N,), "uneven, one empty": (100, 0, 190, 10)}
+PAIRS = {
+    "classifier": (ScratchMLPClassifier, DaskScratchMLPClassifier),
+    "regressor": (ScratchMLPRegressor, DaskScratchMLPRegressor),
+}
+
+
+@pytest.fixture(autouse=True)
+def in_time():
+    with deadline(480):
+        yield
+
+
+def started():
+    return LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.ERROR)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with started() as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def other():
+    """Another cluster, whose client is not the default one."""
+    with started() as cluster, Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture
+def mortal(other):
+    """A client whose workers may be killed, for others come in their place."""
+    other.wait_for_workers(1, timeout=60)
+    return other
+
+
+def rows(array, chunks=(100, 0, 190, 10)):
+    return da.from_array(array, chunks=(chunks, *((size,) for size in array.shape[1:])))
+
+
+def agree(here, there, tolerance=1e-8):
+    """Same weights, history and scores, to the rounding of sums in another order."""
+    for mine, theirs in zip(here.coefs_ + here.intercepts_, there.coefs_ + there.intercepts_, strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=tolerance, atol=tolerance)
+    assert there.best_iteration_ == here.best_iteration_
+    for name in ("loss_curve_", "validation_loss_curve_", "validation_scores_", "temperature_", "oof_score_"):
+        mine, theirs = getattr(here, name), getattr(there, name)
+        if mine is None:
+            assert theirs is None
+        else:
+            np.testing.assert_allclose(theirs, mine, rtol=tolerance, atol=tolerance)
+    if here.oof_predictions_ is not None and hasattr(there, "oof_predictions_"):  # they are not part of a pickle
+        np.testing.assert_allclose(there.oof_predictions_, here.oof_predictions_, rtol=tolerance, atol=tolerance)
+
+
+CASES = {
+    "classifier": ("classifier", "two", {}),
+    "weighted classes": ("classifier", "three", {"class_weight": "balanced", "weighted": True}),
+    "regressor": ("regressor", "numbers", {"weighted": True}),
+    "rows held out": ("classifier", "three", {"early_stopping": True, "scoring": None, "alpha": 0.1}),
+    "lbfgs": ("regressor", "numbers", {"solver": "lbfgs", "max_iter": 10, "early_stopping": False, "alpha": 0.01}),
+    "nothing held out": ("classifier", "two", {"solver": "sgd", "early_stopping": False, "clip_norm": 1.0}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Maximum iterations")  # ten of L-BFGS do for a comparison
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("case", CASES)
+def test_the_weights_are_those_of_one_machine(client, case, layout):
+    kind, target, options = CASES[case]
+    options = {**SMALL, **options}
+    weight = WEIGHT if options.pop("weighted", False) else None
+    one, many = (cls(**options) for cls in PAIRS[kind])
+    one.fit(X, Y[target], weight)
+    many.fit(rows(X, layout), da.from_array(Y[target], chunks=70), None if weight is None else rows(weight, layout))
+    agree(one, many, 1e-6 if case == "lbfgs" else 1e-8)  # line searches make more of a rounding error than steps do
+    np.testing.assert_allclose(many.predict(X) == one.predict(X) if kind == "classifier" else 1, 1)
+    assert many.traffic_.messages > 0 and many.traffic_.bytes_sent > 0 and many.traffic_.bytes_received > 0
+
+
+def test_single_precision_differs_by_its_rounding(client):
+    options = {**SMALL, "dtype": "float32"}
+    one = ScratchMLPClassifier(**options).fit(X, Y["two"])
+    many = DaskScratchMLPClassifier(**options).fit(rows(X), rows(Y["two"]))
+    agree(one, many, 1e-4)  # float32 has seven digits, and some forty steps stand between
+    assert many.predict_proba(rows(X)).dtype == np.float32
+
+
+def test_frames_with_categories_and_missing_values(client):
+    frame = dd.from_pandas(FRAME, npartitions=3)
+    one = ScratchMLPRegressor(**SMALL).fit(FRAME, RAW)
+    many = DaskScratchMLPRegressor(**SMALL).fit(frame, dd.from_pandas(pd.Series(RAW), npartitions=5))
+    agree(one, many)
+    assert many.feature_names_in_.tolist() == FRAME.columns.tolist()
+    predicted = many.predict(frame)
+    assert isinstance(predicted, da.Array) and predicted.npartitions == 3 and predicted.dtype == np.float64
+    np.testing.assert_allclose(predicted.compute(), one.predict(FRAME), rtol=1e-8)
+    mean, spread = many.predict(frame, return_std=True)
+    np.testing.assert_allclose([mean.compute(), spread.compute()], one.predict(FRAME, return_std=True), rtol=1e-6)
+    assert many.score(frame, rows(RAW)) == pytest.approx(one.score(FRAME, RAW))
+    assert many.score(FRAME, RAW) == pytest.approx(one.score(FRAME, RAW))
+
+
+def test_partitions_of_unknown_length_in_several_column_chunks(client):
+    numbers = dd.from_pandas(pd.DataFrame(X), npartitions=4)
+    unknown = numbers[numbers[0] > -9].to_dask_array()  # a filter, after which nobody knows the lengths
+    one = ScratchMLPClassifier(**SMALL).fit(X, Y["two"])
+    agree(one, DaskScratchMLPClassifier(**SMALL).fit(unknown, Y["two"]))
+    agree(one, DaskScratchMLPClassifier(**SMALL).fit(da.from_array(X, chunks=(80, 3)), Y["two"]))
+    probabilities = (
+        DaskScratchMLPClassifier(**SMALL).fit(unknown, Y["two"]).predict_proba(da.from_array(X, chunks=(80, 3)))
+    )
+    np.testing.assert_allclose(probabilities.compute(), one.predict_proba(X), rtol=1e-8)
+
+
+def test_collections_that_share_their_graph(client):
+    """X, y and the rows to validate on, out of one table that nobody has computed, and y a delayed object."""
+    table = da.from_array(np.column_stack([X, RAW]), chunks=(100, 5)) * 2 / 2
+    one = ScratchMLPRegressor(**SMALL).fit(X, RAW, X_val=X[:120], y_val=RAW[:120])
+    many = DaskScratchMLPRegressor(**SMALL).fit(
+        *(table[:, :4], table[:, 4]), X_val=table[:120, :4], y_val=dask.delayed(np.asarray)(RAW[:120])
+    )
+    agree(one, many)
+    agree(ScratchMLPRegressor(**SMALL).fit(X, X), DaskScratchMLPRegressor(**SMALL).fit(rows(X), rows(X)))
+
+
+def test_a_class_that_most_partitions_lack(client):
+    order = np.argsort(Y["three"], kind="stable")
+    one = ScratchMLPClassifier(**SMALL).fit(X[order], Y["three"][order])
+    agree(one, DaskScratchMLPClassifier(**SMALL).fit(rows(X[order]), rows(Y["three"][order])))
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("scoring", ["loss", "accuracy"])
+def test_validation_rows_may_be_anywhere(client, lazy, scoring):
+    val = (X[:60], Y["two"][:60], WEIGHT[:60])
+    options = {**SMALL, "scoring": scoring}
+    one = ScratchMLPClassifier(**options).fit(*(X, Y["two"]), X_val=val[0], y_val=val[1], sample_weight_val=val[2])
+    there = [rows(array, (20, 40)) for array in val] if lazy else val
+    many = DaskScratchMLPClassifier(**options).fit(
+        *(rows(X), rows(Y["two"])), X_val=there[0], y_val=there[1], sample_weight_val=there[2]
+    )
+    agree(one, many)
+
+
+def test_lazy_answers_are_the_ordinary_ones(client):
+    one = ScratchMLPClassifier(**SMALL).fit(X, Y["three"])
+    many = DaskScratchMLPClassifier(**SMALL).fit(rows(X), rows(Y["three"]))
+    for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        here, lazy = getattr(one, name)(X), getattr(many, name)(rows(X))
+        assert isinstance(lazy, da.Array) and lazy.shape == here.shape and lazy.chunks[0] == (100, 0, 190, 10)
+        computed = lazy.compute()
+        assert computed.dtype == lazy.dtype == here.dtype
+        if name == "predict":
+            assert (computed == here).all()
+        else:
+            np.testing.assert_allclose(computed, here, rtol=1e-7, atol=1e-10)
+            np.testing.assert_allclose(getattr(many, name)(X), here, rtol=1e-7, atol=1e-10)
+    assert many.score(rows(X), rows(Y["three"]), rows(WEIGHT)) == pytest.approx(one.score(X, Y["three"], WEIGHT))
+
+
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler")  # which is what is meant here
+def test_predictions_need_no_cluster():
+    model = DaskScratchMLPClassifier(**SMALL).fit(X, Y["two"])  # rows in memory: the ordinary fit
+    agree(ScratchMLPClassifier(**SMALL).fit(X, Y["two"]), model, 0)
+    np.testing.assert_array_equal(model.predict(rows(X)).compute(scheduler="sync"), model.predict(X))
+
+
+def test_copies_and_files_hold_no_client(client):
+    model = DaskScratchMLPClassifier(client=client, sync_every=2, **SMALL)
+    with pytest.raises(NotFittedError):
+        model.to_local()
+    with pytest.raises(NotFittedError):
+        model.predict(rows(X))
+    assert model.client_ is client and clone(model).client is client and clone(model).sync_every == 2
+    model.fit(rows(X), rows(Y["two"]))
+    read = pickle.loads(pickle.dumps(model))
+    assert read.client is None and "_session" not in vars(model) and model.client is client
+    assert np.isfinite(read.predict_proba(rows(X)).compute()).all()
+    local = model.to_local()
+    assert type(local) is ScratchMLPClassifier and not {"client", "sync_every"} & set(local.get_params())
+    for other in (read, local, pickle.loads(pickle.dumps(local))):
+        np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
+
+
+def in_a_task(X, y):
+    model = DaskScratchMLPClassifier(**SMALL).fit(da.from_array(X, chunks=(100, -1)), da.from_array(y, chunks=80))
+    assert model.client_.id != ""
+    return model
+
+
+def test_it_works_inside_a_task(client):
+    model = client.submit(in_a_task, X, Y["two"]).result(timeout=60)
+    agree(ScratchMLPClassifier(**SMALL).fit(X, Y["two"]), model)
+
+
+def test_training_goes_on(client):
+    options = {**SMALL, "warm_start": True, "early_stopping": False}
+    one, many = ScratchMLPRegressor(**options), DaskScratchMLPRegressor(**options)
+    for _ in range(2):
+        one.fit(X, RAW)
+        many.fit(rows(X), rows(RAW))
+    agree(one, many)
+    assert len(many.loss_curve_) == 8
+    stream = DaskScratchMLPClassifier(**SMALL).partial_fit(rows(X), rows(Y["two"]), classes=[0, 1])
+    agree(ScratchMLPClassifier(**SMALL).partial_fit(X, Y["two"], classes=[0, 1]), stream)
+
+
+def test_local_steps_send_less_and_learn(client):
+    options = {**SMALL, "early_stopping": False, "max_iter": 20}
+    one = ScratchMLPClassifier(**options).fit(X, Y["two"])
+    alone = DaskScratchMLPClassifier(**options, sync_every=5).fit(rows(X, (N,)), rows(Y["two"]))
+    agree(one, alone, 1e-6)  # of 200 steps; with one shard there is nothing to average
+    both = DaskScratchMLPClassifier(**options).fit(rows(X), rows(Y["two"]))
+    rarely = DaskScratchMLPClassifier(**options, sync_every=5).fit(rows(X), rows(Y["two"]))
+    assert rarely.traffic_.messages < both.traffic_.messages / 3
+    assert rarely.traffic_.bytes_sent < both.traffic_.bytes_sent
+    assert rarely.score(X, Y["two"]) > 0.85
+
+
+def test_nothing_is_left_and_nobody_complains(client):
+    def tasks(dask_scheduler):
+        return len(dask_scheduler.tasks)
+
+    def actors(dask_worker):
+        return len(dask_worker.state.actors)
+
+    model = DaskScratchMLPClassifier(**SMALL)
+    model.fit(rows(X), rows(Y["two"]))
+    bad = X.copy()
+    bad[150, 1] = np.inf
+    with pytest.raises(ValueError, match="In partition 2 of X: .*infinity"):
+        model.fit(rows(bad), rows(Y["two"]))
+    deadline = time.monotonic() + 20
+    while client.run_on_scheduler(tasks) or any(client.run(actors).values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for lines in client.get_worker_logs().values():
+        assert [line for level, line in lines if level in ("WARNING", "ERROR", "CRITICAL")] == []
+
+
+# ------------------------------------------------------------------ input
+
+
+def sparse_blocks():
+    return rows(X).map_blocks(sp.csr_matrix)
+
+
+def late_text():
+    first, second = (pd.DataFrame({"a": part}, dtype=object) for part in (X[:150, 0], ["text"] * 150))
+    return {"X": dd.concat([dd.from_pandas(part, npartitions=1) for part in (first, second)])}
+
+
+def failing(block):
+    raise ValueError("no such file")
+
+
+FAULTS = {
+    "y too short": (lambda: {"y": RAW[:-1]}, r"inconsistent numbers of samples: \[300, 299\]"),
+    "y of other partitions": (lambda: {"y": rows(RAW[:250], (50, 200))}, "inconsistent numbers of samples"),
+    "weights too short": (lambda: {"sample_weight": rows(WEIGHT[:90], (90,))}, "sample_weight must be of shape"),
+    "no y": (lambda: {"y": None}, "requires y"),
+    "missing y": (lambda: {"y": rows(np.where(RAW > 2, np.nan, RAW))}, "Input y contains NaN"),
+    "one axis": (lambda: {"X": rows(X[:, 0])}, "Expected 2D array, got 1D array"),
+    "no rows at all": (lambda: {"X": rows(X[:0], (0, 0)), "y": RAW[:0]}, "every partition of X is empty"),
+    "sparse": (lambda: {"X": rows(X).map_blocks(sp.csr_matrix)}, "Partition . of X is sparse.*toarray"),
+    "a bag": (lambda: {"X": dask.bag.from_sequence([1, 2])}, "must be a Dask Array or a Dask DataFrame. Got a dask"),
+    "text in a later partition": (late_text, "In partition 1 of X: Column 'a'.*text"),
+    "other columns to validate on": (
+        lambda: {"X_val": rows(X[:, :2]), "y_val": rows(RAW)},
+        "X_val and y_val do not match X and y: X has 2 features",
+    ),
+    "a delayed X": (
+        lambda: {"X": dask.delayed(np.ones)((300, 4))},
+        "must be a Dask Array or a Dask DataFrame. Got a dask",
+    ),
+    "X_val alone": (lambda: {"X_val": rows(X)}, "X_val was given without y_val"),
+    "a computation that fails": (lambda: {"X": rows(X).map_blocks(failing, meta=X[:0])}, "no such file"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_of_input_end_in_one_clear_error(client, fault):
+    build, message = FAULTS[fault]
+    model = DaskScratchMLPRegressor(**SMALL)
+    with dask.config.set({"dataframe.convert-string": False}):
+        given = {"X": rows(X), "y": rows(RAW), **build()}
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.fit(**given)
+    assert not hasattr(model, "n_features_in_") and "_session" not in vars(model)
+
+
+@pytest.mark.parametrize(("name", "value"), [("client", "tcp://127.0.0.1:8786"), ("sync_every", 0)])
+def test_bad_parameters(name, value):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of DaskScratchMLPRegressor must be"):
+        DaskScratchMLPRegressor(**{name: value}).fit(X, RAW)
+
+
+def test_without_a_cluster_there_is_an_error(monkeypatch):
+    def none():
+        raise ValueError("No clients found")
+
+    monkeypatch.setattr("skscratch.dask.estimators.default_client", none)
+    with pytest.raises(ValueError, match=r"no Dask cluster: start one with dask.distributed.Client\(\)"):
+        DaskScratchMLPRegressor(**SMALL).fit(rows(X), rows(RAW))
+
+
+# ----------------------------------------------------------------- faults
+
+
+def when_training(model, n_messages, act):
+    """Do something, in a thread, once the fit has sent so many messages; the thread."""
+
+    def watch():
+        while getattr(model, "_session", None) is None or model._session.traffic.messages < n_messages:
+            time.sleep(0.005)
+        act()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def kill(client, how_many):
+    """What lets the processes of the first workers die as if a machine took them."""
+    pids = list(client.run(os.getpid).values())
+    return lambda: [os.kill(pid, signal.SIGKILL) for pid in pids[:how_many]]
+
+
+@pytest.mark.parametrize("sync_every", [1, 3])
+def test_a_fit_outlives_a_worker(mortal, sync_every, caplog):
+    # epochs enough that the worker is killed in their midst, however slow that is
+    options = {**SMALL, "max_iter": 12} if sync_every == 1 else {**SMALL, "max_iter": 60, "early_stopping": False}
+    X_there = mortal.persist(rows(X))
+    model = DaskScratchMLPClassifier(**options, client=mortal, sync_every=sync_every)
+    thread = when_training(model, 20, kill(mortal, 1))
+    model.fit(X_there, rows(Y["two"]))
+    thread.join()
+    assert model.traffic_.rebuilds >= 1
+    assert "its rows are loaded anew" in caplog.text
+    if sync_every == 1:
+        agree(ScratchMLPClassifier(**options).fit(X, Y["two"]), model)
+    assert model.score(X, Y["two"]) > 0.75  # four in ten are of the rarer class
+
+
+def test_rows_that_nobody_can_compute_again_end_in_an_error(mortal):
+    futures = mortal.scatter([X[:150], X[150:]])
+    X_there = da.concatenate([da.from_delayed(f, shape=(150, 4), dtype=float) for f in futures])
+    model = DaskScratchMLPClassifier(**{**SMALL, "max_iter": 2000}, client=mortal)
+    when_training(model, 30, kill(mortal, 2))
+    with pytest.raises(RuntimeError, match="cannot be computed anew"):
+        model.fit(X_there, rows(Y["two"]))
+
+
+def test_a_cluster_without_workers_ends_in_an_error(mortal, monkeypatch):
+    monkeypatch.setattr(crew, "PATIENCE", 8.0)  # which a scheduler on a busy machine may well take to answer
+    monkeypatch.setattr(crew, "SLICE", 0.5)
+    model = DaskScratchMLPClassifier(**{**SMALL, "max_iter": 2000}, client=mortal)
+    when_training(model, 30, lambda: mortal.cluster.scale(0))
+    with pytest.raises(RuntimeError, match="no worker for 8 seconds"):
+        model.fit(rows(X), rows(Y["two"]))
+    assert not hasattr(model, "classes_")
+
+
+def test_losses_without_end_are_given_up(client, monkeypatch):
+    group = Crew(client, client.scatter([X]), Traffic())
+    built = []
+    monkeypatch.setattr(group, "_build", lambda: built.append(1))
+
+    def lost():
+        raise Lost("worker tcp://nowhere is gone")
+
+    with pytest.raises(RuntimeError, match="given up: worker tcp://nowhere is gone, and 3 times in a row"):
+        group.persist(lost)
+    assert len(built) == 3 and group.traffic.rebuilds == 3
+    group.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 50), min_size=1, max_size=12).filter(any),
+    n_workers=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_every_partition_with_rows_has_one_place(lengths, n_workers, seed):
+    workers = [f"worker {i}" for i in range(n_workers)]
+    rng = np.random.RandomState(seed)
+    holders = [[workers[i] for i in rng.permutation(n_workers)[: rng.randint(n_workers + 1)]] for _ in lengths]
+    parts = placed(lengths, holders, workers)
+    assert sorted(p for own in parts.values() for p in own) == [p for p, n in enumerate(lengths) if n]
+    assert all(own == sorted(own) and own for own in parts.values())
+    loads = [sum(lengths[p] for p in own) for own in parts.values()]
+    assert max(loads) <= 1.1 * sum(lengths) / n_workers + max(lengths)
+
+
+def test_partitions_stay_where_they_are_if_that_is_fair():
+    workers = ["a", "b"]
+    assert placed([10, 10, 10, 10], [["b"], ["a"], ["b"], ["a"]], workers) == {"a": [1, 3], "b": [0, 2]}
+    assert placed([10, 10, 10, 10], [["b"]] * 4, workers) == {"a": [2, 3], "b": [0, 1]}

@@ -1,0 +1,65 @@
+"""The README's Python runs as it stands, and its commands are those of the project."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+
+README = Path(__file__).parents[2] / "README.md"
+TEXT = README.read_text()
+PYTHON = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
+SHELL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.M | re.S)
+
+
+def test_there_are_blocks_to_run():
+    assert len(PYTHON) >= 4
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_a_python_block_runs_by_itself(number, capsys):
+    code = compile(PYTHON[number], f"README.md, block {number}", "exec")
+    if "sklearn.callback" in PYTHON[number] and find_spec("sklearn.callback") is None:
+        with pytest.raises(ImportError, match=r"sklearn\.callback"):  # which came with scikit-learn 1.9
+            exec(code, {"__name__": "__main__"})
+        return
+    exec(code, {"__name__": "__main__"})
+    expected = re.findall(r"print\(.*# prints: (.*)$", PYTHON[number], re.M)  # what a line is said to print
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line] == expected
+
+
+def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests():
+    first, second = SHELL[:2]
+    assert first.count("\n") == second.count("\n") == 1  # one command each
+    script = re.search(r"examples/\w+\.py", first)
+    assert script is not None
+    assert (README.parent / script.group()).exists()
+    assert "pip install" in first
+    assert "pip install" in second and "pytest" in second
+
+
+def test_links_to_files_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)|(?:src|srcset)=\"([^\"]+)\"", TEXT):
+        target = "".join(target)
+        assert (README.parent / target).exists(), target
+
+
+COMING = TEXT[TEXT.index("\n## Coming from scikit-learn's MLP\n") :].split("\n## ")[1]
+
+
+@pytest.mark.parametrize("theirs", [MLPClassifier, MLPRegressor])
+def test_the_table_of_differences_names_every_parameter_that_differs(theirs):
+    ours = {MLPClassifier: ScratchMLPClassifier, MLPRegressor: ScratchMLPRegressor}[theirs]
+    before, now = theirs().get_params(), ours().get_params()
+    table = "".join(line for line in COMING.splitlines() if line.startswith("|"))
+    named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", table))))
+    assert {name for name in now if name not in before or before[name] != now[name]} <= named
+    assert set(before) - set(now) == set()
+
+
+def test_the_section_for_those_who_come_from_scikit_learn_has_code_that_is_run():
+    assert [block for block in PYTHON if block in COMING]

@@ -1,0 +1,89 @@
+"""Embedding: numbers and learned vectors side by side."""
+
+import numpy as np
+import pytest
+
+from skscratch.nn.batch import Table
+from skscratch.nn.embedding import Embedding
+from skscratch.nn.parameters import Layout
+from skscratch.nn.tape import run
+from tests.helpers.gradients import check_case, make_table
+
+CATEGORIES = (4, 2, 6)
+
+
+def bound(layer, table, n_members=2):
+    layout = Layout([tuple(layer.slots())])
+    (p,) = layout.views(np.random.RandomState(0).normal(size=(n_members, layout.size)))
+    (g,) = layout.views(np.full((n_members, layout.size), np.nan))
+    return p, g, *layer.bind(p, g, table)
+
+
+@pytest.mark.parametrize("n_numeric", [0, 3])
+def test_each_row_is_its_numbers_and_the_vectors_of_its_codes(n_numeric):
+    layer = Embedding(n_numeric, CATEGORIES, width=5)
+    table = make_table(np.random.RandomState(1), 8, n_numeric, CATEGORIES)
+    p, _, y, _, forward, _ = bound(layer, table)
+    run(forward)
+    assert y.shape == (2, 8, layer.n_out) and layer.n_out == n_numeric + 15
+    for k in range(2):
+        for i in range(8):
+            vectors = [getattr(p, f"E{j}")[k, table.codes[i, j]] for j in range(3)]
+            np.testing.assert_array_equal(y[k, i], np.concatenate([table.X[i], *vectors]))
+
+
+def test_gradient_adds_up_the_rows_that_share_a_code():
+    layer = Embedding(1, (3,), width=2)
+    table = Table(np.zeros((5, 1)), np.array([[2], [0], [2], [1], [2]], dtype=np.int32))
+    _, g, _, dy, forward, backward = bound(layer, table)
+    run(forward)
+    dy[...] = np.random.RandomState(1).normal(size=dy.shape)
+    run(backward)
+    vectors = dy[..., 1:]
+    np.testing.assert_allclose(g.E0[:, 2], vectors[:, [0, 2, 4]].sum(axis=1), rtol=1e-14)
+    np.testing.assert_array_equal(g.E0[:, 0], vectors[:, 1])
+    np.testing.assert_array_equal(g.E0[:, 1], vectors[:, 3])
+    np.testing.assert_array_equal(g.E0[:, 3], 0)  # no row has it: zero, and not what was there before
+
+
+def test_the_same_buffer_takes_other_codes():
+    layer = Embedding(0, (3,), width=2)
+    table = Table(np.zeros((3, 0)), np.array([[1], [2], [3]], dtype=np.int32))
+    p, g, y, dy, forward, backward = bound(layer, table)
+    run(forward)
+    table.codes[...] = [[3], [3], [0]]
+    run(forward)
+    np.testing.assert_array_equal(y, p.E0[:, [3, 3, 0]])
+    dy[...] = 1
+    run(backward)
+    np.testing.assert_array_equal(g.E0[0, :, 0], [1, 0, 0, 2])
+
+
+def test_row_zero_starts_at_zero_and_the_others_at_unit_length():
+    layer = Embedding(2, (500, 300))
+    layout = Layout([tuple(layer.slots())])
+    (p,) = layout.views(np.ones((1, layout.size)))
+    layer.initialise(p, np.random.RandomState(0))
+    for table, count in ((p.E0, 500), (p.E1, 300)):
+        assert table.shape == (1, count + 1, 8)
+        np.testing.assert_array_equal(table[:, 0], 0)
+        lengths = np.linalg.norm(table[0, 1:], axis=1)
+        assert lengths.mean() == pytest.approx(1, abs=0.06)  # of eight normal values: 0.97, and 0.25 about it
+
+
+def test_vectors_are_not_decayed():
+    assert not any(slot.decay for slot in Embedding(2, CATEGORIES).slots())
+
+
+@pytest.mark.parametrize("weights", ["no weights", "weights", "weights of members, with zeros"])
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
+@pytest.mark.parametrize("case", ["squared_error", "log_loss softmax"])
+@pytest.mark.parametrize("ones", [False, True])
+def test_gradient(ones, case, hidden, n_members, weights):
+    check_case(case, np.random.RandomState(0), hidden, "silu", weights, n_members, categories=CATEGORIES, ones=ones)
+
+
+def test_gradient_without_biases_and_with_dropout():
+    options = {"categories": CATEGORIES, "bias": False, "dropout": 0.3}
+    check_case("huber", np.random.RandomState(0), (4,), "gelu", "weights", 3, mask_seed=2, **options)
