@@ -12,8 +12,8 @@ import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_array, validate_data
 
-from ..nn.batch import Mapped
 from . import columns
+from .out_of_core import MemmapTable
 
 __all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categories"]
 
@@ -28,7 +28,7 @@ class Rows:
     ----------
     X, y : as given
         What a scorer is handed.
-    data : ndarray, csr_matrix, Columns or Mapped
+    data : ndarray, csr_matrix, Columns or MemmapTable
         X as checked.
     values : ndarray of shape (n,) or (n, n_targets)
         y as class codes or numbers.
@@ -61,7 +61,7 @@ class Rows:
 
 
 def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[bool] | None, reset: bool) -> Any:
-    """A float array with NaN, a CSR matrix, Columns, or Mapped; sets or compares the estimator's feature names.
+    """A float array with NaN, a CSR matrix, Columns, or MemmapTable; sets or compares the estimator's feature names.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[b
         return table
     if _is_mapped(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return _checked(Mapped(X))
+        return _checked(MemmapTable(X))
     how = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
     try:
         if columns.is_frame(X):
@@ -139,14 +139,14 @@ def _is_mapped(X: Any) -> bool:
     return isinstance(base, mmap)
 
 
-def _checked(data: Mapped) -> Mapped:
-    """The same rows, once all were read: whether there is any NaN, and their mark; ValueError for an infinity."""
-    mark, holds_nan = 0, False
+def _checked(data: MemmapTable) -> MemmapTable:
+    """The same rows, once all were read: whether there is any NaN, and their checksum; ValueError for an infinity."""
+    checksum, holds_nan = 0, False
     for _, rows in data.chunks():
         check_array(rows, ensure_all_finite="allow-nan", input_name="X")
         holds_nan |= bool(np.isnan(rows).any())
-        mark = crc32(np.ascontiguousarray(rows), mark)
-    return replace(data, holds_nan=holds_nan, mark=mark)
+        checksum = crc32(np.ascontiguousarray(rows), checksum)
+    return replace(data, holds_nan=holds_nan, checksum=checksum)
 
 
 def _is_plain(estimator: Any, X: Any) -> bool:

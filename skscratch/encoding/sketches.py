@@ -12,8 +12,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ..nn.batch import Mapped
 from .columns import Columns
+from .out_of_core import MemmapTable
 
 __all__ = ["Stream", "Summary", "mapped_summary", "merged", "summarise"]
 
@@ -84,7 +84,7 @@ def merged(parts: Sequence[Summary], size: int) -> Summary:
     return Summary(points, weights, first.categorical, sum(part.n for part in parts))
 
 
-def mapped_summary(data: Mapped, weight: np.ndarray | None) -> Summary:
+def mapped_summary(data: MemmapTable, weight: np.ndarray | None) -> Summary:
     """Summary of the rows of a memory-mapped array, read once."""
     size = max(POINTS // data.shape[1], 256)
     parts: list[Summary] = []  # each of more than twice the rows of the next, so that few are kept and merged each time

@@ -18,9 +18,10 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from ..encoding.check_input import Rows, check_table, check_weight, declared_categories
 from ..encoding.columns import Columns, refuse_excess
 from ..encoding.features import FeatureEncoder
+from ..encoding.out_of_core import LazyTable, MemmapTable
 from ..encoding.sketches import Stream, mapped_summary
 from ..files import packed, unpacked
-from ..nn.batch import LazyTable, Mapped, Table
+from ..nn.batch import Table
 from ..nn.losses import Loss
 from ..nn.network import Network, build
 from ..training.early_stopping import split
@@ -138,7 +139,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         data = self._check_X(X, reset=not continuing)
         if not continuing and not incremental and isinstance(data, Columns):
             refuse_excess(data)
-        if incremental and isinstance(data, Mapped):
+        if incremental and isinstance(data, MemmapTable):
             data = np.asarray(data)  # a chunk, that is to fit in memory
         y = self._check_y(y)
         check_consistent_length(data, y)
@@ -280,7 +281,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self._dtype = np.dtype(suited if automatic else self.dtype)
         declared = declared_categories(rows.X) if more_to_come and isinstance(rows.data, Columns) else []
         self._encoder = FeatureEncoder(self.scale_features, more_to_come, bins)
-        known = mapped_summary(rows.data, rows.weight) if isinstance(rows.data, Mapped) else rows.data
+        known = mapped_summary(rows.data, rows.weight) if isinstance(rows.data, MemmapTable) else rows.data
         self._encoder.fit(known, rows.weight, names, declared)
         self._fit_target_scale(rows.values, rows.weight, more_to_come)
         self._network = self._make_network()
@@ -448,7 +449,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     def _encode(self, data, dtype: np.dtype | None = None) -> Any:
         """Table of these rows; of a memory-mapped array, a LazyTable."""
         encoder, ones, dtype = self._encoder, self.fit_intercept, dtype or self._dtype
-        if not isinstance(data, Mapped):
+        if not isinstance(data, MemmapTable):
             return encoder.transform(data, dtype, ones)
         serves = encoder.serves(data.array, dtype) and not data.holds_nan
         return LazyTable(data, lambda rows: encoder.transform(rows, dtype, ones, serves))

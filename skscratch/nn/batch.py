@@ -1,16 +1,13 @@
 """What training reads row by row: the encoded table (numbers and category codes) and the targets."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["LazyTable", "Mapped", "SparseRows", "Table", "Targets"]
-
-READ = 2**20  # numbers of a memory-mapped array that are read at a time
+__all__ = ["SparseRows", "Table", "Targets"]
 
 
 @dataclass
@@ -96,102 +93,14 @@ class Table:
         if self.codes is not None:
             self.codes.take(rows, 0, batch.codes, "clip")
 
-    def mark(self) -> int:
-        """A number that tells these rows from others."""
+    def checksum(self) -> int:
+        """CRC-32 of all values: other rows have, almost surely, another checksum."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sp.issparse(self.X) else [self.X]
-        mark = 0
+        checksum = 0
         for array in (*arrays, self.codes):
             if array is not None:
-                mark = crc32(np.ascontiguousarray(array), mark)
-        return mark
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """Rows of a memory-mapped array (n, d), which are read when they are asked for.
-
-    Attributes
-    ----------
-    array : ndarray
-        The array, in the file.
-    holds_nan : bool
-        Whether any value of it is missing.
-    mark : int
-        A number that tells these rows from others.
-    rows : ndarray of int, or None
-        Numbers of the rows that are meant, if not all are.
-    """
-
-    array: np.ndarray
-    holds_nan: bool = False
-    mark: int = 0
-    rows: np.ndarray | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return len(self.array if self.rows is None else self.rows), self.array.shape[1]
-
-    def __getitem__(self, rows: slice | np.ndarray) -> "Mapped":
-        if self.rows is not None:
-            return replace(self, rows=self.rows[rows])
-        if isinstance(rows, slice):
-            return replace(self, array=self.array[rows])
-        return replace(self, rows=rows, mark=crc32(rows, self.mark))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The rows as numbers, of single precision where they are so in the file."""
-        array = self.array if self.rows is None else self.array[self.rows]
-        own = np.float32 if array.dtype.kind == "f" and array.itemsize == 4 else np.float64
-        return (np.array if copy else np.asarray)(array, dtype or own)
-
-    def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """All rows, in order, some at a time."""
-        size = max(READ // self.shape[1], 1)
-        for start in range(0, self.shape[0], size):
-            rows = slice(start, start + size)
-            yield rows, np.asarray(self[rows])
-
-
-@dataclass(frozen=True)
-class LazyTable:
-    """Rows with the interface of a Table that are encoded when they are asked for, batch by batch.
-
-    Attributes
-    ----------
-    source : Mapped
-    encode : callable
-        From rows as an array to a Table.
-    """
-
-    source: Mapped
-    encode: Callable[[np.ndarray], Table]
-
-    def __len__(self) -> int:
-        return self.source.shape[0]
-
-    def buffer(self, n: int) -> Table:
-        """An empty table for a batch of `n` rows."""
-        return self._encoded(slice(1)).buffer(n)
-
-    def as_batch(self) -> Table:
-        """These rows as a batch."""
-        return self._encoded(slice(None))
-
-    def load(self, start: int, stop: int, batch: Table) -> None:
-        """Encode the rows from `start` to `stop` into `batch`."""
-        self._encoded(slice(start, stop)).load(0, stop - start, batch)
-
-    def gather(self, rows: np.ndarray, batch: Table) -> None:
-        """Encode the rows numbered `rows` into `batch`."""
-        self._encoded(rows).load(0, len(rows), batch)
-
-    def mark(self) -> int:
-        """A number that tells these rows, encoded in this way, from others."""
-        return crc32(self._encoded(slice(256)).X, self.source.mark)
-
-    def _encoded(self, rows: slice | np.ndarray) -> Table:
-        return self.encode(np.asarray(self.source[rows]))
+                checksum = crc32(np.ascontiguousarray(array), checksum)
+        return checksum
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Data:
 
     def fingerprint(self) -> int:
         """A number that tells these rows from others: losses on other rows do not compare."""
-        mark = self.table.mark()
+        mark = self.table.checksum()
         for array in (self.targets.values, self.weight):
             if array is not None:
                 mark = crc32(np.ascontiguousarray(array), mark)
