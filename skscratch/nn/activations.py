@@ -2,8 +2,8 @@
 
 A function is bound to a buffer ``x`` of any shape and, in training, to a buffer ``dx`` of the same shape for the
 loss's gradient.  It returns two tapes: ``forward`` replaces x by y = f(x), and ``backward`` replaces dx by dx · f'(x).
-Where f' follows from y (ReLU, tanh, ...), forward stores nothing for it; otherwise forward leaves f' in a scratch array,
-and only in training.
+Where f' follows from y (ReLU, tanh, ...), forward stores nothing for it; otherwise forward leaves f' in a scratch
+array, and only in training.
 """
 
 from collections.abc import Callable

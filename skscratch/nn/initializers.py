@@ -38,7 +38,7 @@ def draw(
             array[...] = rng.normal(0, scale, array.shape)
 
 
-def initialise_from_data(p: SimpleNamespace, y: Array, weight: Array, rng: np.random.RandomState) -> None:
+def initialise_from_data(p: SimpleNamespace, y: Array, weight: Array | None, rng: np.random.RandomState) -> None:
     """Rescale one member's W and replace its b, so that the outputs have unit variance over the rows of `y`.
 
     This is the data-dependent initialisation of Holzmüller et al. 2024 (RealMLP), appendix A: W is divided by the
@@ -52,12 +52,13 @@ def initialise_from_data(p: SimpleNamespace, y: Array, weight: Array, rng: np.ra
         Views of one member's parameters, already drawn.
     y : ndarray of shape (1, R, n_out)
         The layer's outputs for R rows.
-    weight : ndarray of shape (R,)
-        Weights of the rows.
+    weight : ndarray of shape (R,), or None
+        Weights of the rows; None for equal ones.
     rng : RandomState
     """
     bias = hasattr(p, "b")
     z = y[0] - p.b[0] if bias else y[0]  # x W, (R, n_out)
+    weight = np.ones(len(z)) if weight is None else weight
     share = weight / weight.sum()
     mean = share @ z
     deviation = np.sqrt(share @ (z - mean) ** 2)
@@ -82,4 +83,5 @@ def _random_combination(z: Array, share: Array, rng: np.random.RandomState) -> A
     for i, level in enumerate(levels):
         place = np.minimum((mass <= level[:, None]).sum(axis=1), columns.shape[1] - 1)
         picked[i] = columns[unit, order[unit, place]]
-    return (mix * picked).sum(axis=0) / mix.sum(axis=0)
+    combination: Array = (mix * picked).sum(axis=0) / mix.sum(axis=0)
+    return combination

@@ -2,8 +2,8 @@
 
 A loss is bound to the buffers of one batch: raw scores z (K, B, out), targets t (1, B, out) and the gradient dz
 (K, B, out).  `bind` returns an array ``rows`` (K, B, 1) and a tape; the tape writes the loss of each row, summed over
-the outputs, into ``rows``, and its derivative with respect to z into ``dz``.  Neither is weighted or averaged: a training
-step does that once, where the total weight is known.
+the outputs, into ``rows``, and its derivative with respect to z into ``dz``.  Neither is weighted or averaged: a
+training step does that once, where the total weight is known.
 """
 
 from collections.abc import Callable, Sequence

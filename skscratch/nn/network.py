@@ -143,8 +143,6 @@ class Network:
         member = np.empty_like(parameters[:1])  # (1, P), a buffer to which the layers are bound once
         views = self.layout.views(member)
         hidden = [] if table is None else self._bind_hidden(views, table)
-        if table is not None and weight is None:
-            weight = np.ones(len(table))
         for row in parameters:
             for layer, p in zip(self.layers, views, strict=True):
                 layer.initialise(p, rng)
