@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 
-from ..encoding.sketches import Summary, summarise
+from ..encoding.quantiles import QuantileSketch, sketch
 from ..estimators.plan import small_buffers
 from ..nn.batch import Table, Targets
 from ..nn.losses import Loss
@@ -149,13 +149,13 @@ class Shard:
             self._read(reader, number)
 
     @_computes
-    def summary(self, reader: Any, size: int, rows: Sequence[Any], weights: Sequence[Any]) -> dict[int, Summary]:
+    def summary(self, reader: Any, size: int, rows: Sequence[Any], weights: Sequence[Any]) -> dict[int, QuantileSketch]:
         """Summary of those rows of each partition that are asked for; none of a partition that has none."""
         summaries = {}
         for i, (number, chosen, weight) in enumerate(zip(self._numbers, rows, weights, strict=True)):
             data = self._read(reader, i, chosen)
             if data is not None:
-                summaries[number] = summarise(data, weight, size)
+                summaries[number] = sketch(data, weight, size)
         return summaries
 
     @_computes

@@ -16,10 +16,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ..encoding.check_input import Rows, check_table, check_weight, declared_categories
-from ..encoding.columns import Columns, refuse_excess
+from ..encoding.columns import ColumnTable, refuse_excess
 from ..encoding.features import FeatureEncoder
-from ..encoding.out_of_core import LazyTable, MemmapTable
-from ..encoding.sketches import Stream, mapped_summary
+from ..encoding.out_of_core import MemmapTable, StreamSample, encode_lazily, sketch_memmap, transfer_weights
 from ..files import packed, unpacked
 from ..nn.batch import Table
 from ..nn.losses import Loss
@@ -137,7 +136,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         data = self._check_X(X, reset=not continuing)
-        if not continuing and not incremental and isinstance(data, Columns):
+        if not continuing and not incremental and isinstance(data, ColumnTable):
             refuse_excess(data)
         if incremental and isinstance(data, MemmapTable):
             data = np.asarray(data)  # a chunk, that is to fit in memory
@@ -239,7 +238,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         kinds = None if reset else self._categorical
         table = check_table(self, X, self.categorical_features, kinds, reset)
         if reset:
-            self._categorical = table.categorical if isinstance(table, Columns) else None
+            self._categorical = table.categorical if isinstance(table, ColumnTable) else None
         return table
 
     def _check_validation(self, X_val, y_val, weight_val) -> Rows | None:
@@ -279,9 +278,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         automatic = isinstance(self.dtype, str) and self.dtype == "auto"
         suited = np.float64 if len(rows) <= DOUBLE_UP_TO else np.float32
         self._dtype = np.dtype(suited if automatic else self.dtype)
-        declared = declared_categories(rows.X) if more_to_come and isinstance(rows.data, Columns) else []
+        declared = declared_categories(rows.X) if more_to_come and isinstance(rows.data, ColumnTable) else []
         self._encoder = FeatureEncoder(self.scale_features, more_to_come, bins)
-        known = mapped_summary(rows.data, rows.weight) if isinstance(rows.data, MemmapTable) else rows.data
+        known = sketch_memmap(rows.data, rows.weight) if isinstance(rows.data, MemmapTable) else rows.data
         self._encoder.fit(known, rows.weight, names, declared)
         self._fit_target_scale(rows.values, rows.weight, more_to_come)
         self._network = self._make_network()
@@ -291,29 +290,29 @@ class ScratchMLP(CallbackSupport, HyperParameters):
 
     def _follow(self, state: State, rows: Rows) -> None:
         """Take in some more rows of a stream; move scaling and bins where they are due, and the weights with them."""
-        followed = isinstance(rows.data, np.ndarray | Columns) and (self.scale_features or self._encoder.n_bins)
-        numbers = self._encoder.numbers(rows.data) if followed else []
+        followed = isinstance(rows.data, np.ndarray | ColumnTable) and (self.scale_features or self._encoder.n_bins)
+        numbers = self._encoder.number_columns(rows.data) if followed else []
         targets = self._scaled_targets(rows.values)
         n_columns = len(numbers) + len(targets)
-        stream = state.stream or Stream.of(n_columns)
+        stream = state.stream or StreamSample.empty(n_columns)
         if n_columns == 0 or stream.rows.shape[1] != n_columns:  # now sparse, now dense: such a chunk is left out
             return
         stream = stream.after([*numbers, *targets], rows.weight)
-        if stream.due and state.stream:
+        if stream.is_stale and state.stream:
             seen, weight, layers = stream.rows, stream.weight, self._network.dense(state.parameters)
             with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
                 if numbers:
-                    before, self._encoder = self._encoder, self._encoder.following(seen, weight)
-                    before.carry(self._encoder, seen, weight, layers[0])
+                    before, self._encoder = self._encoder, self._encoder.refitted(seen, weight)
+                    transfer_weights(before, self._encoder, seen, weight, layers[0])
                 if targets:
                     self._follow_targets(seen[:, len(numbers) :], weight, layers[-1])
-        state.stream = stream.learnt() if stream.due else stream
+        state.stream = stream.mark_used() if stream.is_stale else stream
 
     def _make_network(self) -> Network:
         hidden = self._hidden()
         shared = isinstance(self.activation, str) or is_pair(self.activation)
         return build(
-            len(self._encoder.names),
+            self._encoder.width,
             self._encoder.categories,
             hidden,
             self.n_outputs_,
@@ -432,7 +431,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             check_is_fitted(self)  # which tells the user so
         data = self._check_X(X, reset=False)
         n = data.shape[0]
-        size = max(ENCODED // max(len(self._encoder.names), 1), 1)  # rows that are encoded at a time
+        size = max(ENCODED // max(self._encoder.width, 1), 1)  # rows that are encoded at a time
         with nullcontext() if n * self._parameters.size <= SERIAL_WORK else one_blas_thread():
             if n <= size:
                 return self._scores_of_rows(data, pooled)
@@ -451,8 +450,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         encoder, ones, dtype = self._encoder, self.fit_intercept, dtype or self._dtype
         if not isinstance(data, MemmapTable):
             return encoder.transform(data, dtype, ones)
-        serves = encoder.serves(data.array, dtype) and not data.holds_nan
-        return LazyTable(data, lambda rows: encoder.transform(rows, dtype, ones, serves))
+        return encode_lazily(encoder, data, dtype, ones)
 
     def _strata(self, values: np.ndarray) -> np.ndarray | None:
         """Codes by which to stratify the rows held out for validation."""
