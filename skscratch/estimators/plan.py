@@ -241,8 +241,8 @@ def _threads(h: HyperParameters) -> int:
 
 
 def _schedule(h: HyperParameters) -> Callable[[float], float]:
-    named = isinstance(h.learning_rate, str)
-    return with_warmup(SCHEDULES[h.learning_rate] if named else checked(h.learning_rate), h.warmup)
+    schedule = h.learning_rate
+    return with_warmup(SCHEDULES[schedule] if isinstance(schedule, str) else checked(schedule), h.warmup)
 
 
 def automatic_batch(n_rows: int, largest: int = Data.largest_batch) -> int:
