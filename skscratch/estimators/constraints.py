@@ -134,12 +134,12 @@ def frozen(cls: type, *kinds: Frozen) -> tuple[str, ...]:
 
 def check(estimator: object) -> None:
     """Raise InvalidParameterError for the first hyper-parameter that violates its constraint."""
-    for name, declared in declarations(type(estimator)).items():
+    cls: type = type(estimator)
+    for name, declared in declarations(cls).items():
         value = getattr(estimator, name)
         if value is not declared.default and not declared.constraint.holds(value):
             raise InvalidParameterError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be {declared.constraint.words}. "
-                f"Got {value!r} instead."
+                f"The {name!r} parameter of {cls.__name__} must be {declared.constraint.words}. Got {value!r} instead."
             )
 
 

@@ -174,7 +174,7 @@ def differences(classes: Mapping[str, type]) -> str:
         for name, declared in declarations(cls).items():
             if declared.sklearn is not None:
                 rows.setdefault((name, declared), []).append(kind)
-    lines = ["| parameter | default here | scikit-learn's MLP |", "|---|---|---|"]
+    lines = ["| parameter | default | difference from scikit-learn's MLP |", "|---|---|---|"]
     for (name, declared), kinds in sorted(rows.items(), key=lambda row: GROUPS.index(row[0][1].group)):
         only = "" if len(kinds) == len(classes) else f" ({kinds[0]})"
         lines.append(f"| `{name}`{only} | `{declared.default!r}` | {declared.sklearn} |")

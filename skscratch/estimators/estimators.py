@@ -57,7 +57,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         """Cross-entropy, or ½ (p - y)² of the probabilities. A callable receives targets and raw scores, both
         (n, n_outputs), and returns the loss of each row (n,) and its gradient with respect to the raw scores.""",
         frozen="loss",
-        sklearn="Always the log loss.",
+        sklearn="New: also the squared error of the probabilities, or your own.",
     )
     class_weight: c.ClassWeights = parameter(
         None,
@@ -65,14 +65,14 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         "loss",
         """Weight of each class, which multiplies `sample_weight`. 'balanced' gives all classes the same total weight. A
         list contains a dictionary for each label of a multilabel target.""",
-        sklearn="No class weights.",
+        sklearn="New: as in other classifiers of scikit-learn.",
     )
     label_smoothing: float = parameter(
         0.0,
         real(0, 1),
         "loss",
         "Fraction of each target that is spread evenly over all classes.",
-        sklearn="No label smoothing.",
+        sklearn="New: smooths the targets.",
     )
 
     @available_if(_takes_steps)
@@ -285,8 +285,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         targets and raw scores, both (n, n_outputs), and returns the loss of each row (n,) and its gradient with respect
         to the raw scores.""",
         frozen="loss",
-        sklearn="`'squared_error'` or `'poisson'`. With several outputs it reports the mean of their losses and follows"
-        " the gradient of the sum; here both are the sum.",
+        sklearn="Six losses or your own; scikit-learn has squared error and Poisson.",
     )
     quantile: c.QuantileLevels = parameter(
         0.5,
@@ -294,7 +293,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         "loss",
         """Quantile that the loss 'quantile' predicts. Several give one column each, and the columns never cross.""",
         frozen="loss",
-        sklearn="No quantiles.",
+        sklearn="New: one quantile, or several that never cross.",
     )
     huber_delta: float = parameter(
         1.35,
@@ -302,7 +301,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         "loss",
         "Residual, in units of the target's scale, beyond which the loss 'huber' is linear.",
         frozen="loss",
-        sklearn="No Huber loss.",
+        sklearn="New: belongs to the Huber loss.",
     )
     scale_target: bool = parameter(
         True,
@@ -312,7 +311,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         squared error, by median and interquartile range for losses that are robust to outliers. Predictions are in the
         units of y.""",
         frozen="network",
-        sklearn="The target is used as given.",
+        sklearn="New: the target is scaled; scikit-learn uses it as given.",
     )
     clip_target: bool = parameter(
         True,
@@ -320,7 +319,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         "table",
         """Whether predictions are clipped to the range of the y seen in training, over all calls of a continued
         training. A training that begins with `partial_fit` has no range.""",
-        sklearn="Predictions are not clipped.",
+        sklearn="New: predictions stay within the range of the training targets.",
     )
 
     @available_if(_takes_steps)

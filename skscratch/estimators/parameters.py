@@ -29,7 +29,7 @@ class HyperParameters(BaseEstimator):
         "network",
         "Number of units in each hidden layer. `()` has no hidden layer and gives a linear model.",
         frozen="network",
-        sklearn="One hidden layer, `(100,)`.",
+        sklearn="Two hidden layers; scikit-learn has one, `(100,)`.",
     )
     _: KW_ONLY
     activation: c.Activations = parameter(
@@ -39,7 +39,7 @@ class HyperParameters(BaseEstimator):
         """Activation of the hidden layers, one for all or one for each: {choices}; or a pair (function, derivative),
         both elementwise on the pre-activation.""",
         frozen="network",
-        sklearn="`'relu'`; a choice of four, the same for all layers.",
+        sklearn="Eleven functions or your own, one for all layers or one for each; scikit-learn's default is `'relu'`.",
     )
     out_activation: Literal["auto"] | c.LinkName = parameter(
         "auto",
@@ -48,10 +48,15 @@ class HyperParameters(BaseEstimator):
         """Activation of the output: {choices}. 'auto' selects the one that belongs to the loss. A classifier accepts
         no other.""",
         frozen="network",
-        sklearn="Fixed by the loss.",
+        sklearn="New; in scikit-learn it follows from the loss.",
     )
     fit_intercept: bool = parameter(
-        True, boolean, "network", "Whether the layers have biases.", frozen="network", sklearn="Always on."
+        True,
+        boolean,
+        "network",
+        "Whether the layers have biases.",
+        frozen="network",
+        sklearn="New: biases can be switched off.",
     )
     init: Literal["data", "auto"] | c.InitializerName | tuple[list[Any], list[Any]] = parameter(
         "data",
@@ -60,7 +65,7 @@ class HyperParameters(BaseEstimator):
         """Initial weights: {choices}; or the arrays themselves, as two lists. 'data' is fitted to 256 of the rows:
         each hidden unit starts with unit variance and with its bias among the values of these rows, and the output
         starts at zero (RealMLP, Holzmüller et al. 2024). 'auto' selects the initializer that suits the activation.""",
-        sklearn="Glorot's uniform distribution for every activation.",
+        sklearn="New: fitted to 256 of the rows; scikit-learn uses Glorot's uniform distribution for every activation.",
     )
     parametrization: Literal["ntk", "standard"] = parameter(
         "ntk",
@@ -69,7 +74,7 @@ class HyperParameters(BaseEstimator):
         """With 'ntk' the learning rate of a layer's weights is divided by the square root of the number of inputs, so
         that the same `learning_rate_init` suits layers and tables of any width (Jacot et al. 2018).""",
         frozen="network",
-        sklearn="All layers have the same learning rate.",
+        sklearn="New: the learning rate depends on a layer's inputs; scikit-learn has one for all layers.",
     )
 
     # ---------------------------------------------------------------- ensemble
@@ -81,7 +86,7 @@ class HyperParameters(BaseEstimator):
         """Number of networks that are trained together from different initial weights. Their raw scores are
         averaged.""",
         frozen="network",
-        sklearn="A single network.",
+        sklearn="New: five networks, whose raw scores are averaged; scikit-learn trains one.",
     )
     n_folds: int = parameter(
         5,
@@ -90,7 +95,7 @@ class HyperParameters(BaseEstimator):
         """Number of folds with `early_stopping='folds'`. If it does not divide `n_members`, the nearest divisor
         is used.""",
         frozen="network",
-        sklearn="No folds.",
+        sklearn="New: parts of the rows that the members leave out in turn.",
     )
     calibrate: bool = parameter(
         True,
@@ -99,7 +104,7 @@ class HyperParameters(BaseEstimator):
         """Whether a classifier divides its raw scores by the temperature that minimises the validation loss (Guo et
         al. 2017). With 'folds' a power of the temperature is used, because the average over all members is less
         confident than a single held-out member.""",
-        sklearn="Probabilities are not calibrated.",
+        sklearn="New: a temperature fitted to the validation rows; scikit-learn does not calibrate.",
     )
 
     # ---------------------------------------------------------------- optimisation
@@ -118,7 +123,7 @@ class HyperParameters(BaseEstimator):
         epochs) that returns a factor on `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
         scikit-learn's schedules and have no end of their own. 'multi_cosine' is RealMLP's "coslog4": four cycles, each
         twice as long as the one before. 'lbfgs' uses no schedule.""",
-        sklearn="`'constant'`; schedules apply to `'sgd'` only.",
+        sklearn="Four cosine cycles; scikit-learn's default is `'constant'`, and its schedules apply to `'sgd'` only.",
     )
     learning_rate_init: float | Literal["auto"] = parameter(
         "auto",
@@ -126,14 +131,14 @@ class HyperParameters(BaseEstimator):
         "optimisation",
         """Base learning rate, which the schedule multiplies. 'auto' depends on the solver. For 'adam' it is 0.04 at 64
         rows per step and grows with the square root of the batch size, up to 0.08; for 'sgd' it is 0.1.""",
-        sklearn="`0.001`.",
+        sklearn="Depends on the batch size; scikit-learn's default is `0.001`.",
     )
     warmup: float = parameter(
         0.0,
         real(0, 1, "both"),
         "optimisation",
         "Fraction of training over which the learning rate rises linearly from 0, with any schedule.",
-        sklearn="No warm-up.",
+        sklearn="New: the learning rate can rise linearly at the start.",
     )
     batch_size: int | Literal["auto"] = parameter(
         "auto",
@@ -141,7 +146,7 @@ class HyperParameters(BaseEstimator):
         "optimisation",
         """Number of rows per step; a table with fewer rows is used as a whole. 'auto' is about 32 for tables with fewer
         than 1,000 rows, 64 up to 2,500, 128 up to 5,000 and 256 above. Tables with up to 40 rows are one batch.""",
-        sklearn="`'auto'` is 200, whatever the number of rows.",
+        sklearn="`'auto'` depends on the number of rows; in scikit-learn it is `min(200, n_samples)`.",
     )
     shuffle: bool = parameter(True, boolean, "optimisation", "Whether the rows are shuffled before each epoch.")
     beta_1: float = parameter(
@@ -155,7 +160,7 @@ class HyperParameters(BaseEstimator):
         real(0, 1),
         "optimisation",
         "Decay rate of Adam's second moment, the running mean of the squared gradients.",
-        sklearn="`0.999`.",
+        sklearn="scikit-learn's default is `0.999`.",
     )
     epsilon: float = parameter(
         1e-8,
@@ -180,7 +185,7 @@ class HyperParameters(BaseEstimator):
         "regularisation",
         """L2 penalty ½ alpha ‖W‖² / (sum of all sample weights), which is added to the mean loss. Its strength does not
         depend on the batch size.""",
-        sklearn="`0.0001`; its strength depends on the batch size.",
+        sklearn="Independent of the batch size, unlike in scikit-learn, where the default is `0.0001`.",
     )
     weight_decay: float = parameter(
         0.0,
@@ -188,7 +193,7 @@ class HyperParameters(BaseEstimator):
         "regularisation",
         """Decoupled weight decay of the solver 'adam': each step multiplies the weights by
         1 - learning rate * weight_decay (AdamW, Loshchilov & Hutter 2019). The other solvers have `alpha` instead.""",
-        sklearn="No decoupled weight decay.",
+        sklearn="New: decoupled weight decay for `'adam'`.",
     )
     dropout: float = parameter(
         0.0,
@@ -196,14 +201,14 @@ class HyperParameters(BaseEstimator):
         "regularisation",
         "Fraction of the hidden units that each training step leaves out.",
         frozen="network",
-        sklearn="No dropout.",
+        sklearn="New: leaves out hidden units at random.",
     )
     clip_norm: float | None = parameter(
         None,
         either(nothing, real(0, closed="neither")),
         "regularisation",
         "Maximum norm of the gradient in a step, over all weights of a member.",
-        sklearn="Gradients are not clipped.",
+        sklearn="New: limits the norm of the gradient.",
     )
 
     # ---------------------------------------------------------------- stopping
@@ -213,7 +218,7 @@ class HyperParameters(BaseEstimator):
         integer(),
         "stopping",
         "Maximum number of epochs, or of iterations with the solver 'lbfgs'.",
-        sklearn="`200`.",
+        sklearn="scikit-learn's default is `200`.",
     )
     tol: float = parameter(
         1e-4,
@@ -228,7 +233,7 @@ class HyperParameters(BaseEstimator):
         "stopping",
         """Number of consecutive epochs without an improvement after which training stops. With `early_stopping` the
         validation score decides; otherwise the training loss decides, and only on a schedule without an end.""",
-        sklearn="Training runs one epoch longer than the value.",
+        sklearn="The exact number of epochs; scikit-learn trains one epoch longer.",
     )
     early_stopping: bool | Literal["folds"] = parameter(
         "folds",
@@ -240,7 +245,7 @@ class HyperParameters(BaseEstimator):
         out-of-fold scores determine the best epoch, the end of training (after a cycle of 'multi_cosine' that gains
         less than 0.5 %) and the temperature. 'folds' needs more than 40 rows, at least two members and a solver with
         epochs; `X_val` takes precedence over it.""",
-        sklearn="`False`; True holds out a tenth of the rows from training.",
+        sklearn="Out-of-fold validation; scikit-learn's default is `False`, and True holds out a tenth of the rows.",
     )
     refit: float = parameter(
         0.2,
@@ -248,7 +253,7 @@ class HyperParameters(BaseEstimator):
         "stopping",
         """With `early_stopping='folds'`, training continues from the best epoch on all rows, none of them left out, for
         this fraction of the number of epochs so far. 0 skips the refit.""",
-        sklearn="No refit.",
+        sklearn="New: after the best epoch, training continues on all rows.",
     )
     validation_fraction: float = parameter(
         0.1,
@@ -261,7 +266,7 @@ class HyperParameters(BaseEstimator):
         c.scorer,
         "stopping",
         """Validation score: 'loss', the name of a scikit-learn scorer, a scorer, or None for the method `score`.""",
-        sklearn="Accuracy or R², as with None.",
+        sklearn="New: the loss or any scorer; scikit-learn uses accuracy or R², as None does here.",
     )
     restore_best_weights: bool = parameter(
         True,
@@ -270,7 +275,7 @@ class HyperParameters(BaseEstimator):
         """Whether the weights of the best epoch are kept: by validation score if there is one, otherwise by training
         loss on a schedule without an end. If not, and on a schedule that ends, the weights of the last epoch are
         kept.""",
-        sklearn="The last epoch's weights, except with early stopping.",
+        sklearn="New: the best epoch's weights; scikit-learn keeps the last ones, except with early stopping.",
     )
 
     # ---------------------------------------------------------------- table
@@ -283,7 +288,7 @@ class HyperParameters(BaseEstimator):
         otherwise an array-like of column numbers, of names, or a mask; None selects no column. Up to 50 categories
         become one-hot columns, more get a learned embedding. Categories not seen in `fit` count as missing.""",
         frozen="network",
-        sklearn="Strings, categories and missing values are rejected.",
+        sklearn="New: strings, categories and missing values are encoded; scikit-learn rejects them.",
     )
     scale_features: bool = parameter(
         True,
@@ -292,7 +297,7 @@ class HyperParameters(BaseEstimator):
         """Whether each numeric column is centered on its median, divided by its interquartile range and squeezed
         smoothly into (-3, 3). Raw units and outliers do no harm, and the model does not extrapolate.""",
         frozen="network",
-        sklearn="Features are used as given.",
+        sklearn="New: features are scaled; scikit-learn uses them as given.",
     )
     numeric_embedding: Literal["bins"] | None = parameter(
         "bins",
@@ -302,7 +307,7 @@ class HyperParameters(BaseEstimator):
         the other (Gorishniy et al. 2022), so that the network quickly learns functions that bend in a single column.
         Sparse tables have no bins.""",
         frozen="network",
-        sklearn="Numeric columns are used as given.",
+        sklearn="New: numeric columns are encoded as bins too.",
     )
     n_bins: int | Literal["auto"] = parameter(
         "auto",
@@ -312,7 +317,7 @@ class HyperParameters(BaseEstimator):
         the distinct values, which coincide if no value occurs twice. 'auto' is a sixth of the rows and at most 384 over
         all columns, and at most 48 for one column; a result below three means no bins.""",
         frozen="network",
-        sklearn="No bins.",
+        sklearn="New: number of these bins.",
     )
 
     # ---------------------------------------------------------------- running
@@ -323,7 +328,7 @@ class HyperParameters(BaseEstimator):
         "running",
         "Precision of the network. 'auto' is float64 for tables with up to 200 rows and float32 otherwise.",
         frozen="network",
-        sklearn="float64, unless X is float32.",
+        sklearn="New: float32, or float64 for up to 200 rows; scikit-learn uses float64, unless X is float32.",
     )
     n_jobs: int | None = parameter(
         None,
@@ -332,7 +337,7 @@ class HyperParameters(BaseEstimator):
         """Number of threads among which the members are divided. None uses as many threads as BLAS may use, which
         joblib and threadpoolctl limit, and a single thread within a thread or process of a pool, where the other
         workers use the other cores. No result depends on it.""",
-        sklearn="The threads of BLAS, which slow down small products.",
+        sklearn="New: members run in threads; scikit-learn leaves threads to BLAS, which slows down small products.",
     )
     random_state: int | np.random.RandomState | None = parameter(
         None,
@@ -345,9 +350,10 @@ class HyperParameters(BaseEstimator):
         False,
         boolean,
         "running",
-        """Whether `fit` continues from the previous call, with its weights, optimizer state and random numbers. It
-        resumes an interrupted fit; after a completed one, the schedule starts again for another `max_iter` epochs.""",
-        sklearn="Continues with a new optimizer.",
+        """Whether `fit` continues from the previous call, with its weights, optimizer state and random numbers. An
+        interrupted fit resumes where it stopped and gives the same bits as an uninterrupted one. After a completed fit
+        the schedule starts again, for another `max_iter` epochs.""",
+        sklearn="Optimizer and random numbers continue too; scikit-learn starts with a new optimizer.",
     )
     verbose: bool | int = parameter(
         False,
@@ -355,5 +361,5 @@ class HyperParameters(BaseEstimator):
         "running",
         """Whether each epoch is reported in a line, to the logger "skscratch"; the line is printed if the program has
         not set up logging.""",
-        sklearn="The loss is printed.",
+        sklearn="A line for each epoch goes to a logger; scikit-learn prints the loss.",
     )
