@@ -6,7 +6,7 @@ weights; `_scores` encodes and runs the network forward.
 
 import copy
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,21 +27,16 @@ from ..training.early_stopping import split
 from ..training.evaluation import Validation, deal, fold_weights
 from ..training.loop import Data, State
 from ..training.threads import one_blas_thread
-from . import constraints as rules
 from .callback_support import CallbackSupport, Tasks, run_as_task
-from .docstrings import link_to_readme
-from .parameters import HyperParameters, is_pair
+from .constraints import InvalidParameterError, check, frozen, is_activation_pair
+from .docstrings import documentation_address
+from .parameters import HyperParameters
 from .plan import TINY, Outcome, automatic_bins, most_epochs, solve
 from .scoring import answering, score_of
 
 __all__ = ["ScratchMLP"]
 
 DOUBLE_UP_TO = 200  # rows that dtype="auto" trains in double precision: time does not count there, and digits may
-_OF_THE_NETWORK = frozenset(  # and of the encoding: fixed by the first call of fit or partial_fit
-    ("hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "n_folds", "dropout", "dtype")
-    + ("parametrization", "categorical_features", "scale_features", "scale_target", "numeric_embedding", "n_bins")
-)
-_OF_THE_LOSS = frozenset(("loss", "quantile", "huber_delta"))  # which may change between calls, if the output stays
 ENCODED = 2**20  # numbers of an encoded table that predicting holds at a time
 SAMPLE = 256  # rows that the hidden layers' start is fitted to
 SERIAL_WORK = 2**18  # multiplications: below, BLAS does not start threads
@@ -61,12 +56,12 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     _categorical: list[bool] | None
     _known: tuple[Any, np.ndarray] | None = None  # a table, and the pooled raw scores of its rows that a scorer is told
 
-    # where the "?" of the representation in notebooks leads
+    # scikit-learn links the representation in notebooks to this address
     _doc_link_module = "skscratch"
-    _doc_link_template = "{readme}"
+    _doc_link_template = "{address}"
 
     def _doc_link_url_param_generator(self) -> dict[str, str]:
-        return {"readme": link_to_readme("use")}
+        return {"address": documentation_address()}
 
     # ---------------------------------------------------------------- fitting
 
@@ -101,7 +96,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         ValueError, TypeError
             For input that does not fit; whatever was fitted before is as it was.
         """
-        rules.check(self)
+        check(self)
 
         def fit(tasks: Tasks) -> Any:
             with self._intact_on_error():
@@ -111,7 +106,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         return run_as_task(self, fit, most_epochs(self), X=X, y=y, metadata=metadata)
 
     def _partial_fit(self, X, y, sample_weight, validation, classes=None):
-        rules.check(self)
+        check(self)
         with self._intact_on_error():
             return self._fit(X, y, sample_weight, validation, Tasks(), incremental=True, classes=classes)
 
@@ -187,31 +182,28 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     def _check_together(self) -> None:
         """Rules that concern several parameters at once."""
         n_hidden = len(self._hidden())
-        if isinstance(self.activation, list | tuple) and not is_pair(self.activation):
+        if isinstance(self.activation, list | tuple) and not is_activation_pair(self.activation):
             if len(self.activation) != n_hidden:
-                raise rules.InvalidParameterError(
+                raise InvalidParameterError(
                     f"The 'activation' parameter of {type(self).__name__} must be one for each of the {n_hidden} "
                     f"hidden layers, or one for all. Got {self.activation!r} instead."
                 )
         if self.solver == "lbfgs":
             for name in ("dropout", "clip_norm"):
                 if getattr(self, name):
-                    raise rules.InvalidParameterError(
+                    raise InvalidParameterError(
                         f"The {name!r} parameter of {type(self).__name__} must be {getattr(type(self), name)!r} with "
                         f"solver='lbfgs', which has no single steps. Got {getattr(self, name)!r} instead."
                     )
 
     def _of_the_network(self) -> dict[str, Any]:
         """The parameters that network and loss are made by."""
-        names = (field.name for field in fields(self))
-        return {name: copy.copy(getattr(self, name)) for name in names if name in _OF_THE_NETWORK | _OF_THE_LOSS}
+        return {name: copy.copy(getattr(self, name)) for name in frozen(type(self), "network", "loss")}
 
     def _check_same_network(self) -> None:
-        for name, value in self._of_the_network().items():
-            before = self._fitted_with[name]
-            if name not in _OF_THE_NETWORK or value is before:
-                continue
-            if not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
+        for name in frozen(type(self), "network"):
+            value, before = getattr(self, name), self._fitted_with[name]
+            if value is not before and not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
                 raise ValueError(
                     f"Training cannot go on with another network: {name} was {before!r} and is now {value!r}. "
                     "For a new one call fit, with warm_start=False."
@@ -230,7 +222,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self._fitted_with = self._of_the_network()
 
     def _hidden(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
+        sizes: Any = self.hidden_layer_sizes
         return [int(sizes)] if np.ndim(sizes) == 0 else [int(size) for size in sizes]
 
     def _check_X(self, X, reset: bool):
@@ -310,13 +302,14 @@ class ScratchMLP(CallbackSupport, HyperParameters):
 
     def _make_network(self) -> Network:
         hidden = self._hidden()
-        shared = isinstance(self.activation, str) or is_pair(self.activation)
+        activation: Any = self.activation
+        shared = isinstance(activation, str) or is_activation_pair(activation)
         return build(
             self._encoder.width,
             self._encoder.categories,
             hidden,
             self.n_outputs_,
-            [self.activation] * len(hidden) if shared else list(self.activation),
+            [activation] * len(hidden) if shared else list(activation),
             bias=self.fit_intercept,
             dropout=float(self.dropout),
             init=self.init if isinstance(self.init, str) else "auto",

@@ -1,7 +1,7 @@
 """The two estimators: what is a classifier's or a regressor's own."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,14 +13,18 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..encoding.columns import missing, refuse_times
 from ..encoding.targets import ClassTargets, NumberTargets, class_weights
 from ..nn.batch import Targets
-from ..nn.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, make_loss
-from . import constraints as rules
+from ..nn.losses import Loss, make_loss
+from . import constraints as c
 from . import from_sklearn as conversion
 from .base import ScratchMLP
-from .docstrings import CLASSIFIER, REGRESSOR
-from .parameters import class_weight_rule, hyper, levels_rule
+from .constraints import boolean, choice, either, function, parameter, real
+from .docstrings import Attribute, documented
 
-__all__ = ["ScratchMLPClassifier", "ScratchMLPRegressor"]
+__all__ = ["CLASSES_", "ClassificationLoss", "RegressionLoss", "ScratchMLPClassifier", "ScratchMLPRegressor"]
+
+ClassificationLoss: TypeAlias = Literal["log_loss", "squared_error"]
+RegressionLoss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "poisson", "gamma", "quantile"]
+CLASSES_ = Attribute("classes_", "ndarray of shape (n_classes,)", "Class labels.")
 
 
 def _takes_steps(estimator: Any) -> bool:
@@ -29,13 +33,47 @@ def _takes_steps(estimator: Any) -> bool:
     return True
 
 
+@documented(
+    attributes=[CLASSES_],
+    example="""
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn.model_selection import train_test_split
+        >>> from skscratch import ScratchMLPClassifier
+        >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+        >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+        >>> model = ScratchMLPClassifier(random_state=0).fit(X_train, y_train)
+        >>> model.score(X_test, y_test) > 0.93
+        True
+    """,
+)
 @dataclass(kw_only=True, eq=False, repr=False)
-class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
-    __doc__ = CLASSIFIER
+class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
+    """Neural network classifier for tables: numbers in any units, categories, missing values."""
 
-    loss: Any = hyper("log_loss", rules.either(rules.choice(CLASSIFICATION_LOSSES), rules.function))
-    class_weight: Any = hyper(None, class_weight_rule)
-    label_smoothing: float = hyper(0.0, rules.real(0, 1))
+    loss: ClassificationLoss | c.CustomLoss = parameter(
+        "log_loss",
+        either(choice(get_args(ClassificationLoss)), function),
+        "loss",
+        """Cross-entropy, or ½ (p - y)² of the probabilities. A callable receives targets and raw scores, both
+        (n, n_outputs), and returns the loss of each row (n,) and its gradient with respect to the raw scores.""",
+        frozen="loss",
+        sklearn="New: also the squared error of the probabilities, or your own.",
+    )
+    class_weight: c.ClassWeights = parameter(
+        None,
+        c.class_weights,
+        "loss",
+        """Weight of each class, which multiplies `sample_weight`. 'balanced' gives all classes the same total weight. A
+        list contains a dictionary for each label of a multilabel target.""",
+        sklearn="New: as in other classifiers of scikit-learn.",
+    )
+    label_smoothing: float = parameter(
+        0.0,
+        real(0, 1),
+        "loss",
+        "Fraction of each target that is spread evenly over all classes.",
+        sklearn="New: smooths the targets.",
+    )
 
     @available_if(_takes_steps)
     def partial_fit(self, X, y, sample_weight=None, classes=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -224,15 +262,65 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):  # noqa: D101
         return conversion.from_sklearn(cls, mlp, "MLPClassifier")
 
 
+@documented(
+    example="""
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from skscratch import ScratchMLPRegressor
+        >>> X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
+        >>> float(cross_val_score(ScratchMLPRegressor(random_state=0), X, y).mean()) > 0.4
+        True
+    """,
+)
 @dataclass(kw_only=True, eq=False, repr=False)
-class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
-    __doc__ = REGRESSOR
+class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
+    """Neural network regressor for tables: numbers in any units, categories, missing values."""
 
-    loss: Any = hyper("squared_error", rules.either(rules.choice(REGRESSION_LOSSES), rules.function))
-    quantile: Any = hyper(0.5, levels_rule)
-    huber_delta: float = hyper(1.35, rules.real(0, closed="neither"))
-    scale_target: bool = hyper(True, rules.boolean)
-    clip_target: bool = hyper(True, rules.boolean)
+    loss: RegressionLoss | c.CustomLoss = parameter(
+        "squared_error",
+        either(choice(get_args(RegressionLoss)), function),
+        "loss",
+        """Loss function: {choices}; or a callable. 'squared_error' is ½ (p - y)², averaged over the rows. 'poisson' and
+        'gamma' are for counts and positive targets, and their predictions pass through exp. A callable receives scaled
+        targets and raw scores, both (n, n_outputs), and returns the loss of each row (n,) and its gradient with respect
+        to the raw scores.""",
+        frozen="loss",
+        sklearn="Six losses or your own; scikit-learn has squared error and Poisson.",
+    )
+    quantile: c.QuantileLevels = parameter(
+        0.5,
+        c.quantile_levels,
+        "loss",
+        """Quantile that the loss 'quantile' predicts. Several give one column each, and the columns never cross.""",
+        frozen="loss",
+        sklearn="New: one quantile, or several that never cross.",
+    )
+    huber_delta: float = parameter(
+        1.35,
+        real(0, closed="neither"),
+        "loss",
+        "Residual, in units of the target's scale, beyond which the loss 'huber' is linear.",
+        frozen="loss",
+        sklearn="New: belongs to the Huber loss.",
+    )
+    scale_target: bool = parameter(
+        True,
+        boolean,
+        "table",
+        """Whether y is centered and scaled for training, as the loss requires: by mean and standard deviation for
+        squared error, by median and interquartile range for losses that are robust to outliers. Predictions are in the
+        units of y.""",
+        frozen="network",
+        sklearn="New: the target is scaled; scikit-learn uses it as given.",
+    )
+    clip_target: bool = parameter(
+        True,
+        boolean,
+        "table",
+        """Whether predictions are clipped to the range of the y seen in training, over all calls of a continued
+        training. A training that begins with `partial_fit` has no range.""",
+        sklearn="New: predictions stay within the range of the training targets.",
+    )
 
     @available_if(_takes_steps)
     def partial_fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -305,11 +393,12 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
         score : float
             1 is perfect, 0 is as good as a constant.
         """
-        if self.loss != "quantile" or np.ndim(self.quantile) == 0 or np.size(self.quantile) == 1:
+        levels: Any = self.quantile
+        if self.loss != "quantile" or np.size(levels) == 1:
             return super().score(X, y, sample_weight)
         from sklearn.metrics import d2_pinball_score
 
-        columns = zip(self.quantile, self.predict(X).T, strict=True)
+        columns = zip(levels, self.predict(X).T, strict=True)
         return float(np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=q) for q, p in columns]))
 
     # what `fit` asks of a regressor
