@@ -1,4 +1,4 @@
-"""Sections about all but training speed: predictions, memory, pickles and imports."""
+"""Sections on the use of a model: predictions, memory, pickles and imports."""
 
 import gc
 import pickle
@@ -12,11 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cases
 import numpy as np
 import scipy.sparse as sp
-from measure import Judged, Report, fresh, interleaved
-from rivals import PLAIN
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -24,17 +21,21 @@ from sklearn.preprocessing import StandardScaler
 
 from skscratch import ScratchMLPRegressor
 
+from ..datasets import numbers
+from ..measure import Report, Result, fresh, interleaved
+from .baselines import PLAIN
+
 __all__ = ["imports", "memory", "pickles", "predict"]
 
 NETWORKS = [(100,), (256, 256, 256)]
 
 
 def predict(report: Report, quick: bool, folder: Path | None) -> None:
-    """Predict one row and 100,000, input validated, and what memory that takes."""
+    """Measure the time and memory of predictions for one row and for 100,000 rows, including input validation."""
     rows = []
     for hidden in NETWORKS[:1] if quick else NETWORKS:
-        X, y = cases.numbers(2000, 20)
-        many = cases.numbers(100_000, 20, seed=1)[0]
+        X, y = numbers(2000, 20)
+        many = numbers(100_000, 20, seed=1)[0]
         models = {
             "ours": ScratchMLPRegressor(hidden_layer_sizes=hidden, max_iter=2, **PLAIN).fit(X, y),
             "theirs": _quiet_fit(MLPRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0), X, y),
@@ -55,12 +56,12 @@ def predict(report: Report, quick: bool, folder: Path | None) -> None:
                     "what": f"{n} rows x20, {hidden}",
                     "our ms": 1e3 * seconds["ours"] / repeats,
                     "their ms": 1e3 * seconds["theirs"] / repeats,
-                    "our / their time": Judged(seconds["ours"] / seconds["theirs"], ("<=", 0.5)),
+                    "our / their time": Result(seconds["ours"] / seconds["theirs"], ("<=", 0.5)),
                     "our peak MB": peaks["ours"] / 1e6,
                     "their peak MB": peaks["theirs"] / 1e6,
                 }
             )
-    report.table("predict", "Predict a validated array (ours scales it too)", rows)
+    report.table("predict", "Prediction, including input validation (ours also scales the features)", rows)
 
 
 def _quiet_fit(model: Any, X: Any, y: np.ndarray) -> Any:
@@ -70,7 +71,7 @@ def _quiet_fit(model: Any, X: Any, y: np.ndarray) -> Any:
 
 
 def _peak(call: Callable[[], object]) -> int:
-    """Bytes allocated at the highest point of a call, beyond those held before it."""
+    """Return the peak of the bytes allocated during a call."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -81,11 +82,11 @@ def _peak(call: Callable[[], object]) -> int:
 
 
 def fit_peak(who: str, prepared: bool, shape: tuple[int, int], density: float, hidden: tuple[int, ...]) -> int:
-    """Peak bytes of a fit of two epochs in this process, imports and input left out.
+    """Return the peak bytes of a fit of two epochs in this process, excluding imports and input.
 
-    With `prepared` nothing is scaled by anyone; else we scale, and scikit-learn's users do.
+    With `prepared`, neither model scales the table; otherwise ours does so itself and a StandardScaler does for theirs.
     """
-    X, y = cases.numbers(*shape)
+    X, y = numbers(*shape)
     if density < 1:
         X = sp.random(*shape, density=density, format="csr", random_state=0)
     if who == "ours":
@@ -96,12 +97,12 @@ def fit_peak(who: str, prepared: bool, shape: tuple[int, int], density: float, h
         if not prepared:
             scaler = StandardScaler(with_mean=density == 1)
             model = TransformedTargetRegressor(make_pipeline(scaler, model), transformer=StandardScaler())
-    _quiet_fit(model, X[:300], y[:300])  # imports and caches
+    _quiet_fit(model, X[:300], y[:300])  # loads modules and fills caches
     return _peak(partial(_quiet_fit, model, X, y))
 
 
 def memory(report: Report, quick: bool, folder: Path | None) -> None:
-    """Peak memory of a fit beyond its input."""
+    """Measure the peak memory of a fit, excluding its input."""
     shapes: list[tuple[tuple[int, int], float, tuple[int, ...]]] = [
         ((442, 10), 1, (100,)),
         ((20_000, 8), 1, (100,)),
@@ -112,7 +113,8 @@ def memory(report: Report, quick: bool, folder: Path | None) -> None:
     for shape, density, hidden in shapes[2:3] if quick else shapes:
         for prepared in (False,) if quick else (False, True):
             ours, theirs = (
-                fresh("using", "fit_peak", who, prepared, shape, density, hidden) for who in ("ours", "theirs")
+                fresh("speed.deployment", "fit_peak", who, prepared, shape, density, hidden)
+                for who in ("ours", "theirs")
             )
             kind = "" if density == 1 else f" {100 * density:g}% sparse"
             rows.append(
@@ -120,18 +122,16 @@ def memory(report: Report, quick: bool, folder: Path | None) -> None:
                     "case": f"{shape[0]}x{shape[1]}{kind} {hidden}, {'bare networks' if prepared else 'raw table'}",
                     "our MB": ours / 1e6,
                     "their MB": theirs / 1e6,
-                    "ours / theirs": Judged(ours / theirs, ("<=", 0.6)),
+                    "ours / theirs": Result(ours / theirs, ("<=", 0.6)),
                 }
             )
-    note = (
-        "raw table: we scale inside, scikit-learn's user by StandardScaler; bare networks: nobody scales; float64 input"
-    )
-    report.table("memory", "Peak memory of a fit beyond its input", rows, [note])
+    note = "raw table: ours scales it itself, theirs with a StandardScaler; bare networks: no scaling; float64 input"
+    report.table("memory", "Peak memory of a fit, excluding its input", rows, [note])
 
 
 def pickles(report: Report, quick: bool, folder: Path | None) -> None:
-    """Size of a pickled estimator over that of its weights."""
-    X, y = cases.numbers(1000, 20)
+    """Measure the size of a pickled estimator relative to its weights."""
+    X, y = numbers(1000, 20)
     rows = []
     for hidden in NETWORKS:
         for stopping in (False, True):
@@ -145,14 +145,14 @@ def pickles(report: Report, quick: bool, folder: Path | None) -> None:
                     size = len(pickle.dumps(model))
                     row |= {f"{who} weights kB": weights / 1e3, f"{who} pickle kB": size / 1e3}
                     goal = ("<=", 1.1) if who == "our" and not warm else None
-                    row[f"{who} (pickle - 10 kB) / weights"] = Judged(max(size - 10_000, 0) / weights, goal)
+                    row[f"{who} (pickle - 10 kB) / weights"] = Result(max(size - 10_000, 0) / weights, goal)
                 rows.append(row)
-    note = "with warm_start the state of the training is kept, and has no target"
+    note = "with warm_start, a pickle includes the training state and has no target"
     report.table("pickles", "Size of a pickle", rows, [note])
 
 
 def imports(report: Report, quick: bool, folder: Path | None) -> None:
-    """Time of an import in a fresh interpreter."""
+    """Time imports in fresh interpreters."""
     modules = ["skscratch", "sklearn.neural_network", "sklearn.base"]
     code = "from time import perf_counter as t; a = t(); import {}; print(t() - a)"
     seconds: dict[str, list[float]] = {module: [] for module in modules}
@@ -160,12 +160,12 @@ def imports(report: Report, quick: bool, folder: Path | None) -> None:
         for module in modules:
             command = [sys.executable, "-W", "ignore", "-c", code.format(module)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            if round_:  # the first reads files from disk
+            if round_:  # the first round reads files from disk
                 seconds[module].append(float(done.stdout))
     times = {module: statistics.median(values) for module, values in seconds.items()}
     whole = times["sklearn.neural_network"]
     rows = [
-        {"import": module, "ms": 1e3 * time, "/ sklearn.neural_network": Judged(time / whole, goal)}
+        {"import": module, "ms": 1e3 * time, "/ sklearn.neural_network": Result(time / whole, goal)}
         for (module, time), goal in zip(times.items(), [("<=", 0.7), None, None], strict=True)
     ]
-    report.table("imports", "Import in fresh interpreters, in turn", rows)
+    report.table("imports", "Import in fresh interpreters, alternating", rows)

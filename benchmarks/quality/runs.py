@@ -1,4 +1,4 @@
-"""Fitting the contenders of the quality benchmark, and the file of results that is never measured twice."""
+"""Runs of the quality benchmark, and the file of their results, from which an interrupted benchmark resumes."""
 
 import contextlib
 import csv
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import quality_models
-import quality_tables
-from quality_tables import Split
-from rivals import installed
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score, root_mean_squared_error
+
+from ..measure import installed
+from .models import BASELINES, OURS, library, make, settings
+from .tables import Split, seeds, split, tasks
 
 __all__ = ["Runs", "measure", "score"]
 
@@ -28,30 +28,30 @@ COLUMNS = ["table", "task", "n_train", "n_features", "seed", "model", *SCORES, "
 
 
 class Runs:
-    """The results in a CSV file: one row for each table, seed, contender and limit of threads.
+    """Results in a CSV file, one row for each table, seed, model and thread limit.
 
     Parameters
     ----------
     path : Path
-        The file; it is made with the first row.
+        The file. The first row creates it.
     """
 
     def __init__(self, path: Path):
         self.path = path
 
     def read(self, threads: str) -> pd.DataFrame:
-        """All rows under one limit of threads; of a repeated one the last."""
+        """Return the rows of one thread limit; the last of repeated rows counts."""
         if not self.path.exists():
             return pd.DataFrame(columns=COLUMNS)
         frame = pd.read_csv(self.path, dtype={"threads": str}).drop_duplicates(KEY, keep="last")
         return frame[frame["threads"] == threads].reset_index(drop=True)
 
     def done(self, threads: str) -> set[tuple[str, int, str]]:
-        """Table, seed and contender of each row; of those that failed too."""
+        """Return table, seed and model of each row, including failed runs."""
         return set(self.read(threads)[KEY[:3]].itertuples(index=False, name=None))
 
     def write(self, row: dict[str, Any]) -> None:
-        """Append one row and close the file, so that an interruption loses nothing."""
+        """Append one row and close the file; an interruption loses no finished run."""
         new = not self.path.exists()
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -63,29 +63,29 @@ class Runs:
 def measure(
     runs: Runs, folder: Path | None, tables: list[str], models: list[str], chosen: list[str], n_seeds: int, **how: Any
 ) -> None:
-    """Fit what is not in `runs` yet, contender after contender on each table and seed.
+    """Fit the models that are not yet in `runs`, for each table and seed.
 
     Parameters
     ----------
     runs : Runs
-        Where the results go.
+        The results.
     folder : Path or None
-        Where the tables are; None for those of scikit-learn.
+        Folder of the tables; None for the tables of scikit-learn.
     tables, models, chosen : list of str
-        Names of tables, of contenders, and of the settings of ours.
+        Names of the tables, of the models, and of the settings of our models.
     n_seeds : int
-        Seeds of each table, at most.
+        Maximum number of seeds of each table.
     **how
-        `threads`, the limit under which this process runs, and `fresh`, to measure again what is in `runs`.
+        `threads`, the thread limit of this process, and `fresh`, whether to repeat runs that are in `runs`.
     """
     threads, limit = how["threads"], None if how["threads"] == "all" else int(how["threads"])
-    contenders = _contenders(models, chosen)
+    wanted = _models(models, chosen)
     done = set() if how["fresh"] else runs.done(threads)
     warm: set[str] = set()
-    for name, task in quality_tables.tasks(folder).items():
-        for seed in quality_tables.seeds(folder, name, n_seeds) if name in tables else ():
-            missing = {model: options for model, options in contenders.items() if (name, seed, model) not in done}
-            rows = quality_tables.split(folder, name, seed) if missing else None
+    for name, task in tasks(folder).items():
+        for seed in seeds(folder, name, n_seeds) if name in tables else ():
+            missing = {model: options for model, options in wanted.items() if (name, seed, model) not in done}
+            rows = split(folder, name, seed) if missing else None
             for model, options in missing.items():
                 if model not in warm:
                     warm.add(model)
@@ -95,31 +95,31 @@ def measure(
                     runs.write(row | {"threads": threads})
 
 
-def _contenders(models: list[str], chosen: list[str]) -> dict[str, dict[str, Any] | None]:
-    """What to set for each of ours, None for each rival; those not installed are told and left out."""
-    contenders: dict[str, dict[str, Any] | None] = {}
-    for model in models:
-        module = quality_models.library(model)
+def _models(names: list[str], chosen: list[str]) -> dict[str, dict[str, Any] | None]:
+    """Return the parameters of each of our models, and None for each installed baseline."""
+    models: dict[str, dict[str, Any] | None] = {}
+    for model in names:
+        module = library(model)
         if module:
-            print(f"{model} is left out: {module} is not installed", flush=True)
-        elif model == quality_models.OURS:
-            contenders |= quality_models.settings(chosen)
+            print(f"skipping {model}: {module} is not installed", flush=True)
+        elif model == OURS:
+            models |= settings(chosen)
         else:
-            contenders[model] = None
-    return contenders
+            models[model] = None
+    return models
 
 
 def _warm_up(model: str, options: dict[str, Any] | None, limit: int | None) -> None:
-    """Fit a few rows, untimed: what a library loads and compiles at its first fit is not the first table's time."""
-    if limit is not None and installed("torch") and quality_models.RIVALS.get(model, ("",))[0] == "pytabkit":
+    """Fit a few rows untimed; the first fit of a library includes imports and compilation."""
+    if limit is not None and installed("torch") and BASELINES.get(model, ("",))[0] == "pytabkit":
         import torch
 
         torch.set_num_threads(limit)
     for task, bunch in (("multiclass", load_iris(as_frame=True)), ("regression", load_diabetes(as_frame=True))):
         part = slice(None, None, 3)
         X, y = bunch.data[part], bunch.target.to_numpy()[part]
-        with _quiet(), contextlib.suppress(Exception):  # its first table will tell
-            estimator = quality_models.make(model, options, task, X, 0, limit)
+        with _quiet(), contextlib.suppress(Exception):  # an error appears again on the first table
+            estimator = make(model, options, task, X, 0, limit)
             if estimator is not None:
                 estimator.fit(X, y).predict(X)
 
@@ -127,13 +127,13 @@ def _warm_up(model: str, options: dict[str, Any] | None, limit: int | None) -> N
 def _row(
     model: str, options: dict[str, Any] | None, name: str, task: str, rows: Split, seed: int, limit: int | None
 ) -> dict[str, Any] | None:
-    """One row of results, printed too; None where the options do not concern the task."""
+    """Fit one model; print and return its row of results. None if the estimator has none of the options."""
     row = {"table": name, "task": task, "n_train": len(rows.y), "n_features": rows.X.shape[1]}
     row |= {"seed": seed, "model": model}
     gc.collect()
     try:
         with _quiet():
-            estimator = quality_models.make(model, options, task, rows.X, seed, limit)
+            estimator = make(model, options, task, rows.X, seed, limit)
             if estimator is None:
                 return None
             scores = score(estimator, task, rows)
@@ -149,13 +149,13 @@ def _row(
 
 
 def score(estimator: Any, task: str, rows: Split) -> dict[str, float]:
-    """Fit an estimator and score it on the rows held out.
+    """Fit an estimator and score it on the held-out rows.
 
     Returns
     -------
     scores : dict of str to float
-        The error, 1 - accuracy or the root mean squared error over the standard deviation of the target held out;
-        log loss and, of two classes, the area under the ROC curve; seconds to fit and to predict.
+        The error: 1 - accuracy, or the root mean squared error over the standard deviation of the held-out target;
+        the log loss; the area under the ROC curve of two classes; seconds of fit and of predict.
     """
     began = perf_counter()
     estimator.fit(rows.X, rows.y)
@@ -176,7 +176,7 @@ def score(estimator: Any, task: str, rows: Split) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """No warnings, logs or prints of the libraries."""
+    """Suppress warnings, logs and prints of the libraries."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

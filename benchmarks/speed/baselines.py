@@ -1,27 +1,26 @@
-"""The contenders: one function each that prepares a problem and returns the training, to be called and timed.
+"""Trainings to compare: each function prepares a problem and returns a function that runs the training.
 
-All train the same network with Adam on the same batches for the same number of epochs, in another order of
-rows each epoch, with the squared error or the log loss, an L2 penalty, and the loss of each epoch summed up.
+All of them train the same network with Adam, with the same batch size and number of epochs, shuffle the rows before
+each epoch, minimise the squared error or the log loss plus an L2 penalty, and sum the loss of each epoch.
 """
 
-import importlib.util
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-__all__ = ["PLAIN", "Problem", "installed", "jax_scan", "ours", "products", "pytorch", "scikit_learn"]
+from .problems import Problem
 
-RATE, BETA_1, BETA_2, EPSILON, ALPHA = 1e-3, 0.9, 0.999, 1e-8, 1e-4
+__all__ = ["PLAIN", "jax_scan", "ours", "products", "pytorch", "scikit_learn"]
 
-# Ours as a lone plain network, such as the others are: what the defaults have beyond that, switched off.
+LEARNING_RATE, BETA_1, BETA_2, EPSILON, ALPHA = 1e-3, 0.9, 0.999, 1e-8, 1e-4
+
+# Settings that reduce our estimators to one plain network, like those of the other libraries.
 PLAIN: dict[str, Any] = {
     "n_members": 1,
     "early_stopping": False,
@@ -30,7 +29,7 @@ PLAIN: dict[str, Any] = {
     "init": "auto",
     "parametrization": "standard",
     "learning_rate": "constant",
-    "learning_rate_init": RATE,
+    "learning_rate_init": LEARNING_RATE,
     "batch_size": 200,
     "beta_2": BETA_2,
     "weight_decay": 0.0,
@@ -39,47 +38,6 @@ PLAIN: dict[str, Any] = {
 }
 
 Training = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A table, a network and how to train it; `y` holds numbers, or class codes for a classifier."""
-
-    name: str
-    X: Any
-    y: np.ndarray
-    hidden: tuple[int, ...]
-    batch: int
-    epochs: int
-
-    @property
-    def classifies(self) -> bool:
-        """Whether y are class codes."""
-        return self.y.dtype.kind == "i"
-
-    @property
-    def sizes(self) -> list[int]:
-        """Width of every layer, inputs and outputs included."""
-        return [self.X.shape[1], *self.hidden, int(self.y.max()) + 1 if self.classifies else 1]
-
-    @property
-    def steps(self) -> int:
-        """Batches in all epochs."""
-        return self.epochs * -(-self.X.shape[0] // self.batch)
-
-    @property
-    def sparse(self) -> bool:
-        """Whether X is a sparse matrix."""
-        return sp.issparse(self.X)
-
-    def lasting(self, epochs: int) -> "Problem":
-        """The same problem for another number of epochs."""
-        return replace(self, epochs=epochs)
-
-
-def installed(module: str) -> bool:
-    """Whether a module could be imported."""
-    return importlib.util.find_spec(module) is not None
 
 
 def _fitting(model: Any, X: Any, y: np.ndarray) -> Training:
@@ -92,7 +50,7 @@ def _fitting(model: Any, X: Any, y: np.ndarray) -> Training:
 
 
 def ours(problem: Problem) -> Training:
-    """Ours: the estimator on the float64 table that users have."""
+    """Our estimator, on a float64 table, the usual type of a user's table."""
     common = PLAIN | dict(
         hidden_layer_sizes=problem.hidden,
         batch_size=problem.batch,
@@ -107,14 +65,14 @@ def ours(problem: Problem) -> Training:
 
 
 def scikit_learn(problem: Problem, dtype: str) -> Training:
-    """scikit-learn's MLP on a table of `dtype`, in which it then computes."""
+    """scikit-learn's MLP on a table of `dtype`, which is also the type of its computation."""
     kind = MLPClassifier if problem.classifies else MLPRegressor
     model = kind(
         hidden_layer_sizes=problem.hidden,
         batch_size=problem.batch,
         max_iter=problem.epochs,
         alpha=ALPHA,
-        learning_rate_init=RATE,
+        learning_rate_init=LEARNING_RATE,
         n_iter_no_change=10**9,
         random_state=0,
     )
@@ -122,7 +80,7 @@ def scikit_learn(problem: Problem, dtype: str) -> Training:
 
 
 def products(problem: Problem) -> Training:
-    """The matrix products of each step and nothing else, float32, into arrays that exist already."""
+    """The matrix products of each step alone, in float32, written to preallocated arrays."""
     rng = np.random.default_rng(0)
     sizes, n = problem.sizes, problem.X.shape[0]
     X = problem.X.astype(np.float32)
@@ -156,7 +114,7 @@ def products(problem: Problem) -> Training:
 
 
 def pytorch(problem: Problem) -> Training:
-    """PyTorch's eager mode with fused Adam; the table is a tensor beforehand, a batch is an index into it."""
+    """PyTorch in eager mode with fused Adam; the conversion of the table to a tensor is not part of the training."""
     import torch
 
     torch.manual_seed(0)
@@ -171,7 +129,7 @@ def pytorch(problem: Problem) -> Training:
     weights = [p for p in network.parameters() if p.ndim == 2]
     biases = [p for p in network.parameters() if p.ndim == 1]
     groups = [{"params": weights, "weight_decay": ALPHA / problem.batch}, {"params": biases}]
-    adam = torch.optim.Adam(groups, lr=RATE, betas=(BETA_1, BETA_2), eps=EPSILON, fused=True)
+    adam = torch.optim.Adam(groups, lr=LEARNING_RATE, betas=(BETA_1, BETA_2), eps=EPSILON, fused=True)
 
     def train() -> None:
         for _ in range(problem.epochs):
@@ -188,7 +146,7 @@ def pytorch(problem: Problem) -> Training:
 
 
 def jax_scan(problem: Problem) -> Training:
-    """JAX with one compiled function for an epoch, a scan over its batches; preparing it compiles it."""
+    """JAX with one compiled function for an epoch, a scan over its batches; the preparation compiles it."""
     import jax
     import jax.numpy as jnp
 
@@ -213,7 +171,7 @@ def jax_scan(problem: Problem) -> Training:
         parameters, m, v, count = state
         loss, g = jax.value_and_grad(error)(parameters, X[rows], y[rows])
         count += 1
-        rate = RATE * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
+        rate = LEARNING_RATE * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
         m = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, m, g)
         v = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, v, g)
         parameters = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + EPSILON), parameters, m, v)

@@ -1,18 +1,19 @@
-"""What each part of the default is worth: the change of the shifted geometric means when it is taken out."""
+"""Ablation: the change of the shifted geometric means when one component of the default is removed."""
 
 import math
 
 import numpy as np
 import pandas as pd
-from measure import Report
-from quality_models import OURS, WITHOUT
-from quality_summary import MEASURES, SHIFT
+
+from ..measure import Report
+from .models import OURS, WITHOUT
+from .summary import MEASURES, SHIFT
 
 __all__ = ["ablation"]
 
 
 def ablation(report: Report, runs: pd.DataFrame) -> None:
-    """One row for each part taken out: how many per cent worse, with the standard error, paired by table and seed."""
+    """Report the increase of each measure in per cent with its standard error, paired by table and seed."""
     have = runs[runs["error"].notna()].set_index(["table", "seed"])
     default = have[have["model"] == OURS]
     rows = []
@@ -28,14 +29,14 @@ def ablation(report: Report, runs: pd.DataFrame) -> None:
         rows.append(row | {"time %": change, "tables": tables, "fits": len(pairs)})
     if rows:
         notes = [
-            "change of the shifted geometric mean when a part is taken out, in per cent: above 0 the part helps",
-            "se: its standard error over tables and seeds, of the paired differences; a table counts once",
+            "change of the shifted geometric mean in per cent; positive: the component helps",
+            "se: standard error of the paired differences over tables and seeds; all tables have the same weight",
         ]
-        report.table("quality_ablation", "Ablation: the default without one of its parts", rows, notes)
+        report.table("ablation", "Ablation: the default without one of its components", rows, notes)
 
 
 def _change(with_: pd.Series, without: pd.Series, shift: float = SHIFT) -> tuple[float, float]:
-    """Relative change of the geometric mean over tables and seeds, and its standard error, in per cent."""
+    """Return the relative change of the geometric mean over tables and seeds, and its standard error, in per cent."""
     if with_.empty:
         return float("nan"), float("nan")
     weight = 1 / with_.groupby(level="table").transform("size").to_numpy()
@@ -45,12 +46,12 @@ def _change(with_: pd.Series, without: pd.Series, shift: float = SHIFT) -> tuple
     mean = float(weight @ difference)
     spread = math.sqrt(float(weight**2 @ (difference - mean) ** 2) * _unbiased(weight))
     old, new = (math.exp(float(weight @ values)) for values in (before, after))
-    if old - shift < 1e-12:  # no error at all
+    if old - shift < 1e-12:  # the error is zero on every table
         return float("nan"), float("nan")
     return 100 * ((new - shift) / (old - shift) - 1), 100 * spread * new / (old - shift)
 
 
 def _unbiased(weight: np.ndarray) -> float:
-    """Factor n / (n - 1) of a variance, for n the effective number of weighted differences; NaN for one."""
+    """Return n / (n - 1), where n is the effective number of weighted differences; NaN if n = 1."""
     n = 1 / float(weight @ weight)
     return n / (n - 1) if n > 1 + 1e-9 else float("nan")

@@ -1,4 +1,4 @@
-"""The plots of the quality benchmark: accuracy against time, mean ranks, and each table."""
+"""Plots of the quality benchmark: error against time, mean ranks, and a heat map of all tables."""
 
 import itertools
 from pathlib import Path
@@ -11,9 +11,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
-from quality_models import OURS, RIVALS
-from quality_summary import SHIFT, Comparison
 from scipy.stats import studentized_range
+
+from .models import BASELINES, OURS
+from .summary import SHIFT, Comparison
 
 __all__ = ["plots"]
 
@@ -28,7 +29,7 @@ NAMES = {
     "tabm_d": "TabM-D",
 }
 TREES = ("hgb", "lgbm", "xgb", "catboost")
-KINDS = {  # colour, told apart by colour-blind readers, and marker
+KINDS = {  # colour (from a palette for colour-blind readers) and marker
     "skscratch": ("#0072B2", "o"),
     "other networks": ("#D55E00", "s"),
     "boosted trees": ("#4D4D4D", "^"),
@@ -38,7 +39,7 @@ CONFIDENCE = 0.95
 
 
 def plots(folder: Path, compared: Comparison) -> None:
-    """Write all plots that the results allow, and say where."""
+    """Write the plots for which there are enough results, and print their paths."""
     matplotlib.use("Agg")
     style = {"font.size": 9, "figure.dpi": 150, "savefig.facecolor": "white"}
     style |= {"axes.spines.top": False, "axes.spines.right": False}
@@ -47,7 +48,7 @@ def plots(folder: Path, compared: Comparison) -> None:
         if len(compared.models) > 2 and len(compared.tables) > 1:
             figures["ranks"] = _ranks(compared)
         for name, figure in figures.items():
-            path = folder / f"quality_{name}.png"
+            path = folder / f"{name}.png"
             figure.savefig(path)
             pyplot.close(figure)
             print(f"  plot: {path}")
@@ -58,11 +59,11 @@ def _name(model: str) -> str:
 
 
 def _kind(model: str) -> str:
-    return "skscratch" if model not in RIVALS else "boosted trees" if model in TREES else "other networks"
+    return "skscratch" if model not in BASELINES else "boosted trees" if model in TREES else "other networks"
 
 
 def _time(compared: Comparison) -> Any:
-    """Error against seconds of a fit, classes at the left and numbers at the right; lower left is best."""
+    """Plot error against fit time, classification on the left, regression on the right; the lower left is best."""
     panels = [
         (name, regression)
         for name, regression in (("class error", False), ("nRMSE", True))
@@ -88,7 +89,7 @@ def _time(compared: Comparison) -> Any:
         n = int((compared.regression == regression).sum())
         title = f"{'Regression' if regression else 'Classification'}, {n} table{'s' * (n > 1)}"
         axis.set_title(title, loc="left", weight="bold")
-        axis.set_xlabel("seconds of a fit per 1,000 training rows")
+        axis.set_xlabel("fit time per 1,000 training rows (s)")
         axis.set_ylabel("nRMSE" if regression else "error (1 - accuracy)")
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
@@ -97,7 +98,7 @@ def _time(compared: Comparison) -> Any:
     handles = [
         pyplot.Line2D([], [], color=color, marker=marker, ls="", label=kind) for kind, (color, marker) in KINDS.items()
     ]
-    handles.append(pyplot.Line2D([], [], color="#BDBDBD", lw=1, label="the best for its time"))
+    handles.append(pyplot.Line2D([], [], color="#BDBDBD", lw=1, label="Pareto front"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.draw_without_rendering()
     for axis, (name, regression), line in zip(axes[0], panels, lines, strict=True):
@@ -107,7 +108,7 @@ def _time(compared: Comparison) -> Any:
 
 
 def _label(axis: Any, points: dict[str, tuple[float, float]], line: tuple[np.ndarray, np.ndarray]) -> None:
-    """Write the name of each point beside it, where no other point or name is and, if possible, not on the line."""
+    """Label each point, without overlap of points and labels and, if possible, away from the line."""
     to_pixels = axis.transData.transform
     radius = 6 * axis.figure.dpi / 100
     taken = [Bbox.from_extents(*(place - radius), *(place + radius)) for place in to_pixels(list(points.values()))]
@@ -131,7 +132,7 @@ def _label(axis: Any, points: dict[str, tuple[float, float]], line: tuple[np.nda
                 arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkB": 4} if distance > 12 else None,
                 zorder=4,
             )
-            text.set_in_layout(False)  # the axes keep the size for which the places are right
+            text.set_in_layout(False)  # the positions are valid for the present size of the axes
             text.update_positions(renderer)
             box = Text.get_window_extent(text)  # without the arrow
             cost = 1000.0 * sum(box.padded(1).overlaps(other) for other in taken)
@@ -158,7 +159,7 @@ DIRECTIONS = [
 
 
 def _ranks(compared: Comparison) -> Any:
-    """Mean ranks on a line; bars join those that differ by less than the critical difference of Nemenyi's test."""
+    """Plot mean ranks; bars join ranks that differ by less than the critical difference of Nemenyi's test."""
     ranks = compared.ranks.mean().sort_values()
     k, n = len(ranks), len(compared.tables)
     critical = studentized_range.ppf(CONFIDENCE, k, np.inf) / 2**0.5 * (k * (k + 1) / (6 * n)) ** 0.5
@@ -168,7 +169,7 @@ def _ranks(compared: Comparison) -> Any:
     deepest = bars_depth + 0.5 * left
     figure = pyplot.figure(figsize=(9, 1.1 + 0.5 * deepest))
     axis = figure.add_axes((0, 0, 1, 1))
-    axis.set_xlim(1 - 0.46 * (k - 1), k + 0.46 * (k - 1))  # a quarter of the width for the names at each side
+    axis.set_xlim(1 - 0.46 * (k - 1), k + 0.46 * (k - 1))  # a quarter of the width on each side is for the names
     axis.set_ylim(-deepest - 0.6, 1.3)
     axis.axis("off")
     axis.plot([1, k], [0, 0], color="black", lw=1.2)
@@ -192,14 +193,14 @@ def _ranks(compared: Comparison) -> Any:
     if critical < k - 1:
         axis.plot([1, 1 + critical], [0.85, 0.85], color="black", lw=1.5, marker="|", ms=7)
         axis.text(1 + critical + 0.02 * (k - 1), 0.85, f"critical difference {critical:.2f}", va="center")
-    note = f"Mean rank by error over {n} tables. Bars join what differs by less than the critical difference of "
-    note += f"Nemenyi's test at {CONFIDENCE:.0%}, {critical:.2f}."
+    note = f"Mean rank by error over {n} tables. Bars join ranks that differ by less than the critical difference "
+    note += f"of Nemenyi's test at {CONFIDENCE:.0%}, {critical:.2f}."
     axis.text(0.5, 0.03, note, ha="center", va="bottom", fontsize=8.5, transform=axis.transAxes)
     return figure
 
 
 def _cliques(ranks: np.ndarray, critical: float) -> list[tuple[int, int]]:
-    """First and last of each longest run of sorted ranks that lie within the critical difference."""
+    """Return the first and last index of each maximal run of sorted ranks within the critical difference."""
     runs: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = int(np.searchsorted(ranks, ranks[first] + critical, side="right")) - 1
@@ -209,14 +210,14 @@ def _cliques(ranks: np.ndarray, critical: float) -> list[tuple[int, int]]:
 
 
 def _tables(compared: Comparison) -> Any:
-    """How much more error than the best each has on each table: a cell each, the darker the worse."""
+    """Plot the error of each model on each table relative to the best; darker is worse."""
     errors = compared.column("error")
     regression = compared.regression
     size = compared.column("n_train").iloc[:, 0]
     order = sorted(compared.tables, key=lambda name: (regression[name], size[name]))
     models = list(compared.ranks.mean().sort_values().index)
     errors = errors.loc[order, models]
-    shift = np.where(regression[order], 0.0, SHIFT)[:, None]  # a table may have no error of class at all
+    shift = np.where(regression[order], 0.0, SHIFT)[:, None]  # a class error may be zero
     above = (errors + shift).div((errors + shift).min(axis=1), axis=0) - 1
     ramp = LinearSegmentedColormap.from_list("ramp", ["#FFFFFF", "#F6C9A0", "#D55E00", "#7A3300"])
     height = 1.5 + 0.24 * len(order)
@@ -241,15 +242,15 @@ def _tables(compared: Comparison) -> Any:
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     note = (
-        "How much more error than the best of each table; rows of training in brackets; columns by mean rank.\n"
-        "Above the line 1 - accuracy, to which 0.01 is added as it may be 0; below it nRMSE."
+        "Error relative to the best model of each table; training rows in brackets; columns sorted by mean rank.\n"
+        "Above the line: 1 - accuracy, plus 0.01 because it may be zero. Below: nRMSE."
     )
     figure.supxlabel(note, fontsize=8.5)
     return figure
 
 
 def _wrapped(model: str) -> str:
-    """A name on several lines where it is long."""
+    """Break a long name into lines."""
     name = _name(model)
     for part in ("Hist", "Gradient", "RealMLP-", "scikit-learn ", f"{OURS} "):
         name = name.replace(part, part.rstrip() + ("-\n" if part in ("Hist", "Gradient") else "\n"))

@@ -1,16 +1,14 @@
-"""The contenders of the quality benchmark: each takes a raw table, and whatever it needs before is part of its fit.
+"""Models of the quality benchmark. Each accepts a raw table; its preprocessing is part of its fit.
 
-A contender is made for a task (regression, binary or multiclass), the table it will be fitted to, a seed and a limit
-of threads (None: no limit), and is an unfitted estimator. Libraries are imported when their contender is made.
+A function makes an unfitted estimator from the task (regression, binary or multiclass), the table, a seed and a thread
+limit (None: no limit). It imports its library when it is called.
 """
 
 import os
 from collections.abc import Callable
 from typing import Any
 
-import cases
 import pandas as pd
-from rivals import installed
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -20,36 +18,39 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-__all__ = ["ABLATION", "OURS", "RIVALS", "SETTINGS", "WITHOUT", "library", "make", "settings"]
+from ..datasets import preparation
+from ..measure import installed
+
+__all__ = ["ABLATION", "BASELINES", "OURS", "SETTINGS", "WITHOUT", "library", "make", "settings"]
 
 OURS, WITHOUT = "skscratch", "skscratch without "
 
-# Named settings of ours: what they set.
+# Named settings of our estimators.
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "strong": {"hidden_layer_sizes": (128, 128, 128)},
 }
 
-# Parts of the default: what takes each out. A parameter that one of the two estimators lacks is not set there.
+# Components of the default, and the parameters that remove each of them. An estimator ignores parameters it lacks.
 ABLATION: dict[str, dict[str, Any]] = {
     "members (one network, no folds)": {"n_members": 1},
     "folds (all rows, no best epoch)": {"early_stopping": False},
     "bins": {"numeric_embedding": None},
     "refit on all rows": {"refit": 0.0},
     "temperature": {"calibrate": False},
-    "start fitted to data": {"init": "auto"},
-    "rates by width": {"parametrization": "standard", "learning_rate_init": 0.005},
-    "cycles of the rate (one cosine)": {"learning_rate": "cosine"},
-    "nothing, weight decay of 0.02 added": {"weight_decay": 0.02},
-    "nothing, dropout of 0.1 added": {"dropout": 0.1},
+    "data-dependent initialisation": {"init": "auto"},
+    "learning rates by width": {"parametrization": "standard", "learning_rate_init": 0.005},
+    "learning rate cycles (one cosine)": {"learning_rate": "cosine"},
+    "nothing, weight decay 0.02 added": {"weight_decay": 0.02},
+    "nothing, dropout 0.1 added": {"dropout": 0.1},
     "SiLU (ReLU)": {"activation": "relu"},
-    "beta_2 of 0.95 (0.999)": {"beta_2": 0.999},
+    "beta_2 0.95 (0.999)": {"beta_2": 0.999},
     "clipped predictions": {"clip_target": False},
 }
 
 
 def settings(names: list[str]) -> dict[str, dict[str, Any]]:
-    """What to set for each contender of ours, by its name in the results; "ablation" stands for the default and all."""
+    """Return the parameters of each of our models by its name in the results; "ablation" means all of its parts."""
     chosen: dict[str, dict[str, Any]] = {}
     for name in names:
         if name == "ablation":
@@ -62,28 +63,28 @@ def settings(names: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def ours(options: dict[str, Any], task: str, seed: int) -> Any:
-    """Our estimator with those of `options` that it has; None where there are options and it has none of them."""
+    """Return our estimator with the `options` that it has; None if it has none of them."""
     kind = ScratchMLPRegressor if task == "regression" else ScratchMLPClassifier
     known = {name: value for name, value in options.items() if name in kind().get_params()}
     return kind(**known, random_state=seed) if known or not options else None
 
 
 def mlp(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
-    """scikit-learn's MLP behind the usual preparation, a regression target standardised."""
+    """scikit-learn's MLP after the usual preprocessing; a regression target is standardised."""
     if task != "regression":
-        return make_pipeline(cases.preparation(), MLPClassifier(random_state=seed))
-    model = make_pipeline(cases.preparation(), MLPRegressor(random_state=seed))
+        return make_pipeline(preparation(), MLPClassifier(random_state=seed))
+    model = make_pipeline(preparation(), MLPRegressor(random_state=seed))
     return TransformedTargetRegressor(model, transformer=StandardScaler())
 
 
 def hgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
-    """scikit-learn's boosted trees; their threads are limited by the environment."""
+    """scikit-learn's boosted trees; environment variables limit their threads."""
     kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
     return kind(random_state=seed)
 
 
 def lgbm(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
-    """LightGBM; it takes categories and missing values as they come."""
+    """LightGBM, which accepts categories and missing values."""
     from lightgbm import LGBMClassifier, LGBMRegressor
 
     kind = LGBMRegressor if task == "regression" else LGBMClassifier
@@ -91,7 +92,7 @@ def lgbm(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
 
 
 def xgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
-    """XGBoost, told to take categories as such."""
+    """XGBoost with its support of categories."""
     from xgboost import XGBClassifier, XGBRegressor
 
     kind = XGBRegressor if task == "regression" else XGBClassifier
@@ -99,7 +100,7 @@ def xgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
 
 
 def catboost(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
-    """CatBoost, told which columns are categories; it wants a string for a missing one."""
+    """CatBoost with the names of the categorical columns; it requires a string for a missing category."""
     from catboost import CatBoostClassifier, CatBoostRegressor
 
     columns = _categories(X)
@@ -123,7 +124,7 @@ def _strings(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 class TrainingMean(TransformerMixin, BaseEstimator):
-    """Put the mean of the training rows for missing numbers, and a category of its own for missing categories."""
+    """Replaces missing numbers by the mean of the training rows; missing categories stay."""
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> "TrainingMean":
         """Learn the means."""
@@ -131,7 +132,7 @@ class TrainingMean(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Fill `X`."""
+        """Fill the missing numbers of `X`."""
         return X.fillna(self.means_)
 
 
@@ -142,12 +143,12 @@ def _pytabkit(name: str) -> Callable[..., Any]:
         kind = getattr(pytabkit, f"{name}_{'Regressor' if task == 'regression' else 'Classifier'}")
         return make_pipeline(TrainingMean(), kind(device="cpu", random_state=seed, n_threads=threads or os.cpu_count()))
 
-    make.__doc__ = f"{name} of pytabkit on the processor."
+    make.__doc__ = f"{name} of pytabkit, on the CPU."
     return make
 
 
-# Name, module it needs, and what makes it.
-RIVALS: dict[str, tuple[str, Callable[..., Any]]] = {
+# The name of each baseline, the module it requires, and the function that makes it.
+BASELINES: dict[str, tuple[str, Callable[..., Any]]] = {
     "mlp": ("sklearn", mlp),
     "hgb": ("sklearn", hgb),
     "lgbm": ("lightgbm", lgbm),
@@ -160,11 +161,11 @@ RIVALS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 
 def library(name: str) -> str | None:
-    """The module that a contender lacks, or None."""
-    module = RIVALS[name][0] if name in RIVALS else OURS
+    """Return the missing module that a model requires, or None."""
+    module = BASELINES[name][0] if name in BASELINES else OURS
     return None if installed(module) else module
 
 
 def make(name: str, options: dict[str, Any] | None, task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
-    """An unfitted contender: a rival by its name, or ours with `options`; None where these do not concern the task."""
-    return RIVALS[name][1](task, X, seed, threads) if options is None else ours(options, task, seed)
+    """Return an unfitted baseline, or our estimator with `options`; None if it has none of the options."""
+    return BASELINES[name][1](task, X, seed, threads) if options is None else ours(options, task, seed)

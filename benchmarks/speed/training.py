@@ -1,4 +1,4 @@
-"""Sections that time training: single steps, whole fits, quality reached, threads, and growth with the table."""
+"""Sections on the time of training: steps, whole fits, time to a given score, threads, and growth with the table."""
 
 import warnings
 from collections.abc import Callable
@@ -7,11 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import cases
 import numpy as np
-import rivals
-from measure import Judged, Report, burning, geometric_mean, interleaved
-from rivals import PLAIN, Problem
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -22,6 +18,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
+from .. import datasets
+from ..measure import Report, Result, geometric_mean, installed, interleaved, other_cores_busy
+from . import baselines
+from .baselines import PLAIN
+from .problems import Problem, step_problems
+
 __all__ = ["fits", "growth", "quality", "steps", "threads"]
 
 BATCH_1, WIDE, BATCH_32 = "b1", "(256,256,256)", "b32"
@@ -29,7 +31,7 @@ DEFAULT_EPOCHS = 100
 
 
 def _bounds(name: str) -> dict[str, tuple[str, float] | None]:
-    """Targets of one case of the training-step comparison."""
+    """Return the targets of one problem of the training-step comparison."""
     words = name.split()
     slow_for_jax = WIDE in words or BATCH_32 in words
     hundred = "(100,)" in words
@@ -42,10 +44,13 @@ def _bounds(name: str) -> dict[str, tuple[str, float] | None]:
 
 
 def steps(report: Report, quick: bool, folder: Path | None) -> None:
-    """Time of one training step of each contender, and of a fit of 100 epochs against JAX with its compilation."""
-    rows, notes = [], [f"time of a step = time of a fit / its steps; medians of {3 if quick else 7} interleaved runs"]
-    for problem in cases.step_problems(quick):
-        trainings, compilation = _contenders(problem, notes)
+    """Time one training step of each library, and 100 epochs beside JAX including its compilation."""
+    rows, notes = (
+        [],
+        [f"time of a step: time of a fit / number of steps; medians of {3 if quick else 7} interleaved runs"],
+    )
+    for problem in step_problems(quick):
+        trainings, compilation = _trainings(problem, notes)
         seconds = interleaved(trainings, 3 if quick else 7)
         micro = {name: 1e6 * time / problem.steps for name, time in seconds.items()}
         bounds = _bounds(problem.name)
@@ -54,40 +59,40 @@ def steps(report: Report, quick: bool, folder: Path | None) -> None:
         for name in _OTHERS:
             other = micro.get(name, float("nan"))
             ratio = micro["ours"] / other if name == "products" else other / micro["ours"]
-            row[f"vs {name}"] = Judged(ratio, bounds.get(f"vs {name}"))
+            row[f"vs {name}"] = Result(ratio, bounds.get(f"vs {name}"))
         ratio = float("nan")
         if "jax" in seconds:
             n = DEFAULT_EPOCHS / problem.epochs
             ratio = (seconds["jax"] * n + compilation) / (seconds["ours"] * n)
             row["jax compiles s"] = compilation
-        row["jax whole"] = Judged(ratio, (">=", 1.0))
+        row["jax whole"] = Result(ratio, (">=", 1.0))
         rows.append(row)
     mean: dict[str, Any] = {"case": "geometric mean"}
     for name in _OTHERS:
         values = [row[f"vs {name}"].value for row in rows if row[f"vs {name}"].value > 0]
         goal = {"sklearn f64": (">=", 5.0), "torch": (">=", 4.0)}.get(name)
-        mean[f"vs {name}"] = Judged(geometric_mean(values), goal)
-    notes.append(f"'jax whole': {DEFAULT_EPOCHS} epochs at the measured times, with JAX's compilation, over ours")
+        mean[f"vs {name}"] = Result(geometric_mean(values), goal)
+    notes.append(f"'jax whole': time of {DEFAULT_EPOCHS} epochs including JAX's compilation, divided by ours")
     report.table("steps", "Training step (ratios: their time / ours; products: ours / theirs)", [*rows, mean], notes)
 
 
 _OTHERS = ("sklearn f64", "sklearn f32", "torch", "jax", "products")
 
 
-def _contenders(problem: Problem, notes: list[str]) -> tuple[dict[str, Callable[[], object]], float]:
-    """Trainings by name, and the seconds that JAX's takes to compile; what is left out is told in `notes`."""
+def _trainings(problem: Problem, notes: list[str]) -> tuple[dict[str, Callable[[], object]], float]:
+    """Return the trainings by name and the compilation seconds of JAX; append skipped libraries to `notes`."""
     trainings = {
-        "ours": rivals.ours(problem),
-        "sklearn f64": rivals.scikit_learn(problem, "float64"),
-        "sklearn f32": rivals.scikit_learn(problem, "float32"),
-        "products": rivals.products(problem),
+        "ours": baselines.ours(problem),
+        "sklearn f64": baselines.scikit_learn(problem, "float64"),
+        "sklearn f32": baselines.scikit_learn(problem, "float32"),
+        "products": baselines.products(problem),
     }
     compilation = 0.0
-    for name, make in (("torch", rivals.pytorch), ("jax", rivals.jax_scan)):
-        if not rivals.installed(name):
-            notes.append(f"{name} is not installed: left out")
+    for name, make in (("torch", baselines.pytorch), ("jax", baselines.jax_scan)):
+        if not installed(name):
+            notes.append(f"{name} is skipped: not installed")
         elif problem.sparse:
-            notes.append(f"{name} is left out where the table is sparse")
+            notes.append(f"{name} is skipped on sparse tables")
         else:
             began = perf_counter()
             trainings[name] = make(problem)
@@ -97,11 +102,11 @@ def _contenders(problem: Problem, notes: list[str]) -> tuple[dict[str, Callable[
 
 
 def _theirs(classifies: bool, **options: Any) -> Any:
-    """scikit-learn's MLP as its users have it: the table prepared and, for numbers, the target standardised."""
+    """Return scikit-learn's MLP with the usual preprocessing; a regression target is standardised."""
     if classifies:
-        return make_pipeline(cases.preparation(), MLPClassifier(**options))
+        return make_pipeline(datasets.preparation(), MLPClassifier(**options))
     return TransformedTargetRegressor(
-        make_pipeline(cases.preparation(), MLPRegressor(**options)), transformer=StandardScaler()
+        make_pipeline(datasets.preparation(), MLPRegressor(**options)), transformer=StandardScaler()
     )
 
 
@@ -112,21 +117,21 @@ def _quiet(fit: Callable, *arguments: Any) -> Any:
 
 
 def fits(report: Report, quick: bool, folder: Path | None) -> None:
-    """A whole fit, from the raw table; the others prepare it first, and JAX compiles."""
+    """Time a whole fit of a raw table, including preprocessing and the compilation of JAX."""
     rows = []
     notes = [
-        "ours, sklearn: a fit at the defaults of each (ours is of five networks, on bins, with out-of-fold validation)",
-        f"plain and all others: one network (100,), batches of 200, {DEFAULT_EPOCHS} epochs; their ratio is to plain",
+        "ours, sklearn: default settings (ours: five networks, binned features, out-of-fold validation)",
+        f"plain and the others: one network (100,), batch size 200, {DEFAULT_EPOCHS} epochs; ratios to plain",
     ]
-    diabetes = cases.table("diabetes", None)
-    for name, X, y in [("diabetes", *diabetes[:2]), cases.large_table(folder, 2000 if quick else 20_000)]:
+    diabetes = datasets.table("diabetes", None)
+    for name, X, y in [("diabetes", *diabetes[:2]), datasets.large_table(folder, 2000 if quick else 20_000)]:
 
         def whole(make: Callable, X=X, y=y, name=name) -> None:
-            prepared = cases.preparation().fit_transform(X)
+            prepared = datasets.preparation().fit_transform(X)
             target = StandardScaler().fit_transform(y[:, None])[:, 0]
             make(Problem(name, prepared, target, (100,), 200, DEFAULT_EPOCHS))()
 
-        contenders: dict[str, Callable[[], object]] = {
+        functions: dict[str, Callable[[], object]] = {
             "ours": partial(ScratchMLPRegressor(random_state=0).fit, X, y),
             "sklearn": partial(_quiet, _theirs(False, random_state=0).fit, X, y),
             "plain": partial(ScratchMLPRegressor((100,), max_iter=DEFAULT_EPOCHS, **PLAIN).fit, X, y),
@@ -134,15 +139,15 @@ def fits(report: Report, quick: bool, folder: Path | None) -> None:
                 _quiet, _theirs(False, max_iter=DEFAULT_EPOCHS, n_iter_no_change=10**9, random_state=0).fit, X, y
             ),
         }
-        for module, make in (("torch", rivals.pytorch), ("jax", rivals.jax_scan)):
-            if rivals.installed(module):
-                contenders[module] = partial(whole, make)
+        for module, make in (("torch", baselines.pytorch), ("jax", baselines.jax_scan)):
+            if installed(module):
+                functions[module] = partial(whole, make)
         small = name == "diabetes"
-        seconds = interleaved(contenders, 1 if quick else 5, warm=small and not quick)
+        seconds = interleaved(functions, 1 if quick else 5, warm=small and not quick)
         row: dict[str, Any] = {"table": name} | {f"{key} s": value for key, value in seconds.items()}
-        row["ours vs sklearn"] = Judged(seconds["sklearn"] / seconds["ours"])
+        row["ours vs sklearn"] = Result(seconds["sklearn"] / seconds["ours"])
         for other in list(seconds)[3:]:
-            row[f"plain vs {other}"] = Judged(
+            row[f"plain vs {other}"] = Result(
                 seconds[other] / seconds["plain"], (">=", 1.0) if other == "jax" else None
             )
         rows.append(row)
@@ -150,15 +155,15 @@ def fits(report: Report, quick: bool, folder: Path | None) -> None:
 
 
 def quality(report: Report, quick: bool, folder: Path | None) -> None:
-    """Time until our held-out score is the one that scikit-learn ends with, both at their defaults."""
+    """Time until our held-out score reaches the final score of scikit-learn, both with default settings."""
     names = ["diabetes", "digits"] + ([] if folder is None else ["kin8nm", "phoneme", "telco_churn"])
     n_seeds, runs = (1, 1) if quick else (3, 5)
     notes = [f"mean score of {n_seeds} seeds on a held-out quarter (R² or accuracy); our max_iter is 5, 10, 20, ..."]
     if folder is None:
-        notes.append("bundled tables alone: give a folder of others by --data")
+        notes.append("bundled tables only; add others with --data FOLDER")
     rows = []
     for name in names:
-        X, y, classifies = cases.table(name, folder)
+        X, y, classifies = datasets.table(name, folder)
         parts = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y if classifies else None)
         theirs = partial(_theirs, classifies)
         goal = _held_out(theirs, parts, n_seeds)
@@ -179,34 +184,34 @@ def quality(report: Report, quick: bool, folder: Path | None) -> None:
                 "our epochs": tried,
                 "their s": seconds["theirs"],
                 "our s": seconds["ours"],
-                "their / our time": Judged(seconds["theirs"] / seconds["ours"] if score >= goal else 0.0),
+                "their / our time": Result(seconds["theirs"] / seconds["ours"] if score >= goal else 0.0),
             }
         )
         if score < goal:
-            notes.append(f"{name}: their score was not reached in up to {tried} epochs, which counts as 0")
+            notes.append(f"{name}: did not reach their score within {tried} epochs; counts as 0")
     ratios = [row["their / our time"].value for row in rows]
     reached = geometric_mean([ratio for ratio in ratios if ratio])
-    mean = Judged(reached if all(ratios) else 0.0, (">=", 8.0))
+    mean = Result(reached if all(ratios) else 0.0, (">=", 8.0))
     rows.append({"table": "geometric mean", "their / our time": mean})
     if not all(ratios):
-        notes.append(f"geometric mean over the tables where it was reached: {reached:.1f}x")
+        notes.append(f"geometric mean over the tables where their score was reached: {reached:.1f}x")
     report.table("quality", "Time to scikit-learn's final held-out score", rows, notes)
 
 
 def _held_out(make: Callable[..., Any], parts: list[Any], n_seeds: int) -> float:
-    """Mean score over seeds on the rows held out."""
+    """Return the held-out score, averaged over seeds."""
     X, X_held, y, y_held = parts
     models = [_quiet(make(random_state=seed).fit, X, y) for seed in range(n_seeds)]
     return float(np.mean([model.score(X_held, y_held) for model in models]))
 
 
 def threads(report: Report, quick: bool, folder: Path | None) -> None:
-    """Fit with one and with two BLAS threads allowed, on an idle and on a busy machine."""
-    wide = next(problem for problem in cases.step_problems(True) if WIDE in problem.name)
-    wide = wide.lasting(1 if quick else 2)
-    models = {"ours": rivals.ours(wide), "sklearn f64": rivals.scikit_learn(wide, "float64")}
+    """Time a fit with one and with two BLAS threads allowed, on an idle and on a busy machine."""
+    wide = next(problem for problem in step_problems(True) if WIDE in problem.name)
+    wide = wide.with_epochs(1 if quick else 2)
+    models = {"ours": baselines.ours(wide), "sklearn f64": baselines.scikit_learn(wide, "float64")}
     if quick:
-        del models["sklearn f64"]  # with two threads on a busy machine it takes very long
+        del models["sklearn f64"]  # very slow with two threads on a busy machine
 
     def allowed(n: int, fit: Callable[[], object]) -> None:
         with threadpool_limits(n, user_api="blas"):
@@ -214,17 +219,17 @@ def threads(report: Report, quick: bool, folder: Path | None) -> None:
 
     rows: list[dict[str, Any]] = []
     for state in ("idle", "other cores busy"):
-        contenders = {f"{name} {n}": partial(allowed, n, fit) for name, fit in models.items() for n in (1, 2)}
+        functions = {f"{name} {n}": partial(allowed, n, fit) for name, fit in models.items() for n in (1, 2)}
         if state == "idle":
-            seconds = interleaved(contenders, 3 if quick else 7)
+            seconds = interleaved(functions, 3 if quick else 7)
         else:
-            with burning():
-                seconds = interleaved(contenders, 3 if quick else 7)
+            with other_cores_busy():
+                seconds = interleaved(functions, 3 if quick else 7)
         for name in models:
             one, two = seconds[f"{name} 1"], seconds[f"{name} 2"]
-            goal = ("<=", 1.1) if name == "ours" else None  # a tenth for the noise of the clock
+            goal = ("<=", 1.1) if name == "ours" else None  # 10 % tolerance for timing noise
             rows.append(
-                {"who": f"{name}, {state}", "1 thread s": one, "2 threads s": two, "2 / 1": Judged(two / one, goal)}
+                {"who": f"{name}, {state}", "1 thread s": one, "2 threads s": two, "2 / 1": Result(two / one, goal)}
             )
     counts = []
     for n in (1, 2):
@@ -233,12 +238,12 @@ def threads(report: Report, quick: bool, folder: Path | None) -> None:
             models["ours"]()
             counts.append(before == [library["num_threads"] for library in threadpool_info()])
     changed = counts.count(False)
-    rows.append({"who": "caller's limits changed by a fit", "2 / 1": Judged(float(changed), ("<=", 0.0), "")})
-    report.table("threads", f"One and two BLAS threads allowed, {wide.name}", rows)
+    rows.append({"who": "caller's limits changed by a fit", "2 / 1": Result(float(changed), ("<=", 0.0), "")})
+    report.table("threads", f"One and two BLAS threads, {wide.name}", rows)
 
 
 def growth(report: Report, quick: bool, folder: Path | None) -> None:
-    """Slope of log time over log size, for rows, columns and epochs, and a plot of all."""
+    """Measure and plot the slope of log time over log size, for rows, columns and epochs."""
     doublings = range(5 if quick else 6)
     unit = 4 if quick else 1
     sizes = {
@@ -250,7 +255,7 @@ def growth(report: Report, quick: bool, folder: Path | None) -> None:
     for index, (what, shapes) in enumerate(sizes.items()):
         fits = {}
         for n, d, epochs in shapes:
-            X, y = cases.numbers(n, d)
+            X, y = datasets.numbers(n, d)
             size = (n, d, epochs)[index]
             fits[str(size)] = partial(ScratchMLPRegressor(**PLAIN, max_iter=epochs).fit, X, y)
         seconds = interleaved(fits, 3 if quick else 5)
@@ -264,13 +269,13 @@ def growth(report: Report, quick: bool, folder: Path | None) -> None:
                 "sizes": span,
                 "first s": time[0],
                 "last s": time[-1],
-                "slope": Judged(slope, ("<=", 1.05), ""),
+                "slope": Result(slope, ("<=", 1.05), ""),
             }
         )
     notes = [
-        f"plot: {_plot(curves, report.folder)}" if rivals.installed("matplotlib") else "no plot without matplotlib"
+        f"plot: {_plot(curves, report.folder)}" if installed("matplotlib") else "matplotlib is not installed: no plot"
     ]
-    report.table("growth", "Growth of the time of a fit (slope of log time over log size)", rows, notes)
+    report.table("growth", "Growth of the fit time (slope of log time over log size)", rows, notes)
 
 
 def _plot(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], folder: Path) -> Path:
@@ -285,7 +290,7 @@ def _plot(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], folder: Path)
         axis.loglog(x, time[-1] * x / x[-1], "--", color="grey", label="linear")
         axis.set_xlabel(what)
         axis.legend()
-    axes[0].set_ylabel("seconds of a fit")
+    axes[0].set_ylabel("fit time (s)")
     path = folder / "growth.png"
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

@@ -1,26 +1,25 @@
-"""Measure what twenty draws from `skscratch.search_space` gain on the defaults, and what the search costs.
+"""Measure the gain of twenty draws from `skscratch.search.search_space` over the defaults, and the cost of the search.
 
 ::
 
-    python benchmarks/search.py --data FOLDER     # the tables of a folder, as in quality.py
-    python benchmarks/search.py                   # scikit-learn's bundled tables
-    python benchmarks/search.py --report          # what is there, nothing is run
+    python -m benchmarks.quality.search --data FOLDER     # the tables of a folder, as in benchmarks.quality
+    python -m benchmarks.quality.search                   # scikit-learn's bundled tables
+    python -m benchmarks.quality.search --report          # report existing results, without new runs
 
-Which tables: with ``--data``, all of 1,000 to 10,000 rows, a rule stated before anything was searched on them: a
-quarter held out is rows enough to tell a better model from a luckier one. The values of the space were chosen on the
-tables of the same folder that are smaller or larger than that. Three earlier spaces were run on seeds 0 to 2 of the
-ten, and were too large for the noisy ones; what is reported is a seed that none of this has seen. Without ``--data``,
-all that are bundled.
+With ``--data``, the benchmark uses all tables of 1,000 to 10,000 rows. This rule was set before the first search on
+them: a quarter of that many rows is enough to distinguish a better model from a lucky one. The search space was
+chosen on the smaller and larger tables of the same folder. Three earlier spaces were tried on seeds 0 to 2 of the
+ten tables and were too large for the noisy ones. The reported seed was not used in any of these steps.
 
-The rows are split as in quality.py, and those of training cut to 1,500, so that all takes minutes. RandomizedSearchCV
-and HalvingRandomSearchCV draw 20 settings each and judge them by threefold cross-validation on the training rows alone,
-by log loss or squared error; halving judges all 20 on a quarter of the rows, and the best five of them on all. What was
-found and the defaults are then fitted to all rows of training with the same five seeds, and scored on the rows held
-out. A search counts as better on a table if its mean log loss, or root mean squared error, is strictly lower than that
-of the defaults, and as a tie if it is the same.
+The split is that of the quality benchmark, but with at most 1,500 training rows, to keep the run time to minutes.
+RandomizedSearchCV and HalvingRandomSearchCV draw 20 settings each. They score by threefold cross-validation on the
+training rows, with log loss or squared error; halving scores all 20 settings on a quarter of the rows and the best
+five on all rows. The best setting and the defaults are then fitted to all training rows with the same five seeds
+and scored on the held-out rows. A search is better on a table if its mean log loss, or root mean squared error, is
+strictly lower than that of the defaults; equal values are a tie.
 
-Results go to ``search.csv`` in the folder given by ``--out``, each as soon as it is known, and what is there is not
-run again, unless ``--fresh``. ``search_summary.csv`` has one row for each of the two searches.
+Each finished search is appended to ``search.csv`` in the folder given by ``--out`` and is not repeated, except with
+``--fresh``. ``search_summary.csv`` has one row for each of the two searches.
 """
 
 import argparse
@@ -35,29 +34,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import quality_tables
-from measure import geometric_mean
-from speed import environment
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-HERE = Path(__file__).resolve().parent
-ROWS = (1000, 10_000)  # of the tables
-MOST_ROWS = 1500  # of training
+from ..measure import RESULTS, environment, geometric_mean
+from . import tables
+
+ROWS = (1000, 10_000)  # smallest and largest table
+MAX_ROWS = 1500  # of the training rows
 DRAWS, CV = 20, 3
-FACTOR = 4  # of halving: all draws on a quarter of the rows, then the best quarter of them on all
+FACTOR = 4  # of halving: all draws on a quarter of the rows, then the best quarter of the draws on all rows
 SEARCHES = ("random", "halving")
-FITS = 5  # seeds of the estimator that the comparison is the mean of
+FITS = 5  # seeds over which the comparison is averaged
 KEY = ["table", "seed", "search"]
 COLUMNS = [
     *(*KEY, "fit", "task", "n_train", "default_error", "found_error", "default_loss", "found_loss"),
     *("cv_score", "default_s", "found_s", "search_s", "found"),
 ]
-SHIFT = 0.01  # of the losses in a ratio, as in quality.py: a loss near 0 has no ratio of meaning
+SHIFT = 0.01  # added to both losses of a ratio, because ratios of losses near zero are meaningless
 
 
 def main() -> None:
-    """Run in a process of its own, for BLAS takes its limit of threads from the environment when loaded."""
+    """Run the searches in a child process, because BLAS reads its thread limit when it is loaded."""
     arguments = parse()
     path = arguments.out / "search.csv"
     if arguments.child:
@@ -67,45 +65,56 @@ def main() -> None:
     if arguments.fresh:
         path.unlink(missing_ok=True)
     if not arguments.report:
-        subprocess.run([sys.executable, __file__, "--child", *sys.argv[1:]], env=environment("1"), check=True)
+        command = [sys.executable, "-m", "benchmarks.quality.search", "--child", *sys.argv[1:]]
+        subprocess.run(command, env=environment("1"), check=True)
     report(path, arguments.out / "search_summary.csv", arguments.tables)
 
 
 def parse() -> argparse.Namespace:
-    """Arguments of the command line, names of tables checked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Parse the command line and check the names of the tables."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.quality.search", description=__doc__, formatter_class=formatter
+    )
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="tables: manifest.csv and <name>.csv.gz")
-    add("--tables", nargs="+", metavar="NAME", help="tables (default: all that the rule takes)")
+    add("--tables", nargs="+", metavar="NAME", help="tables (default: all tables of the rule)")
     add("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
-    add("--seeds", type=int, nargs="+", metavar="N", default=[3], help="of split, folds, draws, estimator (default: 3)")
-    add("--out", type=Path, metavar="FOLDER", default=HERE / "results")
-    add("--fresh", action="store_true", help="measure again what was measured already")
-    add("--report", action="store_true", help="run nothing")
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="N",
+        default=[3],
+        help="seeds of split, folds, draws and estimator (default: 3)",
+    )
+    add("--out", type=Path, metavar="FOLDER", default=RESULTS / "quality")
+    add("--fresh", action="store_true", help="repeat existing searches")
+    add("--report", action="store_true", help="report existing results only")
     add("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    known = list(quality_tables.tasks(arguments.data))
+    known = list(tables.tasks(arguments.data))
     if unknown := set(arguments.tables or ()) - set(known):
-        parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        parser.error(f"no table {', '.join(sorted(unknown))}; the tables are {', '.join(known)}")
     return arguments
 
 
 def chosen(folder: Path | None) -> list[str]:
-    """The tables that the rule takes, the quicker first."""
+    """Return the tables of the rule, smallest first."""
     if folder is None:
-        return list(quality_tables.tasks(None))
+        return list(tables.tasks(None))
     rows = pd.read_csv(folder / "manifest.csv", index_col="name")["rows"]
     return list(rows[rows.between(*ROWS)].sort_values(kind="stable").index)
 
 
 def measure(path: Path, arguments: argparse.Namespace) -> None:
-    """Search on what is not in the file yet."""
+    """Run the searches that are not in the file yet."""
     done = set(read(path)[KEY].itertuples(index=False, name=None))
-    tasks = quality_tables.tasks(arguments.data)
+    tasks = tables.tasks(arguments.data)
     for seed in arguments.seeds:
         for table in arguments.tables or chosen(arguments.data):
             missing = [search for search in arguments.searches if (table, seed, search) not in done]
-            rows = cut(quality_tables.split(arguments.data, table, seed)) if missing else None
+            rows = cut(tables.split(arguments.data, table, seed)) if missing else None
             for search in missing:
                 model, search_s = timed_search(search, tasks[table], rows, seed)
                 about = {
@@ -120,25 +129,25 @@ def measure(path: Path, arguments: argparse.Namespace) -> None:
                 show(averaged(pd.DataFrame(done_now)))
 
 
-def cut(rows: quality_tables.Split) -> quality_tables.Split:
-    """With no more than `MOST_ROWS` of training, the first: their order is random."""
-    return replace(rows, X=rows.X.iloc[:MOST_ROWS], y=rows.y[:MOST_ROWS])
+def cut(rows: tables.Split) -> tables.Split:
+    """Keep the first `MAX_ROWS` training rows; their order is random."""
+    return replace(rows, X=rows.X.iloc[:MAX_ROWS], y=rows.y[:MAX_ROWS])
 
 
 def estimator_for(task: str, seed: int) -> Any:
-    """At its defaults."""
+    """Return an estimator with the default settings."""
     return (ScratchMLPRegressor if task == "regression" else ScratchMLPClassifier)(random_state=seed)
 
 
-def timed_search(search: str, task: str, rows: quality_tables.Split, seed: int) -> tuple[Any, float]:
-    """A fitted search, without the last fit on all rows, and its seconds."""
+def timed_search(search: str, task: str, rows: tables.Split, seed: int) -> tuple[Any, float]:
+    """Return a fitted search without the refit on all rows, and its seconds."""
     began = perf_counter()
     model = searched(search, estimator_for(task, seed), task, rows.y, seed).fit(rows.X, rows.y)
     return model, perf_counter() - began
 
 
-def compared(parameters: dict[str, Any], task: str, rows: quality_tables.Split, seed: int) -> Iterator[dict[str, Any]]:
-    """What the defaults and what was found are worth on the rows held out, and the seconds of each, fit by fit."""
+def compared(parameters: dict[str, Any], task: str, rows: tables.Split, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield, for each fit, errors, losses and seconds of the defaults and of the best setting on the held-out rows."""
     for fit in range(FITS):
         row: dict[str, Any] = {"fit": fit, "task": task, "n_train": len(rows.y), "found": repr(parameters)}
         for name, options in (("default", {}), ("found", parameters)):
@@ -151,7 +160,7 @@ def compared(parameters: dict[str, Any], task: str, rows: quality_tables.Split, 
 
 
 def searched(search: str, estimator: Any, task: str, y: np.ndarray, seed: int) -> Any:
-    """An unfitted search of `DRAWS` settings."""
+    """Return an unfitted search over `DRAWS` settings."""
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.metrics import log_loss, make_scorer
     from sklearn.model_selection import HalvingRandomSearchCV, KFold, RandomizedSearchCV, StratifiedKFold
@@ -172,8 +181,8 @@ def searched(search: str, estimator: Any, task: str, y: np.ndarray, seed: int) -
     return HalvingRandomSearchCV(estimator, search_space(estimator), **some, **options)
 
 
-def losses(model: Any, rows: quality_tables.Split, task: str) -> tuple[float, float]:
-    """Class error and log loss; root mean squared error over the deviation of the target, twice."""
+def losses(model: Any, rows: tables.Split, task: str) -> tuple[float, float]:
+    """Return class error and log loss; for regression, the RMSE over the standard deviation of the target, twice."""
     from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
 
     if task == "regression":
@@ -185,7 +194,7 @@ def losses(model: Any, rows: quality_tables.Split, task: str) -> tuple[float, fl
 
 
 def append(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append the rows of a search and close the file, so that an interruption loses nothing."""
+    """Append the rows of a search and close the file; an interruption loses no finished search."""
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -195,25 +204,25 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """All rows, of a repeated one the last; none where there is no file."""
+    """Return all rows of the file, if it exists; the last of repeated rows counts."""
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
     return pd.read_csv(path).drop_duplicates([*KEY, "fit"], keep="last", ignore_index=True)
 
 
 def averaged(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row for each search: the mean over its fits."""
+    """Return one row for each search, averaged over its fits."""
     return runs.groupby([*KEY, "task", "found"], sort=False).mean(numeric_only=True).reset_index()
 
 
 def show(each: pd.DataFrame) -> None:
     """Print a line for each search."""
     for row in each.to_dict("records"):
-        print(told(row), flush=True)
+        print(line(row), flush=True)
 
 
 def report(path: Path, summary: Path, tables: list[str] | None) -> None:
-    """Print each search, and the summary, which is written too."""
+    """Print each search; print and write the summary."""
     runs = read(path)
     runs = runs[runs["table"].isin(tables or runs["table"])]
     if runs.empty:
@@ -221,13 +230,13 @@ def report(path: Path, summary: Path, tables: list[str] | None) -> None:
         return
     each = averaged(runs)
     show(each)
-    frame = pd.DataFrame([summed(str(search), part) for search, part in each.groupby("search", sort=False)])
+    frame = pd.DataFrame([summarised(str(search), part) for search, part in each.groupby("search", sort=False)])
     frame.to_csv(summary, index=False)
     print("\n" + frame.to_string(index=False))
 
 
-def told(row: dict[str, Any]) -> str:
-    """One line on one search."""
+def line(row: dict[str, Any]) -> str:
+    """Describe one search in one line."""
     verdict = ("better", "tie", "worse")[int(np.sign(row["found_loss"] - row["default_loss"])) + 1]
     return (
         f"{row['table']:<14}{row['seed']:>3}  {row['search']:<8}"
@@ -237,8 +246,8 @@ def told(row: dict[str, Any]) -> str:
     )
 
 
-def summed(search: str, each: pd.DataFrame) -> dict[str, Any]:
-    """How many tables one kind of search is better on, and by how much; a table's loss is its mean over the seeds."""
+def summarised(search: str, each: pd.DataFrame) -> dict[str, Any]:
+    """Summarise one kind of search: on how many tables it is better, and by how much; losses are means over seeds."""
     mean = each.groupby("table").mean(numeric_only=True)
     classes = each[each["task"] != "regression"].groupby("table").mean(numeric_only=True)
     change = mean["found_loss"] - mean["default_loss"]
@@ -258,7 +267,7 @@ def summed(search: str, each: pd.DataFrame) -> dict[str, Any]:
 
 
 def _ratio(mean: pd.DataFrame, what: str) -> float:
-    """Geometric mean over the tables of what was found over the defaults."""
+    """Return the geometric mean over the tables of the best setting's value over that of the defaults."""
     return round(geometric_mean(list((mean[f"found_{what}"] + SHIFT) / (mean[f"default_{what}"] + SHIFT))), 4)
 
 
