@@ -109,6 +109,10 @@ class LazyTable:
         """Encode the rows with these indices into `batch`."""
         self._encoded(rows).load(0, len(rows), batch)
 
+    def take(self, rows: Array) -> Table:
+        """The rows with the indices `rows`, encoded."""
+        return self._encoded(rows)
+
     def checksum(self) -> int:
         """Checksum of the raw rows and of how the first 256 are encoded."""
         return crc32(self._encoded(slice(256)).X, self.source.checksum)

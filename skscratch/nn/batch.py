@@ -67,6 +67,11 @@ class Table:
         if self.codes is not None:
             self.codes.take(rows, 0, batch.codes, "clip")
 
+    def take(self, rows: Array) -> "Table":
+        """The rows with the indices `rows`, as a new table."""
+        codes = None if self.codes is None else self.codes[rows]
+        return Table(self.X[rows], codes, self.offset, self.ones)
+
     def checksum(self) -> int:
         """CRC-32 of all values: other rows have, almost surely, another checksum."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sp.issparse(self.X) else [self.X]

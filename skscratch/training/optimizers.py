@@ -5,24 +5,57 @@ An optimizer keeps its moments in arrays of the same shape; `state` lists them, 
 mixes members, so that some members can be bound alone, as p = parameters[members].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 import numpy as np
 
 from ..nn.tape import Array, Tape
 
-__all__ = ["SGD", "Adam"]
+__all__ = ["SGD", "Adam", "Optimizer"]
 
 Step = Callable[[float, int], None]
 ALL = slice(None)
 
 
-class SGD:
+class Optimizer:
+    """What both optimizers share.
+
+    Attributes
+    ----------
+    name : str
+        The hyper-parameter `solver` that selects it.
+    count : int
+        Number of steps taken; incremented by the caller.
+    """
+
+    name: ClassVar[str]
+    count: int
+
+    @property
+    def state(self) -> list[Array]:
+        """The arrays (K, P) that a continued training needs, beside `count`."""
+        raise NotImplementedError
+
+    def bind(self, p: Array, g: Array, rates: Array | None = None, members: slice = ALL) -> Step:
+        """Record the update of `p` (K, P) by its gradient `g`; `rates` (P,) are factors on the learning rate."""
+        raise NotImplementedError
+
+    def load(self, count: int, arrays: Iterable[Array]) -> None:
+        """Copy the number of steps and the arrays of another optimizer of the same kind."""
+        self.count = count
+        for array, given in zip(self.state, arrays, strict=True):
+            np.copyto(array, given)
+
+
+class SGD(Optimizer):
     """Gradient descent with momentum (Sutskever et al. 2013, eq. 1 and 2, and the Nesterov form of eq. 3 and 4).
 
     v ← μ v - η g,  p ← p + v.  Nesterov's form evaluates the gradient at p + μ v; with that point as the parameters,
     p ← p + μ v - η g.
     """
+
+    name = "sgd"
 
     def __init__(self, parameters: Array, momentum: float = 0.9, nesterov: bool = True):
         self.momentum, self.nesterov = momentum, nesterov
@@ -57,7 +90,7 @@ class SGD:
         return step
 
 
-class Adam:
+class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1, in the efficient form at the end of section 2).
 
     m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,  p ← p - η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε)  at step t.
@@ -65,6 +98,8 @@ class Adam:
     The arrays hold m / (1 - β₁) and v / (1 - β₂) instead, which saves two passes over them; the factors, and the bias
     correction of both, go into the two numbers `size` and ε.
     """
+
+    name = "adam"
 
     def __init__(self, parameters: Array, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
