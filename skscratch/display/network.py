@@ -253,9 +253,8 @@ def _names(what: str, given: Any, usual: list[str]) -> list[str]:
 
 def _activations(network: ScratchMLP) -> list[str]:
     """Name of the activation of each layer."""
-    functions = [layer.function for layer in network._network.layers if isinstance(layer, Activation)]
-    own = [getattr(function, "function", function) for function in functions]  # what a user's pair computes
-    return [_shortened(getattr(function, "__name__", "")) for function in own] + [network.out_activation_]
+    names = [layer.function.name for layer in network._network.layers if isinstance(layer, Activation)]
+    return [_shortened(name) for name in names] + [network.out_activation_]
 
 
 def _count(n: int, what: str) -> str:

@@ -9,8 +9,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from ..nn.batch import Targets
 from ..nn.losses import Loss
+from .quantiles import weighted_mean_std, weighted_quantiles
 
-__all__ = ["ClassTargets", "NumberTargets", "class_weights"]
+__all__ = ["ClassTargets", "NumberTargets", "class_weights", "target_scale"]
 
 
 class ClassTargets:
@@ -104,7 +105,7 @@ class NumberTargets:
         self.low: Any = -np.inf if more_to_come else y.min(axis=0)
         self.high: Any = np.inf if more_to_come else y.max(axis=0)
         if scale:
-            self.center, self.spread = loss.scaling(y, weight)
+            self.center, self.spread = target_scale(loss, y, weight)
             if more_to_come:
                 size = np.where(self.center == 0, 1.0, np.abs(self.center))
                 self.spread = np.where(self.spread > 0, self.spread, size)
@@ -118,7 +119,7 @@ class NumberTargets:
     def following(self, y: np.ndarray, weight: np.ndarray, loss: Loss) -> "NumberTargets":
         """The same range, with center and spread of other rows (n, n_targets)."""
         new = copy.copy(self)
-        new.center, spread = loss.scaling(y, weight)
+        new.center, spread = target_scale(loss, y, weight)
         new.spread = np.where(spread > 0, spread, self.spread)
         return new
 
@@ -150,6 +151,35 @@ class NumberTargets:
         # in double precision, as y was: targets of 1e9 ± 1 keep their digits
         y = self.center + self.spread * p.astype(np.float64) if self.scale else p
         return np.clip(y, self.low, self.high) if clip else y
+
+
+def target_scale(loss: Loss, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and spread of y = centre + spread · p, so that predictions p of order one fit the targets.
+
+    Parameters
+    ----------
+    loss : Loss
+        Declares which statistic of y is the centre, and its link which of both are free.
+    y : ndarray of shape (n, n_targets)
+    weight : ndarray of shape (n,), or None
+
+    Returns
+    -------
+    centre, spread : ndarray of shape (n_targets,)
+        The spread of a constant target is 0.
+    """
+    if loss.link.target_scaling == "none":
+        return np.zeros(y.shape[1]), np.ones(y.shape[1])
+    mean, deviation = weighted_mean_std(y, weight)
+    if loss.link.target_scaling == "unit":
+        return np.zeros_like(mean), np.where(mean > 0, mean, 1.0)
+    if loss.centre == "mean":
+        return mean, deviation
+    # outliers move neither these losses nor quartiles
+    level = loss.levels.min() if loss.centre == "quantile" else 0.5  # of several quantiles z_0 predicts the lowest
+    quantiles = np.array([weighted_quantiles(column, weight, [0.25, 0.75, level]) for column in y.T])  # (n_targets, 3)
+    spread = (quantiles[:, 1] - quantiles[:, 0]) / 1.349  # the standard deviation, if y is normal
+    return quantiles[:, 2], np.where(spread > 0, spread, deviation)
 
 
 def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, weight: np.ndarray | None) -> Any:

@@ -211,7 +211,7 @@ _NOTES = """\
 
 def _choices() -> dict[str, str]:
     from ..nn.activations import ACTIVATIONS
-    from ..nn.layers import INITIALIZERS
+    from ..nn.initializers import INITIALIZERS
     from ..nn.links import LINKS
     from ..training.schedules import SCHEDULES
 

@@ -332,10 +332,12 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
     def _make_loss(self) -> Loss:
         options: dict[str, Any] = {}
         if self.loss == "huber":
-            options["delta"] = self.huber_delta
+            options["huber_delta"] = self.huber_delta
         if self.loss == "quantile":
-            options["levels"] = np.atleast_1d(self.quantile)
-            if len(options["levels"]) > 1 and (self._n_targets > 1 or self.out_activation not in ("auto", "identity")):
+            options["quantile"] = np.atleast_1d(self.quantile)
+            if len(options["quantile"]) > 1 and (
+                self._n_targets > 1 or self.out_activation not in ("auto", "identity")
+            ):
                 raise ValueError(
                     "Several quantiles are of one target and have no out_activation. Got y of "
                     f"{self._n_targets} columns and out_activation={self.out_activation!r}; fit one regressor a "
@@ -353,7 +355,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):  # noqa: D101
         y = y[:, None] if y.ndim == 1 else y
         if y.shape[1] != self._n_targets:
             raise ValueError(f"y must have {self._n_targets} columns, as in the first call. Got {y.shape[1]}.")
-        lowest, allowed = self._loss.lowest
+        lowest, allowed = self._loss.min_target, self._loss.min_target_allowed
         if y.min() < lowest or (y.min() == lowest and not allowed):
             raise ValueError(
                 f"loss={self.loss!r} needs every y {'>=' if allowed else '>'} {lowest}; the smallest is {y.min()}."

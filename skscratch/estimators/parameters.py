@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from ..nn.activations import ACTIVATIONS
-from ..nn.layers import INITIALIZERS
+from ..nn.initializers import INITIALIZERS
 from ..nn.links import LINKS
 from ..training.schedules import SCHEDULES
 from . import constraints as rules

@@ -16,7 +16,7 @@ from ..training.lbfgs import minimise
 from ..training.listeners import EpochLines, warn
 from ..training.loop import Data, Recipe, State, train
 from ..training.optimizers import SGD, Adam
-from ..training.schedules import OPEN_ENDED, SCHEDULES, VALLEYS, bump, checked, with_warmup
+from ..training.schedules import SCHEDULES, Schedule, checked, hann, with_warmup
 from ..training.threads import allowed_threads, one_blas_thread
 from .callback_support import Tasks
 from .parameters import HyperParameters
@@ -61,7 +61,7 @@ def solve(
         state.start, state.end, state.over = state.epoch, state.epoch + h.max_iter, False
     state.unfinished = False
     by_epochs = h.solver != "lbfgs"
-    open_ended = not by_epochs or h.learning_rate in tuple(OPEN_ENDED)
+    open_ended = not by_epochs or _schedule(h).open_ended
     by_folds = validation is not None and validation.folds is not None
     stops_early = bool(h.early_stopping) and h.early_stopping != "folds"
     may_stop = not incremental and (stops_early or (by_epochs and open_ended))
@@ -167,7 +167,7 @@ def _refitted(
     more = State(parameters, _optimizer(h, parameters, None), copy.deepcopy(state.rng), end=n_epochs)
     recipe = _recipe(h, data)
     half_a_step = 0.5 * min(recipe.batch_size / len(data), 1) / n_epochs  # else the first of few has no rate
-    recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=lambda u: bump(u + half_a_step))
+    recipe = replace(recipe, rate=recipe.rate * REFIT_RATE, schedule=lambda u: hann(u + half_a_step))
     refitted = replace(found, parameters=parameters)
     tasks.attributes = lambda: fitted(refitted)
     stopped = train(network, loss, data, more, recipe, n_epochs, lambda record: False, n_threads, tasks)
@@ -187,8 +187,7 @@ def _falling(h: HyperParameters, state: State) -> Callable[[int], bool]:
 
 def _valleys(h: HyperParameters, state: State) -> frozenset[int]:
     """Epochs that end a cycle of the rate."""
-    cycles = VALLEYS.get(h.learning_rate, ()) if isinstance(h.learning_rate, str) else ()
-    return frozenset(state.start + round(u * (state.end - state.start)) for u in cycles)
+    return frozenset(state.start + round(u * (state.end - state.start)) for u in _schedule(h).cycle_ends)
 
 
 @contextmanager
@@ -240,7 +239,7 @@ def _threads(h: HyperParameters) -> int:
     return 1 if own else allowed_threads() if h.n_jobs is None else h.n_jobs
 
 
-def _schedule(h: HyperParameters) -> Callable[[float], float]:
+def _schedule(h: HyperParameters) -> Schedule:
     named = isinstance(h.learning_rate, str)
     return with_warmup(SCHEDULES[h.learning_rate] if named else checked(h.learning_rate), h.warmup)
 

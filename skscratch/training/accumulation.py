@@ -24,11 +24,11 @@ class ChunkedStep:
         parameters: np.ndarray,
         gradient: np.ndarray,
         data: Data,
-        masks: Callable[[], np.random.Generator] | None = None,
+        rng: np.random.Generator | None = None,
         total: np.ndarray | None = None,
     ):
         self._bound = (network, loss, parameters, np.empty_like(gradient), data)
-        self._gradient, self._masks, self._total = gradient, masks, total
+        self._gradient, self._rng, self._total = gradient, rng, total
         self._steps: dict[int, Step] = {}  # by number of rows
         self._rows = np.empty(0, dtype=int)
         self.loss = np.zeros(len(parameters))  # (K,)
@@ -72,5 +72,5 @@ class ChunkedStep:
         if n_rows not in self._steps:
             network, loss, parameters, gradient, data = self._bound
             undivided = np.ones(1)
-            self._steps[n_rows] = Step(network, loss, parameters, gradient, data, n_rows, self._masks, undivided)
+            self._steps[n_rows] = Step(network, loss, parameters, gradient, data, n_rows, self._rng, undivided)
         return self._steps[n_rows]

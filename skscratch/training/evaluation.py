@@ -14,7 +14,6 @@ from scipy.optimize import brentq
 
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..nn.tape import run
 from .loop import Data
 
 __all__ = ["Validation", "deal", "fold_weights"]
@@ -81,7 +80,7 @@ class Validation:
         n_folds = self.n_folds
         if self.folds is None or not n_folds:
             return self.network.scores(parameters, self.data.table).mean(axis=0)
-        z = np.empty((len(parameters) // n_folds, len(self.folds), self.network.layers[-1].n_out), parameters.dtype)
+        z = np.empty((len(parameters) // n_folds, len(self.folds), self.network.n_out), parameters.dtype)
         for fold in range(n_folds):
             rows, blind = np.flatnonzero(self.folds == fold), slice(fold, None, n_folds)
             z[:, rows] = self.network.scores(parameters[blind], self.data.table, rows)
@@ -108,13 +107,13 @@ class Validation:
     def sums(self, z: np.ndarray) -> Callable[[float], tuple[float, float, float]]:
         """Function from log(1 / T) to sums over the rows: of the loss of z / T, its slope by log(1 / T), the weight."""
         scaled, dz = np.empty_like(z)[None], np.empty_like(z)[None]
-        rows, evaluate = self.loss.bind(scaled, self._truth[None], dz)
+        rows, tape = self.loss.bind(scaled, self._truth[None], dz)
         weight = np.ones(len(z)) if self.data.weight is None else self.data.weight[0].astype(np.float64)
         total = float(weight.sum())
 
         def at(inverse: float) -> tuple[float, float, float]:
             np.multiply(z, np.exp(inverse), out=scaled[0], casting="same_kind")
-            run(evaluate)
+            tape.run()
             slopes = np.einsum("nj,nj->n", dz[0], scaled[0])
             return float(weight @ rows[0, :, 0]), float(weight @ slopes), total
 

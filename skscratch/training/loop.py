@@ -18,7 +18,7 @@ from ..estimators.callback_support import Tasks
 from ..nn.batch import Table, Targets
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..nn.tape import Calls, call, product, run, scalar
+from ..nn.tape import Tape
 from .divergence import Recovery
 from .listeners import warn
 from .optimizers import SGD, Adam
@@ -67,11 +67,11 @@ class Data:
         parameters: np.ndarray,
         gradient: np.ndarray,
         n_rows: int,
-        masks: Callable[[], np.random.Generator] | None = None,
+        rng: np.random.Generator | None = None,
         total: np.ndarray | None = None,
     ) -> "Step":
         """A batch of `n_rows` of these rows."""
-        return Step(network, loss, parameters, gradient, self, n_rows, masks, total)
+        return Step(network, loss, parameters, gradient, self, n_rows, rng, total)
 
     def epoch(
         self,
@@ -79,11 +79,11 @@ class Data:
         loss: Loss,
         state: "State",
         recipe: "Recipe",
-        masks: Callable[[], np.random.Generator],
+        rng: np.random.Generator,
         members: slice,
     ) -> "Epoch":
         """Passes over these rows."""
-        return Epoch(network, loss, self, state, recipe, masks, members)
+        return Epoch(network, loss, self, state, recipe, rng, members)
 
 
 @dataclass(frozen=True)
@@ -177,14 +177,14 @@ class Step:
         gradient: np.ndarray,
         data: Data,
         n_rows: int,
-        masks: Callable[[], np.random.Generator] | None = None,
+        rng: np.random.Generator | None = None,
         total: np.ndarray | None = None,
     ):
         self.data = data
         self.batch = data.table.buffer(n_rows)
         self.targets = data.targets.buffer(n_rows)
-        bound = network.bind(parameters, gradient, self.batch, masks)
-        rows, evaluate = loss.bind(bound.z, self.targets[None], bound.dz)  # rows (K, B, 1)
+        bound = network.bind(parameters, gradient, self.batch, rng)
+        rows, loss_tape = loss.bind(bound.z, self.targets[None], bound.dz)  # rows (K, B, 1)
         weighted = data.weight is not None
         self.weight = np.ones((1 if data.weight is None else len(data.weight), n_rows), parameters.dtype)  # (1 or K, B)
         loss_of_members = np.empty((len(parameters), 1, 1), parameters.dtype)
@@ -192,9 +192,12 @@ class Step:
         self._n_rows, self._whole = np.full(1, float(n_rows)), total
         # each row's share in the whole: one number, or as many as there are weights
         whole = n_rows if total is None else total[0]
-        self._share = np.empty_like(self.weight[..., None]) if weighted else scalar(1 / whole, parameters)
-        self.forward_calls: Calls = [*bound.forward, *evaluate, product(self.weight[:, None, :], rows, loss_of_members)]
-        self.backward_calls: Calls = [call(np.multiply, bound.dz, self._share, bound.dz), *bound.backward]
+        self._share = np.empty_like(self.weight[..., None]) if weighted else np.array(1 / whole, parameters.dtype)
+        self.forward_tape = bound.forward + loss_tape
+        self.forward_tape.matmul(self.weight[:, None, :], rows, out=loss_of_members)  # Σ w l, (K, 1, 1)
+        self.backward_tape = Tape()
+        self.backward_tape.multiply(bound.dz, self._share, out=bound.dz)
+        self.backward_tape += bound.backward
 
     def load(self, rows: np.ndarray) -> None:
         """Copy the rows numbered `rows` into the buffers."""
@@ -209,16 +212,16 @@ class Step:
 
     def forward(self) -> np.ndarray:
         """Forward and loss: the weighted sum of losses (K,)."""
-        run(self.forward_calls)
+        self.forward_tape.run()
         return self.loss
 
     def run(self) -> np.ndarray:
         """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by the total."""
-        run(self.forward_calls)
+        self.forward_tape.run()
         if self.data.weight is not None:
             total = self.total() if self._whole is None else self._whole
             np.divide(self.weight[..., None], np.maximum(total, 1e-30)[:, None, None], self._share, casting="same_kind")
-        run(self.backward_calls)
+        self.backward_tape.run()
         return self.loss
 
 
@@ -241,10 +244,10 @@ def train(
     """
     tasks = tasks or Tasks()
     n = len(data)
-    random = any(getattr(layer, "random", False) for layer in network.layers)
-    masks = np.random.Generator(np.random.SFC64(0))
+    random = network.random
+    rng = np.random.Generator(np.random.SFC64(0))  # of dropout masks, seeded anew in each epoch
     parts = [
-        data.epoch(network, loss, state, recipe, lambda: masks, members)
+        data.epoch(network, loss, state, recipe, rng, members)
         for members in _divided(len(state.parameters), 1 if random or data.elsewhere else n_threads)
     ]
     recovery = Recovery(state)
@@ -263,7 +266,7 @@ def train(
                     state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
                     state.drawn = True
                 if random:
-                    masks = np.random.Generator(np.random.SFC64(state.mask_seed))
+                    rng.bit_generator.state = np.random.SFC64(state.mask_seed).state
                 recovery.save()
                 whole = False
                 mean, rate = _run(parts, state, pool)
@@ -330,7 +333,7 @@ class Epoch:
         data: Data,
         state: State,
         recipe: Recipe,
-        masks: Callable[[], np.random.Generator],
+        rng: np.random.Generator,
         members: slice,
     ):
         self.state, self.recipe, self.halted = state, recipe, False
@@ -340,26 +343,27 @@ class Epoch:
         parameters = state.parameters[members]
         self.gradient = gradient = np.empty_like(parameters)
         last = n - self.size * (self.n_batches - 1)
-        self.steps = {rows: data.step(network, loss, parameters, gradient, rows, masks) for rows in {self.size, last}}
+        self.steps = {rows: data.step(network, loss, parameters, gradient, rows, rng) for rows in {self.size, last}}
         self.weights = parameters[:, : network.layout.n_decayed]
         self.total = np.maximum(data.total(), 1e-30)  # (1 or K,)
-        self._keep = scalar(1, parameters)  # the share of a weight that a step's decay leaves
+        self._keep = np.array(1, parameters.dtype)  # the share of a weight that a step's decay leaves
         self._adjust = self._adjustments(gradient[:, : network.layout.n_decayed])
         assert state.optimizer is not None
         self._step = state.optimizer.bind(parameters, gradient, network.layout.rates(), members)
 
-    def _adjustments(self, gradient: np.ndarray) -> Calls:
+    def _adjustments(self, gradient: np.ndarray) -> Tape:
         """What comes between the backward pass and the optimizer's step: penalty, clipping, decay."""
-        weights, calls = self.weights, Calls()
+        weights, tape = self.weights, Tape()
         if self.recipe.alpha:
             penalty, pull = (self.recipe.alpha / self.total).astype(weights.dtype), np.empty_like(weights)
             penalty = penalty.reshape(()) if len(penalty) == 1 else penalty[:, None]
-            calls += [call(np.multiply, weights, penalty, pull), call(np.add, gradient, pull, gradient)]
+            tape.multiply(weights, penalty, out=pull)
+            tape.add(gradient, pull, out=gradient)  # g ← g + α W / total
         if self.recipe.clip_norm is not None:
-            calls.append(self._clip)
+            tape.append(self._clip)
         if self.recipe.weight_decay:
-            calls.append(call(np.multiply, weights, self._keep, weights))
-        return calls
+            tape.multiply(weights, self._keep, out=weights)  # W ← (1 - η λ) W
+        return tape
 
     def _clip(self) -> None:
         gradient, limit = self.gradient, self.recipe.clip_norm
@@ -390,7 +394,7 @@ class Epoch:
         step.load(rows)
         loss = step.run()
         self._keep[()] = 1 - rate * self.recipe.weight_decay
-        run(self._adjust)
+        self._adjust.run()
         self._step(rate, count)
         return loss
 

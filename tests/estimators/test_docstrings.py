@@ -104,7 +104,7 @@ def test_every_fitted_attribute_is_documented_and_no_other(cls, fitted):
 
 def test_all_choices_of_a_parameter_are_listed(cls):
     from skscratch.nn.activations import ACTIVATIONS
-    from skscratch.nn.layers import INITIALIZERS
+    from skscratch.nn.initializers import INITIALIZERS
     from skscratch.nn.links import LINKS
     from skscratch.nn.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
     from skscratch.training.schedules import SCHEDULES
