@@ -64,7 +64,7 @@ def encode(X, y):
 def start(encoder, table, y, rng):
     """Build five networks of one shape, and say which rows each is blind to."""
     functions = ["silu", "silu"]
-    network = build(len(encoder.names), (), HIDDEN, 1, functions, init="data", ntk=True, n_bins=encoder.n_bins)
+    network = build(encoder.width, (), HIDDEN, 1, functions, init="data", ntk=True, n_bins=encoder.n_bins)
     what = " → ".join(type(layer).__name__ for layer in network.layers)
     station("network.py", "build", what)
     parameters = np.zeros((MEMBERS, network.layout.size), DTYPE)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from mmap import mmap
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 from zlib import crc32
 
 import narwhals.stable.v1 as nw
@@ -20,7 +20,7 @@ __all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categ
 
 MIN_MEMMAP_BYTES = 2**26  # smaller files are read into memory
 
-CheckedTable = Array | sp.csr_matrix | ColumnTable | MemmapTable
+CheckedTable: TypeAlias = Array | sp.csr_matrix | ColumnTable | MemmapTable
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ class FeatureEncoder:
             if self.bins_per_column:
                 bins = Bins.learn(number_data, columns, self.bins_per_column, _imputed(numbers, flags))
         category_data = [values for values, _ in _columns(data, categories, None)]
-        self.vocabulary = Vocabulary.learn(category_data, categories, [declared[j] for j in categories if declared])
+        self.vocabulary = Vocabulary.learn(
+            category_data, categories, [declared[j] for j in categories.tolist() if declared]
+        )
         self._set_blocks(bins, numbers, flags)
         return self
 
@@ -177,7 +179,7 @@ class FeatureEncoder:
             If a number is too large for `dtype`.
         """
         if pass_through is None:
-            pass_through = self.passes_through(data, dtype) and not np.isnan(data).any()
+            pass_through = self.passes_through(data, dtype) and not np.isnan(np.asarray(data)).any()
         if pass_through:
             table = Table(data)
         else:

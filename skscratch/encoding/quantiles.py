@@ -47,7 +47,8 @@ def weighted_quantiles(x: Array, weight: Array | None, levels: Sequence[float]) 
         low = np.searchsorted(cumulative, targets * (1 - tolerance), side="left")
         high = np.searchsorted(cumulative, targets * (1 + tolerance), side="right")
     low, high = np.clip(low, 0, last), np.minimum(high, last)
-    return np.where(low == high, x[low], x[low] / 2 + x[high] / 2)  # halved first: the sum could overflow
+    quantiles: Array = np.where(low == high, x[low], x[low] / 2 + x[high] / 2)  # halved first: the sum could overflow
+    return quantiles
 
 
 # ------------------------------------------------------------- sketches
@@ -86,9 +87,8 @@ class QuantileSketch:
 
 def sketch(data: Array | ColumnTable, weight: Array | None, size: int) -> QuantileSketch:
     """Sketch a checked table (float array with NaN, or ColumnTable) with at most `size` points per column."""
-    is_array = not isinstance(data, ColumnTable)
-    columns = list(data.T) if is_array else data.values
-    categorical = None if is_array else data.categorical
+    columns = data.values if isinstance(data, ColumnTable) else list(data.T)
+    categorical = data.categorical if isinstance(data, ColumnTable) else None
     points: list[Array] = []
     weights: list[Array | None] = []
     for j, column in enumerate(columns):

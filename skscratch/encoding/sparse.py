@@ -32,10 +32,10 @@ def learn_sparse(
         constant = half_range <= MIN_HALF_RANGE
         factor[mostly_zero] = np.where(constant, constant_factor, 0.5 / np.where(constant, 1, half_range))
     others = np.flatnonzero(~mostly_zero)
-    sorted_ = Numbers.learn((_column(matrix, j, weight) for j in others), others, scale, constant_factor)
+    sorted_ = Numbers.learn((_column(matrix, int(j), weight) for j in others), others, scale, constant_factor)
     center[others], factor[others] = sorted_.center, sorted_.factor
     numbers = Numbers(np.arange(matrix.shape[1]), center, factor, scale, constant_factor)
-    flagged = np.array([j for j in others if _misses_some(matrix, j)], dtype=int)
+    flagged = np.array([int(j) for j in others if _misses_some(matrix, int(j))], dtype=int)
     return numbers, MissingFlags(flagged, flagged)
 
 
@@ -99,4 +99,4 @@ def _column(matrix: sp.csc_matrix, j: int, weight: Array | None) -> Column:
 def _misses_some(matrix: sp.csc_matrix, j: int) -> bool:
     """Whether some values of column j are missing, but not all."""
     n_missing = np.count_nonzero(np.isnan(matrix.data[matrix.indptr[j] : matrix.indptr[j + 1]]))
-    return 0 < n_missing < matrix.shape[0]
+    return bool(0 < n_missing < matrix.shape[0])
