@@ -1,6 +1,6 @@
 """ScratchMLP: fitting and raw scores, for both estimators.
 
-`fit` has six phases: check the input, split off validation rows, build encoder and network, encode the table, train, and
+`fit` has six phases: check the input, split off validation rows, build encoder and network, encode the table, train and
 keep the result.  Prediction encodes a table and runs the network forward.
 """
 
