@@ -1,10 +1,12 @@
-"""Checksums of some sixty fits: what a change of the code that should change no result has to leave as they are.
+"""Checksums of about sixty fits, which a refactoring must not change.
+
+::
 
     python benchmarks/golden.py record FILE     before the change
-    python benchmarks/golden.py compare FILE    after it; exits with 1 and the names of the fits that differ
+    python benchmarks/golden.py compare FILE    after it; exits with status 1 and lists the fits that differ
 
-Bits depend on the processor and on the versions of NumPy and BLAS, so that a file serves the machine that it was made
-on.  Only public names are used.
+The bits depend on the processor and on the versions of NumPy and BLAS; a file is valid on the machine that made it.
+The script uses public names only.
 """
 
 import json
@@ -54,12 +56,12 @@ TANH = (np.tanh, lambda x: 1 - np.tanh(x) ** 2)
 
 
 def squared(t: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A loss of the user's own."""
+    """Return the squared error and its gradient, as a user-defined loss."""
     return 0.5 * ((z - t) ** 2).sum(axis=1), z - t
 
 
 def checksum(*arrays: Any) -> int:
-    """CRC-32 of some arrays, one after the other."""
+    """Return the CRC-32 of the bytes of all arrays."""
     code = 0
     for array in arrays:
         if array is not None:
@@ -68,7 +70,7 @@ def checksum(*arrays: Any) -> int:
 
 
 def result(model: Any, X: Any) -> int:
-    """What a fitted model says: weights, curves, and predictions."""
+    """Return the checksum of a fitted model: weights, curves and predictions."""
     predictions = [model.predict(X[:50] if sp.issparse(X) else X)]
     if predictions[0].dtype.kind == "O":
         predictions[0] = predictions[0].astype("U")
@@ -88,7 +90,7 @@ def result(model: Any, X: Any) -> int:
 
 
 def regressors() -> Iterator[tuple[str, Callable[[], int]]]:
-    """Fits of regressors on the mixed table, by name."""
+    """Yield the fits of regressors on the mixed table, by name."""
     options: dict[str, dict[str, Any]] = {
         "defaults": {},
         "three layers": {"hidden_layer_sizes": (32, 16, 8)},
@@ -141,7 +143,7 @@ def regressors() -> Iterator[tuple[str, Callable[[], int]]]:
 
 
 def classifiers() -> Iterator[tuple[str, Callable[[], int]]]:
-    """Fits of classifiers on the mixed table, by name."""
+    """Yield the fits of classifiers on the mixed table, by name."""
     options: dict[str, dict[str, Any]] = {
         "multiclass": {},
         "multiclass dropout": {"dropout": 0.2},
@@ -160,31 +162,31 @@ def classifiers() -> Iterator[tuple[str, Callable[[], int]]]:
 
 
 def continued() -> Iterator[tuple[str, Callable[[], int]]]:
-    """Trainings of several calls, and of files, by name."""
+    """Yield the trainings with several calls, and those from files, by name."""
     yield "stream", stream
     yield "stream of classes", stream_of_classes
-    yield "stream judged", lambda: stream(judged=True)
+    yield "stream judged", lambda: stream(validated=True)
     yield "warm start", warm_start
     yield "validation rows", validation_rows
     yield "memory map", memory_map
 
 
 def fitted(kind: type, X: Any, y: Any, weight: Any = None, **options: Any) -> Any:
-    """A model fitted in few epochs."""
+    """Fit a model for a few epochs."""
     return kind(**{"random_state": 0, "n_jobs": 1, "max_iter": 8, **options}).fit(X, y, weight)
 
 
-def stream(judged: bool = False) -> int:
-    """Five calls of partial_fit, with rows to validate on or without."""
+def stream(validated: bool = False) -> int:
+    """Call partial_fit five times, with or without validation rows."""
     model = Regressor(random_state=0, n_jobs=1, max_iter=8)
     for start in range(0, N, 60):
-        part, held = slice(start, start + 60), {"X_val": FRAME[:40], "y_val": Y[:40]} if judged else {}
+        part, held = slice(start, start + 60), {"X_val": FRAME[:40], "y_val": Y[:40]} if validated else {}
         model.partial_fit(FRAME[part], Y[part], **held)
     return result(model, FRAME)
 
 
 def stream_of_classes() -> int:
-    """Six calls of partial_fit of a classifier, with weights."""
+    """Call partial_fit of a classifier six times, with sample weights."""
     model = Classifier(random_state=0, n_jobs=1, max_iter=8)
     for start in range(0, N, 50):
         part = slice(start, start + 50)
@@ -193,20 +195,20 @@ def stream_of_classes() -> int:
 
 
 def warm_start() -> int:
-    """Two fits, the second of which goes on."""
+    """Fit twice with a warm start."""
     model = Regressor(random_state=0, n_jobs=1, max_iter=5, warm_start=True, early_stopping=True)
     return result(model.fit(FRAME, Y).set_params(max_iter=3).fit(FRAME, Y), FRAME)
 
 
 def validation_rows() -> int:
-    """A fit with rows of its own to validate on."""
+    """Fit with separate validation rows."""
     model = Classifier(random_state=0, n_jobs=1, max_iter=8)
     model.fit(FRAME[:200], CODES[:200], X_val=FRAME[200:], y_val=CODES[200:], sample_weight_val=WEIGHT[200:] + 1)
     return result(model, FRAME)
 
 
 def memory_map() -> int:
-    """A fit of an array in a file, large enough to be read batch by batch."""
+    """Fit a memory-mapped array that is large enough for encoding batch by batch."""
     n, d = 70_000, 120
     with tempfile.TemporaryDirectory() as folder:
         X = np.lib.format.open_memmap(Path(folder) / "X.npy", "w+", "f8", (n, d))
@@ -218,7 +220,7 @@ def memory_map() -> int:
 
 
 def main(action: str, file: str) -> None:
-    """Record the checksums in a file, or compare them with it."""
+    """Record the checksums in a file, or compare them with a file."""
     warnings.simplefilter("ignore")
     found = {}
     for group in (regressors, classifiers, continued):

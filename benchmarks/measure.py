@@ -1,7 +1,8 @@
-"""Interleaved timing, tables of ratios beside their targets, fresh interpreters, and the machine's description."""
+"""Tools of all benchmarks: interleaved timing, reports with targets, fresh interpreters, description of the machine."""
 
 import csv
 import gc
+import importlib.util
 import json
 import os
 import platform
@@ -15,32 +16,58 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-__all__ = ["Judged", "Report", "burning", "fresh", "geometric_mean", "interleaved", "machine"]
+__all__ = [
+    "RESULTS",
+    "Report",
+    "Result",
+    "environment",
+    "fresh",
+    "geometric_mean",
+    "installed",
+    "interleaved",
+    "machine",
+    "other_cores_busy",
+]
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]  # of the repository
+RESULTS = Path(__file__).resolve().parent / "results"
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
 
 
-def interleaved(contenders: Mapping[str, Callable[[], object]], runs: int, warm: bool = True) -> dict[str, float]:
-    """Time functions against each other.
+def installed(module: str) -> bool:
+    """Whether a module can be imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def environment(limit: str) -> dict[str, str]:
+    """Environment variables that limit the threads of a process to a number, or "all" for no limit."""
+    if limit == "all":
+        return dict(os.environ)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen={str(limit != '1').lower()}"
+    return os.environ | dict.fromkeys(THREAD_LIMITS, limit) | {"XLA_FLAGS": flags.strip()}
+
+
+def interleaved(functions: Mapping[str, Callable[[], object]], runs: int, warm: bool = True) -> dict[str, float]:
+    """Time functions in turns, so that a disturbance of the machine affects all of them.
 
     Parameters
     ----------
-    contenders : mapping of name to function
-        Each does the whole of what is timed.
+    functions : mapping of name to function
+        The functions to time.
     runs : int
-        How often each is timed, in turn, a different one first in each round.
+        Number of rounds. Each round calls every function once and starts with a different one.
     warm : bool, default=True
-        Whether each is called once before, untimed.
+        Whether to call each function once before the timing.
 
     Returns
     -------
     seconds : dict of name to float
-        Median time of each.
+        Median time of each function.
     """
-    names = list(contenders)
+    names = list(functions)
     if warm:
         for name in names:
-            contenders[name]()
+            functions[name]()
     seconds: dict[str, list[float]] = {name: [] for name in names}
     gc.collect()
     gc.disable()
@@ -49,7 +76,7 @@ def interleaved(contenders: Mapping[str, Callable[[], object]], runs: int, warm:
             first = round_ % len(names)
             for name in names[first:] + names[:first]:
                 began = perf_counter()
-                contenders[name]()
+                functions[name]()
                 seconds[name].append(perf_counter() - began)
     finally:
         gc.enable()
@@ -57,21 +84,21 @@ def interleaved(contenders: Mapping[str, Callable[[], object]], runs: int, warm:
 
 
 def geometric_mean(values: Sequence[float]) -> float:
-    """Geometric mean; NaN of none."""
+    """Geometric mean; NaN for an empty sequence."""
     return statistics.geometric_mean(values) if values else float("nan")
 
 
 def fresh(module: str, function: str, *arguments: Any) -> Any:
-    """Call ``module.function(*arguments)`` of this folder in a fresh interpreter; its answer goes through JSON."""
-    code = f"import json, {module}; print(json.dumps({module}.{function}(*{arguments!r})))"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=HERE, capture_output=True, text=True)
+    """Call ``benchmarks.module.function(*arguments)`` in a fresh interpreter; return its result, passed as JSON."""
+    code = f"import json; from benchmarks.{module} import {function}; print(json.dumps({function}(*{arguments!r})))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{module}.{function}{arguments} failed in a fresh interpreter:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-class burning:
-    """While entered, other processes keep all cores busy but one."""
+class other_cores_busy:
+    """Context in which other processes keep all cores but one busy."""
 
     def __enter__(self) -> None:
         n = max((os.cpu_count() or 2) - 1, 1)
@@ -84,8 +111,8 @@ class burning:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A ratio, and the target it is held against, such as (">=", 5.0); None for no target."""
+class Result:
+    """A measured value, its target such as (">=", 5.0), if it has one, and its unit."""
 
     value: float
     target: tuple[str, float] | None = None
@@ -93,7 +120,7 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """Met, not met, or nothing where there is no target."""
+        """Either "met" or "NOT met"; empty without a target or a value."""
         if self.target is None or self.value != self.value:
             return ""
         sign, bound = self.target
@@ -107,21 +134,21 @@ class Judged:
 
 
 class Report:
-    """Print tables, and append their rows to CSV files.
+    """Prints tables and appends their rows to CSV files.
 
     Parameters
     ----------
     folder : Path
-        Where ``<section>.csv`` and ``targets.csv`` are written.
+        Folder of ``<section>.csv`` and ``targets.csv``.
     threads : str
-        The thread limit of this process, a column of every file.
+        Thread limit of this process, a column of every file.
     """
 
     def __init__(self, folder: Path, threads: str):
         self.folder, self.threads = folder, threads
 
     def table(self, section: str, title: str, rows: list[dict[str, Any]], notes: Sequence[str] = ()) -> None:
-        """Print `rows` under `title` and append them to ``<section>.csv``; judged cells also to ``targets.csv``."""
+        """Print `rows`; append them to ``<section>.csv``, and the results with a target to ``targets.csv``."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         cells = [[_text(row.get(name, "")) for name in columns] for row in rows]
         widths = [max(len(line[j]) for line in [columns, *cells]) for j in range(len(columns))]
@@ -133,11 +160,11 @@ class Report:
             print(f"  {note}")
         sys.stdout.flush()
         plain = [
-            {name: row[name].value if isinstance(row.get(name), Judged) else row.get(name, "") for name in columns}
+            {name: row[name].value if isinstance(row.get(name), Result) else row.get(name, "") for name in columns}
             for row in rows
         ]
         self._append(section, [{"threads": self.threads} | row for row in plain])
-        judged = [
+        targets = [
             {
                 "section": section,
                 "threads": self.threads,
@@ -148,10 +175,10 @@ class Report:
             }
             for row in rows
             for name, cell in row.items()
-            if isinstance(cell, Judged) and cell.verdict and cell.target
+            if isinstance(cell, Result) and cell.verdict and cell.target
         ]
-        if judged:
-            self._append("targets", judged)
+        if targets:
+            self._append("targets", targets)
 
     def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
         path = self.folder / f"{name}.csv"
@@ -170,7 +197,7 @@ def _text(cell: Any) -> str:
 
 
 def machine() -> list[str]:
-    """Lines that describe processor, libraries and BLAS."""
+    """Describe the processor, the libraries and BLAS, a line each."""
     from threadpoolctl import threadpool_info
 
     model = platform.processor() or platform.machine()
@@ -184,7 +211,7 @@ def machine() -> list[str]:
             versions.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             versions.append(f"no {name}")
-    import numpy  # noqa: F401  so that its BLAS is loaded
+    import numpy  # noqa: F401  loads its BLAS
 
     blas = {f"{i['internal_api']} {i['version']} ({i.get('architecture', '')})" for i in _blas(threadpool_info())}
     return [

@@ -1,5 +1,6 @@
 """estimators."""
 
-from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
+from .classifier import ScratchMLPClassifier
+from .regressor import ScratchMLPRegressor
 
 __all__ = ["ScratchMLPClassifier", "ScratchMLPRegressor"]

@@ -27,6 +27,10 @@ SAVED = {
 
 # What each script must print, as patterns in this order; a script that is not here must run and print something.
 FIGURES = {
+    "network_in_100_lines.py": [
+        r"softmax_log_loss: training \d\.\d{3} -> 0\.[01]\d\d, held-out rows 0\.[0-4]\d\d",
+        r"squared_error: training 0\.\d{3} -> 0\.[12]\d\d, held-out rows 0\.[2-3]\d\d",
+    ],
     "tutorial_1_one_sigmoid_unit.py": [
         r"2\.1672 +2\.1672",
         r"4\.1260 +4\.1259",

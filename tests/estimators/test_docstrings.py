@@ -109,7 +109,7 @@ def test_every_fitted_attribute_is_documented_and_no_other(cls, fitted):
 
 def test_all_choices_of_a_parameter_are_listed(cls):
     from skscratch.nn.activations import ACTIVATIONS
-    from skscratch.nn.layers import INITIALIZERS
+    from skscratch.nn.initializers import INITIALIZERS
     from skscratch.nn.links import LINKS
     from skscratch.nn.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
     from skscratch.training.schedules import SCHEDULES
@@ -133,7 +133,8 @@ def test_all_choices_of_a_parameter_are_listed(cls):
 
 
 def test_numbers_in_the_text_are_those_of_the_code(cls):
-    from skscratch.encoding.features import LIMIT, MAX_ONE_HOT
+    from skscratch.encoding.categories import MAX_ONE_HOT
+    from skscratch.encoding.numeric import CLIP_LIMIT
     from skscratch.estimators.base import DOUBLE_UP_TO, SAMPLE
     from skscratch.estimators.plan import TINY, automatic_batch, automatic_bins
     from skscratch.training.early_stopping import GAIN
@@ -145,7 +146,7 @@ def test_numbers_in_the_text_are_those_of_the_code(cls):
     )
     assert f"up to {TINY} rows are one batch" in told["batch_size"]
     assert f"up to {DOUBLE_UP_TO} rows" in told["dtype"]
-    assert f"into (-{LIMIT:g}, {LIMIT:g})" in told["scale_features"]
+    assert f"into (-{CLIP_LIMIT:g}, {CLIP_LIMIT:g})" in told["scale_features"]
     assert f"Up to {MAX_ONE_HOT} categories" in told["categorical_features"]
     for size, n_rows in ((32, 992), (64, 2496), (128, 4992), (256, 25600)):
         assert automatic_batch(n_rows) == size and str(size) in told["batch_size"]

@@ -17,7 +17,7 @@ from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators import constraints, estimators
 from skscratch.estimators.constraints import InvalidParameterError, check, declarations, frozen
 from skscratch.nn import activations, links, losses
-from skscratch.nn.layers import INITIALIZERS
+from skscratch.nn.initializers import INITIALIZERS
 from skscratch.training import schedules
 
 CLASSES = {"classifier": ScratchMLPClassifier, "regressor": ScratchMLPRegressor}

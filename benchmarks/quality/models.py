@@ -1,0 +1,171 @@
+"""Models of the quality benchmark. Each accepts a raw table; its preprocessing is part of its fit.
+
+A function makes an unfitted estimator from the task (regression, binary or multiclass), the table, a seed and a thread
+limit (None: no limit). It imports its library when it is called.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+
+from ..datasets import preparation
+from ..measure import installed
+
+__all__ = ["ABLATION", "BASELINES", "OURS", "SETTINGS", "WITHOUT", "library", "make", "settings"]
+
+OURS, WITHOUT = "skscratch", "skscratch without "
+
+# Named settings of our estimators.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "strong": {"hidden_layer_sizes": (128, 128, 128)},
+}
+
+# Components of the default, and the parameters that remove each of them. An estimator ignores parameters it lacks.
+ABLATION: dict[str, dict[str, Any]] = {
+    "members (one network, no folds)": {"n_members": 1},
+    "folds (all rows, no best epoch)": {"early_stopping": False},
+    "bins": {"numeric_embedding": None},
+    "refit on all rows": {"refit": 0.0},
+    "temperature": {"calibrate": False},
+    "data-dependent initialisation": {"init": "auto"},
+    "learning rates by width": {"parametrization": "standard", "learning_rate_init": 0.005},
+    "learning rate cycles (one cosine)": {"learning_rate": "cosine"},
+    "nothing, weight decay 0.02 added": {"weight_decay": 0.02},
+    "nothing, dropout 0.1 added": {"dropout": 0.1},
+    "SiLU (ReLU)": {"activation": "relu"},
+    "beta_2 0.95 (0.999)": {"beta_2": 0.999},
+    "clipped predictions": {"clip_target": False},
+}
+
+
+def settings(names: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the parameters of each of our models by its name in the results; "ablation" means all of its parts."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if name == "ablation":
+            chosen |= {OURS: {}} | {WITHOUT + part: options for part, options in ABLATION.items()}
+        elif name in ABLATION:
+            chosen[WITHOUT + name] = ABLATION[name]
+        else:
+            chosen[OURS if name == "default" else f"{OURS} {name}"] = SETTINGS[name]
+    return chosen
+
+
+def ours(options: dict[str, Any], task: str, seed: int) -> Any:
+    """Return our estimator with the `options` that it has; None if it has none of them."""
+    kind = ScratchMLPRegressor if task == "regression" else ScratchMLPClassifier
+    known = {name: value for name, value in options.items() if name in kind().get_params()}
+    return kind(**known, random_state=seed) if known or not options else None
+
+
+def mlp(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
+    """scikit-learn's MLP after the usual preprocessing; a regression target is standardised."""
+    if task != "regression":
+        return make_pipeline(preparation(), MLPClassifier(random_state=seed))
+    model = make_pipeline(preparation(), MLPRegressor(random_state=seed))
+    return TransformedTargetRegressor(model, transformer=StandardScaler())
+
+
+def hgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
+    """scikit-learn's boosted trees; environment variables limit their threads."""
+    kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    return kind(random_state=seed)
+
+
+def lgbm(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
+    """LightGBM, which accepts categories and missing values."""
+    from lightgbm import LGBMClassifier, LGBMRegressor
+
+    kind = LGBMRegressor if task == "regression" else LGBMClassifier
+    return kind(random_state=seed, n_jobs=threads, verbose=-1)
+
+
+def xgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
+    """XGBoost with its support of categories."""
+    from xgboost import XGBClassifier, XGBRegressor
+
+    kind = XGBRegressor if task == "regression" else XGBClassifier
+    return kind(random_state=seed, n_jobs=threads, enable_categorical=True)
+
+
+def catboost(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
+    """CatBoost with the names of the categorical columns; it requires a string for a missing category."""
+    from catboost import CatBoostClassifier, CatBoostRegressor
+
+    columns = _categories(X)
+    kind = CatBoostRegressor if task == "regression" else CatBoostClassifier
+    model = kind(
+        random_seed=seed,
+        thread_count=-1 if threads is None else threads,
+        cat_features=columns,
+        verbose=False,
+        allow_writing_files=False,
+    )
+    return make_pipeline(FunctionTransformer(_strings, kw_args={"columns": columns}), model)
+
+
+def _categories(X: pd.DataFrame) -> list[str]:
+    return list(X.select_dtypes("category").columns)
+
+
+def _strings(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    return X.assign(**{name: X[name].astype(object).fillna("missing").astype(str) for name in columns})
+
+
+class TrainingMean(TransformerMixin, BaseEstimator):
+    """Replaces missing numbers by the mean of the training rows; missing categories stay."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> "TrainingMean":
+        """Learn the means."""
+        self.means_ = X.mean(numeric_only=True)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Fill the missing numbers of `X`."""
+        return X.fillna(self.means_)
+
+
+def _pytabkit(name: str) -> Callable[..., Any]:
+    def make(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
+        import pytabkit
+
+        kind = getattr(pytabkit, f"{name}_{'Regressor' if task == 'regression' else 'Classifier'}")
+        return make_pipeline(TrainingMean(), kind(device="cpu", random_state=seed, n_threads=threads or os.cpu_count()))
+
+    make.__doc__ = f"{name} of pytabkit, on the CPU."
+    return make
+
+
+# The name of each baseline, the module it requires, and the function that makes it.
+BASELINES: dict[str, tuple[str, Callable[..., Any]]] = {
+    "mlp": ("sklearn", mlp),
+    "hgb": ("sklearn", hgb),
+    "lgbm": ("lightgbm", lgbm),
+    "xgb": ("xgboost", xgb),
+    "catboost": ("catboost", catboost),
+    "realmlp_td_s": ("pytabkit", _pytabkit("RealMLP_TD_S")),
+    "realmlp_td": ("pytabkit", _pytabkit("RealMLP_TD")),
+    "tabm_d": ("pytabkit", _pytabkit("TabM_D")),
+}
+
+
+def library(name: str) -> str | None:
+    """Return the missing module that a model requires, or None."""
+    module = BASELINES[name][0] if name in BASELINES else OURS
+    return None if installed(module) else module
+
+
+def make(name: str, options: dict[str, Any] | None, task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
+    """Return an unfitted baseline, or our estimator with `options`; None if it has none of the options."""
+    return BASELINES[name][1](task, X, seed, threads) if options is None else ours(options, task, seed)

@@ -1,0 +1,66 @@
+"""Tables of the quality benchmark, and their splits into training rows and held-out rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sklearn.datasets
+from sklearn.model_selection import train_test_split
+
+from .. import datasets
+
+__all__ = ["Split", "seeds", "split", "tasks"]
+
+BUNDLED = {
+    "diabetes": "regression",
+    "breast_cancer": "binary",
+    "iris": "multiclass",
+    "wine": "multiclass",
+    "digits": "multiclass",
+}
+FROM_SKLEARN = "sklearn.datasets."
+MAX_ROWS = 8000  # upper limit of the training rows, and of the held-out rows
+MANY_ROWS = 5000  # tables with more training rows than this are measured with one seed
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a table; `y` contains numbers for regression, else codes of the sorted class labels."""
+
+    X: pd.DataFrame
+    y: np.ndarray
+    X_held: pd.DataFrame
+    y_held: np.ndarray
+
+
+def tasks(folder: Path | None) -> dict[str, str]:
+    """Return the task of each table: "regression", "binary" or "multiclass"."""
+    return BUNDLED if folder is None else _manifest(folder)["task"].to_dict()
+
+
+def seeds(folder: Path | None, name: str, most: int) -> range:
+    """Return the seeds of a table: `most` of them, or one if the table is large."""
+    n_train = int(0.75 * len(_whole(folder, name)[1]))
+    return range(most if n_train <= MANY_ROWS else min(most, 1))
+
+
+def split(folder: Path | None, name: str, seed: int) -> Split:
+    """Split into three quarters for training and one held out, stratified by class; cut each to `MAX_ROWS`."""
+    X, y, classifies = _whole(folder, name)
+    parts = train_test_split(np.arange(len(X)), test_size=0.25, random_state=seed, stratify=y if classifies else None)
+    rng = np.random.default_rng(seed)
+    train, held = (rng.choice(rows, MAX_ROWS, replace=False) if len(rows) > MAX_ROWS else rows for rows in parts)
+    return Split(X.iloc[train].reset_index(drop=True), y[train], X.iloc[held].reset_index(drop=True), y[held])
+
+
+def _manifest(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "manifest.csv", index_col="name", keep_default_na=False)
+
+
+def _whole(folder: Path | None, name: str) -> tuple[pd.DataFrame, np.ndarray, bool]:
+    source = f"{FROM_SKLEARN}load_{name}" if folder is None else _manifest(folder).loc[name, "source_repo"]
+    if not source.startswith(FROM_SKLEARN):
+        return datasets.table(name, folder)
+    bunch = getattr(sklearn.datasets, source.removeprefix(FROM_SKLEARN))(as_frame=True)
+    return bunch.data, bunch.target.to_numpy(), tasks(folder)[name] != "regression"

@@ -1,0 +1,1 @@
+"""Training on a Dask cluster: measured on one machine, simulated for many."""

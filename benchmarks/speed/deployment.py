@@ -1,0 +1,171 @@
+"""Sections on the use of a model: predictions, memory, pickles and imports."""
+
+import gc
+import pickle
+import statistics
+import subprocess
+import sys
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skscratch import ScratchMLPRegressor
+
+from ..datasets import numbers
+from ..measure import Report, Result, fresh, interleaved
+from .baselines import PLAIN
+
+__all__ = ["imports", "memory", "pickles", "predict"]
+
+NETWORKS = [(100,), (256, 256, 256)]
+
+
+def predict(report: Report, quick: bool, folder: Path | None) -> None:
+    """Measure the time and memory of predictions for one row and for 100,000 rows, including input validation."""
+    rows = []
+    for hidden in NETWORKS[:1] if quick else NETWORKS:
+        X, y = numbers(2000, 20)
+        many = numbers(100_000, 20, seed=1)[0]
+        models = {
+            "ours": ScratchMLPRegressor(hidden_layer_sizes=hidden, max_iter=2, **PLAIN).fit(X, y),
+            "theirs": _quiet_fit(MLPRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0), X, y),
+        }
+        for n in (1, 100_000):
+            table = many[:n]
+            repeats = (20 if quick else 200) if n == 1 else 1
+
+            def repeated(model: Any, table: np.ndarray, repeats: int) -> None:
+                for _ in range(repeats):
+                    model.predict(table)
+
+            calls = {name: partial(repeated, model, table, repeats) for name, model in models.items()}
+            seconds = interleaved(calls, 3 if quick else 9)
+            peaks = {name: _peak(partial(model.predict, table)) for name, model in models.items()}
+            rows.append(
+                {
+                    "what": f"{n} rows x20, {hidden}",
+                    "our ms": 1e3 * seconds["ours"] / repeats,
+                    "their ms": 1e3 * seconds["theirs"] / repeats,
+                    "our / their time": Result(seconds["ours"] / seconds["theirs"], ("<=", 0.5)),
+                    "our peak MB": peaks["ours"] / 1e6,
+                    "their peak MB": peaks["theirs"] / 1e6,
+                }
+            )
+    report.table("predict", "Prediction, including input validation (ours also scales the features)", rows)
+
+
+def _quiet_fit(model: Any, X: Any, y: np.ndarray) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(X, y)
+
+
+def _peak(call: Callable[[], object]) -> int:
+    """Return the peak of the bytes allocated during a call."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def fit_peak(who: str, prepared: bool, shape: tuple[int, int], density: float, hidden: tuple[int, ...]) -> int:
+    """Return the peak bytes of a fit of two epochs in this process, excluding imports and input.
+
+    With `prepared`, neither model scales the table; otherwise ours does so itself and a StandardScaler does for theirs.
+    """
+    X, y = numbers(*shape)
+    if density < 1:
+        X = sp.random(*shape, density=density, format="csr", random_state=0)
+    if who == "ours":
+        scales = {"scale_features": not prepared, "scale_target": not prepared}
+        model: Any = ScratchMLPRegressor(hidden, max_iter=2, **scales, **PLAIN)
+    else:
+        model = MLPRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0)
+        if not prepared:
+            scaler = StandardScaler(with_mean=density == 1)
+            model = TransformedTargetRegressor(make_pipeline(scaler, model), transformer=StandardScaler())
+    _quiet_fit(model, X[:300], y[:300])  # loads modules and fills caches
+    return _peak(partial(_quiet_fit, model, X, y))
+
+
+def memory(report: Report, quick: bool, folder: Path | None) -> None:
+    """Measure the peak memory of a fit, excluding its input."""
+    shapes: list[tuple[tuple[int, int], float, tuple[int, ...]]] = [
+        ((442, 10), 1, (100,)),
+        ((20_000, 8), 1, (100,)),
+        ((20_000, 50), 1, (256, 256, 256)),
+        ((100_000, 100), 0.01, (100,)),
+    ]
+    rows = []
+    for shape, density, hidden in shapes[2:3] if quick else shapes:
+        for prepared in (False,) if quick else (False, True):
+            ours, theirs = (
+                fresh("speed.deployment", "fit_peak", who, prepared, shape, density, hidden)
+                for who in ("ours", "theirs")
+            )
+            kind = "" if density == 1 else f" {100 * density:g}% sparse"
+            rows.append(
+                {
+                    "case": f"{shape[0]}x{shape[1]}{kind} {hidden}, {'bare networks' if prepared else 'raw table'}",
+                    "our MB": ours / 1e6,
+                    "their MB": theirs / 1e6,
+                    "ours / theirs": Result(ours / theirs, ("<=", 0.6)),
+                }
+            )
+    note = "raw table: ours scales it itself, theirs with a StandardScaler; bare networks: no scaling; float64 input"
+    report.table("memory", "Peak memory of a fit, excluding its input", rows, [note])
+
+
+def pickles(report: Report, quick: bool, folder: Path | None) -> None:
+    """Measure the size of a pickled estimator relative to its weights."""
+    X, y = numbers(1000, 20)
+    rows = []
+    for hidden in NETWORKS:
+        for stopping in (False, True):
+            for warm in (False, True):
+                options = {"max_iter": 3, "early_stopping": stopping, "warm_start": warm, "random_state": 0}
+                row: dict[str, Any] = {"case": f"{hidden}{', early stopping' * stopping}{', warm start' * warm}"}
+                for who, kind in (("our", ScratchMLPRegressor), ("their", MLPRegressor)):
+                    plain = PLAIN if who == "our" else {}
+                    model = _quiet_fit(kind(hidden_layer_sizes=hidden, **(plain | options)), X, y)
+                    weights = sum(array.nbytes for array in [*model.coefs_, *model.intercepts_])
+                    size = len(pickle.dumps(model))
+                    row |= {f"{who} weights kB": weights / 1e3, f"{who} pickle kB": size / 1e3}
+                    goal = ("<=", 1.1) if who == "our" and not warm else None
+                    row[f"{who} (pickle - 10 kB) / weights"] = Result(max(size - 10_000, 0) / weights, goal)
+                rows.append(row)
+    note = "with warm_start, a pickle includes the training state and has no target"
+    report.table("pickles", "Size of a pickle", rows, [note])
+
+
+def imports(report: Report, quick: bool, folder: Path | None) -> None:
+    """Time imports in fresh interpreters."""
+    modules = ["skscratch", "sklearn.neural_network", "sklearn.base"]
+    code = "from time import perf_counter as t; a = t(); import {}; print(t() - a)"
+    seconds: dict[str, list[float]] = {module: [] for module in modules}
+    for round_ in range(2 if quick else 12):
+        for module in modules:
+            command = [sys.executable, "-W", "ignore", "-c", code.format(module)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            if round_:  # the first round reads files from disk
+                seconds[module].append(float(done.stdout))
+    times = {module: statistics.median(values) for module, values in seconds.items()}
+    whole = times["sklearn.neural_network"]
+    rows = [
+        {"import": module, "ms": 1e3 * time, "/ sklearn.neural_network": Result(time / whole, goal)}
+        for (module, time), goal in zip(times.items(), [("<=", 0.7), None, None], strict=True)
+    ]
+    report.table("imports", "Import in fresh interpreters, alternating", rows)

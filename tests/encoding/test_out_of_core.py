@@ -1,0 +1,538 @@
+"""Tables that come in chunks or lie in a file: the scaling follows a stream; mapped rows are read batch by batch."""
+
+import pickle
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.encoding import check_input
+from skscratch.encoding.bins import Bins
+from skscratch.encoding.features import FeatureEncoder
+from skscratch.encoding.numeric import Numbers
+from skscratch.encoding.out_of_core import SAMPLE_ROWS, StreamSample, transfer_weights
+from skscratch.encoding.targets import NumberTargets
+from skscratch.nn.losses import make_loss
+from skscratch.nn.network import build
+from tests.helpers.encoding import arrays_equal, is_plain
+
+F8 = np.dtype(np.float64)
+SMALL = {"hidden_layer_sizes": (16,), "n_members": 2, "n_jobs": 1, "random_state": 0}
+STREAMED = {**SMALL, "learning_rate": "constant", "batch_size": 64}
+
+
+def rng(seed=0):
+    return np.random.RandomState(seed)
+
+
+def drifting(n=3000):
+    """Rows whose first columns wander off: the first chunk is like no other."""
+    draw, t = rng(), np.linspace(0, 1, n)
+    X = draw.normal(size=(n, 4)) + 6 * t[:, None] * [1, -1, 0, 0]
+    X[:, 2] *= np.exp(3 * t)
+    return X, np.sin(X[:, 0]) + 0.5 * X[:, 1] + np.log1p(np.abs(X[:, 2])) + 0.1 * draw.normal(size=n)
+
+
+def passes(model, X, y, n_chunks, n_passes, **options):
+    for _ in range(n_passes):
+        for rows in np.array_split(np.arange(len(y)), n_chunks):
+            model.partial_fit(X[rows], y[rows], **options)
+    return model
+
+
+# ------------------------------------------------ the sample of a stream
+
+
+def sampled(X, weight, size):
+    stream = StreamSample.empty(X.shape[1])
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        stream = stream.after(list(X[rows].T), None if weight is None else weight[rows])
+    return stream
+
+
+@given(st.integers(1, 200), st.integers(1, 300), st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_up_to_its_size_the_sample_is_all_rows(size, n, seed):
+    X, weight = rng(seed).normal(size=(n, 2)), rng(seed).uniform(size=n)
+    stream = sampled(X, weight, size)
+    order = np.argsort(stream.rows[:, 0])
+    np.testing.assert_array_equal(stream.rows[order], X[np.argsort(X[:, 0])])
+    np.testing.assert_array_equal(stream.weight[order], weight[np.argsort(X[:, 0])])
+    assert stream.n_seen == n and np.all(np.diff(stream.priorities) > 0)
+
+
+@pytest.mark.parametrize("size", [7, 500, 20_000])
+def test_each_row_of_a_long_stream_is_as_likely_in_it(size):
+    n = 20_000
+    stream = sampled(np.arange(n, dtype=float)[:, None], None, size)
+    assert len(stream.rows) == SAMPLE_ROWS
+    shares = np.histogram(stream.rows, 10, (0, n))[0] / SAMPLE_ROWS
+    np.testing.assert_allclose(shares, 0.1, atol=4 * (0.09 / SAMPLE_ROWS) ** 0.5)  # four standard errors
+
+
+@pytest.mark.parametrize("n", [600, 5000])
+def test_chunks_that_come_again_change_nothing(n):
+    X = rng().normal(size=(n, 3))
+    X[::5, 1] = np.nan
+    once = sampled(X, None, 100).mark_used()
+    again = once
+    for start in rng(1).permutation(range(0, n, 100)):  # in another order, too
+        again = again.after(list(X[start : start + 100].T), None)
+    np.testing.assert_array_equal(again.rows, once.rows)
+    assert again.n_seen == 2 * n and not again.changed and not again.is_stale
+
+
+def test_learning_is_due_ever_less_often():
+    stream, due = StreamSample.empty(1), []
+    for number in range(100):
+        stream = stream.after([rng(number).normal(size=200)], None)
+        if stream.is_stale:
+            due.append(number + 1)
+            stream = stream.mark_used()
+    assert due == [1, 2, 3, 5, 8, 12, 18, 27, 41, 62, 93]
+
+
+# -------------------------------------------- refitting, and the weights
+
+NUMBERS = st.sampled_from(["normal", "ties", "constant", "heavy", "huge", "tiny", "gaps", "two"])
+
+
+def column(kind, n, seed):
+    draw = rng(seed)
+    return {
+        "normal": draw.normal(50, 7, n),
+        "ties": draw.poisson(2, n).astype(float),
+        "constant": np.full(n, 3.0),
+        "heavy": draw.standard_cauchy(n),
+        "huge": 1e300 * draw.normal(size=n),
+        "tiny": 1e-300 * draw.normal(size=n),
+        "gaps": np.where(draw.uniform(size=n) < 0.3, np.nan, draw.normal(size=n)),
+        "two": draw.randint(2, size=n).astype(float),
+    }[kind]
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=4), st.booleans(), st.sampled_from([0, 4, 12]), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_an_encoder_follows_into_the_same_columns(kinds, scale, bins, seed):
+    first, then = (np.column_stack([column(k, 200, s + j) for j, k in enumerate(kinds)]) for s in (seed, seed + 1000))
+    names = [f"x{j}" for j in range(len(kinds))]
+    old = FeatureEncoder(scale, True, bins).fit(first, None, names)
+    with np.errstate(over="ignore"):
+        new = old.refitted(then, np.ones(200))
+    assert len(new.names) == len(old.names) and new.n_bins == old.n_bins
+    assert new.names[new.n_bins :] == old.names[old.n_bins :]
+    np.testing.assert_array_equal(new.sources, old.sources)
+    fresh = FeatureEncoder(scale, True, bins).fit(then, None, names)
+    for table in (first, then):
+        ours, theirs = new.transform(table, F8).X, fresh.transform(table, F8).X
+        n = len(kinds)
+        assert np.isfinite(ours).all()
+        # means of those columns that rarely differ from their median are weighted, which rounds differently
+        np.testing.assert_allclose(ours[:, new.n_bins :][:, :n], theirs[:, fresh.n_bins :][:, :n], rtol=1e-12)
+    if old.n_bins:
+        for edges, before in zip(new.block(Bins).edges, old.block(Bins).edges, strict=True):
+            assert len(edges) == len(before) and np.all(np.diff(edges) > 0)
+
+    network = build(len(old.names), (), (5,), 1, ["relu"], n_bins=old.n_bins)
+    parameters = rng(seed).normal(size=(2, network.layout.size))
+    with np.errstate(over="ignore"):
+        transfer_weights(old, new, then, np.ones(200), network.dense(parameters)[0])
+    assert np.isfinite(parameters).all()
+
+
+def layer_of(encoder, seed=0, bias=True):
+    network = build(len(encoder.names), (), (6,), 1, ["relu"], bias=bias, n_bins=encoder.n_bins)
+    parameters = rng(seed).normal(size=(3, network.layout.size))
+    return network.dense(parameters)[0]
+
+
+def outputs(encoder, layer, X):
+    return encoder.transform(X, F8).X @ layer.W + (layer.b if hasattr(layer, "b") else 0)
+
+
+def test_what_bins_say_is_kept_at_the_new_edges():
+    first, then = rng().normal(size=(300, 2)), rng(1).normal([1, -2], 3, size=(500, 2))
+    old = FeatureEncoder(True, True, 12).fit(first, None, ["a", "b"])
+    new = old.refitted(then, np.ones(500))
+    layer = layer_of(old)
+    layer.W[:, old.n_bins :] = 0  # the numbers themselves say nothing
+    at = np.column_stack([edges[rng().randint(len(edges), size=40)] for edges in new.block(Bins).edges])
+    before = outputs(old, layer, at)
+    transfer_weights(old, new, then, np.ones(500), layer)
+    np.testing.assert_allclose(outputs(new, layer, at), before, rtol=1e-10, atol=1e-12)
+
+
+def test_what_a_scaled_number_says_is_kept_where_scaling_is_a_line():
+    first = rng().normal(size=(300, 2))
+    then = first * 1.01 + 0.01  # near the middle nothing is squeezed
+    old = FeatureEncoder(True, True).fit(first, None, ["a", "b"])
+    new = old.refitted(then, np.ones(300))
+    layer, X = layer_of(old), rng(2).uniform(-0.3, 0.3, size=(50, 2))
+    before = outputs(old, layer, X)
+    transfer_weights(old, new, then, np.ones(300), layer)
+    np.testing.assert_allclose(outputs(new, layer, X), before, atol=0.02)
+    far = old.refitted(then + 100, np.ones(300))
+    untouched = np.abs(outputs(far, layer, X) - before).max()
+    assert untouched > 1  # else the test shows nothing
+
+
+def test_what_is_said_of_a_missing_value_stays():
+    first, then = rng().normal(size=(300, 2)), 5 + 3 * rng(1).normal(size=(300, 2))
+    first[::7, 1] = np.nan
+    old = FeatureEncoder(True, True, 8).fit(first, None, ["a", "b"])
+    new = old.refitted(then, np.ones(300))
+    missing = np.array([[np.nan, np.nan]])
+    for bias in (True, False):
+        layer = layer_of(old, bias=bias)
+        layer.W[:, : len(old.block(Bins).edges[0]) - 1] = 0  # of "a", that cannot be missing, the median is told
+        layer.W[:, old.n_bins] = 0
+        before = outputs(old, layer, missing)
+        transfer_weights(old, new, then, np.ones(300), layer)
+        np.testing.assert_allclose(outputs(new, layer, missing), before, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("loss", "link", "n_targets"), [("squared_error", None, 2), ("poisson", None, 1)])
+def test_targets_follow_and_what_is_predicted_stays(loss, link, n_targets):
+    made = make_loss(loss, link)
+    y, later = (np.exp(rng(s).normal(size=(300, n_targets))) * scale for s, scale in ((0, 3), (1, 700)))
+    old = NumberTargets(y, None, made, True, more_to_come=True)
+    new = old.following(later, np.ones(300), made)
+    np.testing.assert_allclose(new.spread, NumberTargets(later, None, made, True).spread)
+    network = build(4, (), (), n_targets, [])
+    parameters = rng().normal(size=(3, network.layout.size))
+    (layer,) = network.dense(parameters)
+    x = rng(2).normal(size=(20, 4))
+    before = old.decode(made.link.apply(x @ layer.W + layer.b))
+    old.carry(new, made, layer)
+    np.testing.assert_allclose(new.decode(made.link.apply(x @ layer.W + layer.b)), before, rtol=1e-9)
+
+
+def test_a_target_constant_for_a_while_keeps_its_scale():
+    made = make_loss("squared_error", None)
+    old = NumberTargets(np.full((5, 1), 7.0), None, made, True, more_to_come=True)
+    assert old.following(np.full((9, 1), 7.0), np.ones(9), made).spread == old.spread == 7
+
+
+# --------------------------------------------------------- whole streams
+
+
+def test_a_first_chunk_like_no_other_does_no_lasting_harm(monkeypatch):
+    X, y = drifting()
+    test, train = slice(0, None, 5), np.arange(len(y)) % 5 > 0
+    options = {**SMALL, "hidden_layer_sizes": (32, 32), "batch_size": 32}
+    whole = ScratchMLPRegressor(**options, max_iter=12).fit(X[train], y[train]).score(X[test], y[test])
+    options |= {"learning_rate": "cosine", "max_iter": 120}
+    followed = passes(ScratchMLPRegressor(**options), X[train], y[train], 10, 12).score(X[test], y[test])
+    monkeypatch.setattr(ScratchMLPRegressor, "_follow", lambda *_: None)
+    left = passes(ScratchMLPRegressor(**options), X[train], y[train], 10, 12).score(X[test], y[test])
+    assert followed > 0.97 and followed > 0.99 * whole
+    assert left < 0.93  # with the scaling of the first chunk
+
+
+def test_a_stream_in_any_order_is_scaled_as_the_whole_table():
+    X, y = drifting(2000)
+    model = passes(ScratchMLPRegressor(**STREAMED), X, y, 8, 2)
+    whole = FeatureEncoder(True, True).fit(X, None, list("abcd"))
+    ranks = [np.mean(x <= center) for x, center in zip(X.T, model._encoder.block(Numbers).center, strict=True)]
+    np.testing.assert_allclose(ranks, 0.5, atol=4 * 0.5 / SAMPLE_ROWS**0.5)
+    np.testing.assert_allclose(model._encoder.block(Numbers).factor, whole.block(Numbers).factor, rtol=0.2)
+    np.testing.assert_allclose([model._numbers.center[0], model._numbers.spread[0]], [y.mean(), y.std()], rtol=0.2)
+
+
+def test_later_passes_leave_the_scaling_alone():
+    X, y = drifting(1000)
+    model = passes(ScratchMLPRegressor(**STREAMED), X, y, 5, 2)
+    encoder, numbers = model._encoder, model._numbers
+    passes(model, X, y, 5, 3)
+    assert model._encoder is encoder and model._numbers.spread is numbers.spread
+    first = ScratchMLPRegressor(**STREAMED).partial_fit(X, y)
+    encoder = first._encoder
+    assert passes(first, X, y, 1, 5)._encoder is encoder
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_a_stream_goes_on_from_a_pickle_to_the_same_bits(kind):
+    X, y = drifting(1200)
+    y, options = (y, {}) if kind == "regressor" else ((y > y.mean()).astype(int), {"classes": [0, 1]})
+    make = ScratchMLPRegressor if kind == "regressor" else ScratchMLPClassifier
+    here = passes(make(**STREAMED), X[:500], y[:500], 5, 1, **options)
+    there = pickle.loads(pickle.dumps(here))
+    for model in (here, there):
+        passes(model, X, y, 12, 1)
+    np.testing.assert_array_equal(here.predict(X), there.predict(X))
+    assert here._encoder.names == there._encoder.names
+
+
+def test_a_call_that_fails_is_as_if_it_had_not_been():
+    X, y = drifting(900)
+    model, other = (passes(ScratchMLPRegressor(**STREAMED), X[:300], y[:300], 3, 1) for _ in range(2))
+    before = pickle.dumps(model._state.stream)
+    with pytest.raises(ValueError, match="X_val was given without y_val"):
+        model.partial_fit(X[300:], y[300:], X_val=X)
+    assert pickle.dumps(model._state.stream) == before
+    for one in (model, other):
+        one.partial_fit(X[300:], y[300:])
+    np.testing.assert_array_equal(model.predict(X), other.predict(X))
+
+
+def test_weights_count_in_the_scaling():
+    X, y = drifting(800)
+    weight = rng().randint(0, 3, size=800).astype(float)
+    repeated = np.repeat(np.arange(800), weight.astype(int))
+    one, other = ScratchMLPRegressor(**STREAMED), ScratchMLPRegressor(**STREAMED)
+    for part in np.array_split(np.arange(800), 4):
+        one.partial_fit(X[part], y[part], weight[part])
+        twice = repeated[(repeated >= part[0]) & (repeated <= part[-1])]
+        other.partial_fit(X[twice], y[twice])
+    np.testing.assert_allclose(one._encoder.block(Numbers).center, other._encoder.block(Numbers).center, rtol=1e-12)
+    np.testing.assert_allclose(one._numbers.spread, other._numbers.spread, rtol=1e-12)
+
+
+def test_after_a_fit_the_scaling_is_that_of_the_fit():
+    X, y = drifting(900)
+    model = ScratchMLPRegressor(**SMALL, max_iter=2).fit(X[:300], y[:300])
+    encoder = model._encoder
+    assert passes(model, X, y, 3, 1)._encoder is encoder
+
+
+@pytest.mark.parametrize("loss", ["poisson", "absolute_error", "quantile"])
+def test_other_losses_follow_too(loss):
+    X, y = drifting()
+    y = np.exp((y - y.mean()) / 4) * 1000
+    options = {"loss": loss, **({"quantile": [0.1, 0.5, 0.9]} if loss == "quantile" else {})}
+    model = passes(ScratchMLPRegressor(**{**STREAMED, **options}), X, y, 10, 4)
+    predicted = model.predict(X) if loss != "quantile" else model.predict(X)[:, 1]
+    assert np.corrcoef(np.log(np.maximum(predicted, 1)), np.log(y))[0, 1] > 0.9
+
+
+def test_what_is_not_scaled_is_not_followed():
+    X, y = drifting(600)
+    plain = {"scale_features": False, "scale_target": False, "numeric_embedding": None}
+    assert passes(ScratchMLPRegressor(**STREAMED, **plain), X, y, 3, 1)._state.stream is None
+    table = pd.DataFrame({"kind": rng().choice(list("abc"), 600)})
+    labels = (table["kind"] == "a").to_numpy()
+    model = ScratchMLPClassifier(**STREAMED)
+    for part in np.array_split(np.arange(600), 3):
+        model.partial_fit(table.iloc[part], labels[part], classes=[False, True])
+    assert model._state.stream is None and model.score(table, labels) == 1
+
+
+def test_sparse_chunks_keep_the_scaling_of_the_first_and_may_mix_with_dense_ones():
+    X, y = drifting(900)
+    for forms in ([sp.csr_matrix] * 3, [np.asarray, sp.csr_matrix, np.asarray], [sp.csr_matrix, np.asarray] * 2):
+        model = ScratchMLPRegressor(**STREAMED, numeric_embedding=None)
+        for form, part in zip(forms, np.array_split(np.arange(900), len(forms)), strict=True):
+            model.partial_fit(form(X[part]), y[part])
+        assert np.isfinite(model.predict(X)).all()
+
+
+def test_a_stream_with_x_val_can_tell_when_to_stop():
+    X, y = drifting()
+    held = np.arange(len(y)) % 6 == 0
+    rows, n_chunks, patience = np.flatnonzero(~held), 5, 3
+    model = ScratchMLPRegressor(**STREAMED, learning_rate_init=0.05)
+    predictions = []
+    for _ in range(60):
+        for number, part in enumerate(np.array_split(rows, n_chunks), start=1):
+            validation = {"X_val": X[held], "y_val": y[held]} if number == n_chunks else {}
+            model.partial_fit(X[part], y[part], **validation)
+            predictions.append(model.predict(X[held]))
+        calls, best = len(predictions), model.best_iteration_
+        scores = np.array(model.validation_scores_)
+        # whichever call it is on this machine, it is a validated one: the first of the highest score
+        assert best % n_chunks == 0 and best == int(np.nanargmax(scores)) + 1
+        assert model.best_validation_score_ == scores[best - 1]
+        np.testing.assert_array_equal(predictions[-1], predictions[best - 1])
+        assert len(model.loss_curve_) == calls and np.isfinite(scores).sum() == calls / n_chunks
+        if calls - best >= patience * n_chunks:
+            break
+    assert calls - best >= patience * n_chunks  # it did stop
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPRegressor, ScratchMLPClassifier])
+def test_calls_without_x_val_leave_the_best_call_alone(kind):
+    X, y = drifting(600)
+    y = y if kind is ScratchMLPRegressor else y > np.median(y)
+    first = {} if kind is ScratchMLPRegressor else {"classes": [False, True]}
+    # the scorer names the only validated call that is best: no score is near another
+    model = kind(**STREAMED, scoring=lambda model, X, y: 1.0 if len(X) == 50 else 0.0)
+    model.partial_fit(X, y, X_val=X[:40], y_val=y[:40], **first)
+    model.partial_fit(X, y, X_val=X[:50], y_val=y[:50])
+    best = model.predict(X)
+    for _ in range(10):
+        model.partial_fit(X, y)  # the training loss falls, but nothing is chosen by it
+        assert model.best_iteration_ == len(model.loss_curve_)  # the weights of the last call predict
+    assert min(model.loss_curve_) not in model.loss_curve_[:2]
+    model.partial_fit(X, y, X_val=X[:50], y_val=y[:50])
+    assert model.best_iteration_ == 2
+    np.testing.assert_array_equal(model.predict(X), best)
+
+
+def test_the_best_call_is_looked_for_anew_where_the_scaling_moves():
+    X, y = drifting(1000)
+    model, found = ScratchMLPRegressor(**STREAMED), []
+    encoders = []
+    for part in np.array_split(np.arange(1000), 10):
+        model.partial_fit(X[part], y[part], X_val=X, y_val=y)
+        found.append(model.best_iteration_)
+        encoders.append(model._encoder)
+    moved = [i for i in range(1, 10) if encoders[i] is not encoders[i - 1]]
+    assert moved == [1, 2, 4, 7]
+    assert [found[i] for i in moved] == [i + 1 for i in moved]
+
+
+# -------------------------------------------------- memory-mapped tables
+
+
+@pytest.fixture
+def mapped(tmp_path, monkeypatch):
+    """Function from an array to the same array in a file, all of which count as large."""
+    monkeypatch.setattr(check_input, "MIN_MEMMAP_BYTES", 0)
+
+    def save(array, mode="r"):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.npy"
+        np.save(path, array)
+        return np.load(path, mmap_mode=mode)
+
+    return save
+
+
+def eagerly(model, monkeypatch, *args, **options):
+    with monkeypatch.context() as patch:
+        patch.setattr(check_input, "MIN_MEMMAP_BYTES", np.inf)
+        return model.fit(*args, **options)
+
+
+def table(n=500, kind=np.float32):
+    X = (10 * rng().normal(size=(n, 6))).round(1).astype(kind)
+    return X, X[:, 0] + np.sin(X[:, 1].astype(float)) * 3
+
+
+TABLES = {
+    "float32": lambda X: X,
+    "float64": lambda X: X.astype(np.float64),
+    "big-endian": lambda X: X.astype(">f4"),
+    "int16": lambda X: X.astype(np.int16),
+    "Fortran": np.asfortranarray,
+    "missing": lambda X: np.where(X > 12, np.nan, X).astype(X.dtype),
+}
+
+OPTIONS = {
+    "default": {},
+    "as it is": {"scale_features": False, "numeric_embedding": None},
+    "early stopping": {"early_stopping": True},
+    "all rows": {"early_stopping": False, "fit_intercept": False},
+    "lbfgs": {"solver": "lbfgs", "early_stopping": True},
+    "linear, dropout": {"hidden_layer_sizes": (), "dropout": 0.2},
+    "two threads": {"n_jobs": 2},
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_a_mapped_table_is_fitted_to_the_bits_of_one_in_memory(kind, options, mapped, monkeypatch):
+    X, y = table()
+    X = mapped(TABLES[kind](X))
+    weight = rng().randint(0, 3, size=500).astype(float)
+    model = ScratchMLPRegressor(**{**SMALL, "max_iter": 3, **options})
+    here = eagerly(model, monkeypatch, np.array(X, order="K"), y, weight)
+    coefs, history, score = here.coefs_, here.history_, here.oof_score_
+    expected = here.predict(np.array(X))
+    there = model.fit(X, y, weight)
+    for mine, theirs in zip(coefs, there.coefs_, strict=True):
+        if kind == "Fortran":  # whose rows lie otherwise, so that sums are in another order
+            np.testing.assert_allclose(theirs, mine, rtol=1e-3, atol=1e-4)
+        else:
+            np.testing.assert_array_equal(theirs, mine)
+    if kind != "Fortran":
+        assert there.oof_score_ == score and there.loss_curve_ == history["loss"]
+        np.testing.assert_array_equal(there.predict(X), expected)
+
+
+def test_mapped_rows_of_validation_and_of_a_classifier(mapped, monkeypatch):
+    X, y = table()
+    X = mapped(X)
+    labels = np.array(["low", "high"])[(y > 0).astype(int)]
+    model = ScratchMLPClassifier(**SMALL, max_iter=3, scoring="accuracy")
+    here = eagerly(model, monkeypatch, X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
+    expected, scores = here.predict_proba(X[400:]), here.validation_scores_
+    there = model.fit(X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
+    assert there.validation_scores_ == scores
+    np.testing.assert_array_equal(there.predict_proba(X[400:]), expected)
+    np.testing.assert_array_equal(there.predict_proba(mapped(X, mode="r+")[400:]), expected)
+
+
+def test_a_scorer_of_the_users_reads_held_out_rows_of_a_mapped_table(mapped):
+    X, y = table()
+    seen = []
+
+    def scorer(estimator, X_val, y_val):
+        seen.append(np.asarray(X_val))
+        return estimator.score(X_val, y_val)
+
+    model = ScratchMLPRegressor(**SMALL, max_iter=2, early_stopping=True, scoring=scorer).fit(mapped(X), y)
+    np.testing.assert_array_equal(seen[0], X[model._state.validation_rows])
+
+
+def test_a_mapped_table_may_miss_what_none_of_the_rows_of_training_did(mapped):
+    X, y = table()
+    model = ScratchMLPRegressor(**SMALL, max_iter=1, scale_features=False, numeric_embedding=None).fit(X, y)
+    X[200:, 0] = np.nan  # chunks without, and with
+    predicted = model.predict(mapped(X))
+    assert np.isfinite(predicted).all()
+    np.testing.assert_allclose(predicted, model.predict(np.array(X)), rtol=1e-6)
+
+
+def test_mapped_tables_are_told_from_one_another(mapped):
+    X, y = table()
+    model = ScratchMLPRegressor(**SMALL, max_iter=1).fit(mapped(X), y)
+    marks = [
+        model._as_data(check_input.Rows(None, y, model._check_X(x, False), y[:, None], None), F8).fingerprint()
+        for x in (mapped(X), mapped(X), mapped(X + 1))
+    ]
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_chunks_of_a_mapped_table_are_read_and_followed(mapped):
+    X, y = table()
+    X = mapped(X)
+    one, other = (passes(ScratchMLPRegressor(**STREAMED), part, y, 5, 2) for part in (X, np.array(X)))
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"scale_features": False, "numeric_embedding": None}], ids=["scaled", "as it is"]
+)
+def test_the_memory_of_a_fit_does_not_grow_with_a_mapped_table(options, mapped):
+    model = ScratchMLPRegressor(**{**SMALL, "hidden_layer_sizes": (4,), "max_iter": 1, "refit": 0, **options})
+    model.fit(*table())  # what is imported or made once
+    sizes, peaks = [], []
+    for n in (10_000, 40_000):
+        X = mapped(rng().normal(size=(n, 200)).astype(np.float32))
+        y = np.array(X[:, 0])
+        tracemalloc.start()
+        try:
+            model.fit(X, y).predict(X)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        sizes.append(X.nbytes)
+    assert peaks[1] - peaks[0] < 0.2 * (sizes[1] - sizes[0])  # weights, folds, targets: 60 bytes a row of 800
+    assert peaks[1] < 0.5 * sizes[1]
+
+
+def test_a_sample_comes_back_from_its_state():
+    X = rng().normal(size=(3000, 2))
+    sample = sampled(X[:2000], None, 500).mark_used()
+    state = sample.to_state()
+    again = StreamSample.from_state(state)
+    assert is_plain(state) and arrays_equal(again.to_state(), state)
+    one, other = (s.after(list(X[2000:].T), None) for s in (sample, again))
+    assert arrays_equal(one.to_state(), other.to_state()) and one.is_stale
