@@ -176,7 +176,7 @@ def test_members_that_are_not_bound_stay_where_they_are(make):
 
 
 def test_adams_bias_correction_is_that_of_the_given_step():
-    """At a late step there is no bias correction: moments that start at zero are 0.1 g and 0.001 g² after one gradient."""
+    """A late step has no bias correction: after one gradient, moments that start at zero are 0.1 g and 0.001 g²."""
     p = np.zeros((1, 1))
     Adam(p, 0.9, 0.999, 1e-12).bind(p, np.array([[3.0]]))(0.01, 10**6)
     assert p[0, 0] == pytest.approx(-0.01 * 0.1 / 0.001**0.5, rel=1e-9)  # epsilon over the root: 1e-11
