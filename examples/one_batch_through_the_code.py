@@ -1,9 +1,9 @@
 """One batch, file by file: from the diabetes table to an update of all weights, with the real shapes and numbers.
 
-The script makes the calls that `ScratchMLPRegressor(random_state=0).fit(X, y)` makes, in the same order. The output layer
-starts at zero, so that the first batch changes only that layer: it runs in one call, as in training, and the second batch
-is followed layer by layer. At the end the result is compared with one call, with a finite difference, and with the
-estimator itself.
+The script makes the calls that `ScratchMLPRegressor(random_state=0).fit(X, y)` makes, in the same order. The output
+layer starts at zero, so that the first batch changes only that layer: it runs in one call, as in training, and the
+second batch is followed layer by layer. At the end the result is compared with one call, with a finite difference, and
+with the estimator itself.
 """
 
 import numpy as np
@@ -47,9 +47,7 @@ def encode(X, y):
 
     encoder = FeatureEncoder(scale=True, bins_per_column=automatic_bins(len(y), n_numbers)).fit(data, None, list(X))
     table = encoder.transform(data, DTYPE, ones=True)
-    what = (
-        f"{encoder.n_bins} bins; (x - median) / quartile range, clipped smoothly to (-3, 3); one-hot; a 1 for the bias"
-    )
+    what = f"{encoder.n_bins} bins; (x - median) / quartile range, clipped smoothly to (-3, 3); one-hot; a 1 for bias"
     stop("encoding/features", "FeatureEncoder.fit, .transform", what, X=table.X)
     *bins, scaled = (value for name, value in zip(encoder.names, table.X[0], strict=False) if name.startswith("bmi"))
     levels = " ".join(f"{level:.2g}" for level in bins)
