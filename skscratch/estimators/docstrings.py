@@ -29,6 +29,12 @@ class Attribute(NamedTuple):
 
 ATTRIBUTES = (
     Attribute(
+        "fitted_",
+        "FittedNetwork",
+        """Parts of the fitted model: `encoder`, `targets`, `network`, `loss`, `parameters` of shape (n_members,
+        n_parameters) and `temperature`.""",
+    ),
+    Attribute(
         "coefs_",
         "list of ndarray",
         """Weight matrix (n_in, n_out) of each layer; with several members a leading axis indexes them. The rows of the
