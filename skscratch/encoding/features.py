@@ -12,9 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..nn.batch import Table
+from ..nn.tape import Array
 from .bins import Bins
 from .categories import ONE_HOT_VALUE, OneHot, Vocabulary
-from .columns import Array, Column, ColumnTable, RawTable
+from .columns import Column, ColumnTable, RawTable
 from .numeric import MissingFlags, Numbers
 from .quantiles import QuantileSketch
 from .sparse import learn_sparse, transform_sparse
