@@ -265,9 +265,9 @@ class FeatureEncoder:
     def to_state(self) -> dict[str, Any]:
         """All that was learned, as nested dictionaries and lists of arrays, strings and numbers."""
         return {
-            "scale": self.scale,
-            "incremental": self.incremental,
-            "bins_per_column": self.bins_per_column,
+            "scale": bool(self.scale),
+            "incremental": bool(self.incremental),
+            "bins_per_column": int(self.bins_per_column),
             "feature_names": self.feature_names,
             "categorical": self.categorical,
             "vocabulary": self.vocabulary.to_state(),
