@@ -27,11 +27,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.encoding.features import FeatureEncoder
 from skscratch.nn import links
 from skscratch.nn.activations import ACTIVATIONS
 from skscratch.nn.layers import Layer
 from skscratch.nn.losses import REGRESSION_LOSSES
 from skscratch.onnx.convert import OPSET
+from skscratch.onnx.encoding import BLOCK_EMITTERS
 from skscratch.onnx.network import ACTIVATION_EMITTERS, LAYER_EMITTERS, LINK_EMITTERS
 
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -151,6 +153,11 @@ def test_every_layer_has_an_emitter():
     classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
     layers = {c for c in classes if all(hasattr(c, name) for name in ("slots", "initialise", "bind"))} - {Layer}
     assert set(LAYER_EMITTERS) == layers
+
+
+def test_every_block_of_the_encoder_has_an_emitter():
+    encoder = FeatureEncoder(True).fit(np.ones((3, 1)), None, ["x"])
+    assert set(BLOCK_EMITTERS) == {type(block) for block in encoder.blocks}
 
 
 # ------------------------------------------------------------------ classifiers
