@@ -148,7 +148,7 @@ FIGURES = {
         r"partial_fit on a stream: +R² 0\.[89]\d\d\d",
         r"relative difference: +-?0\.\d\d%, within 1%",
     ],
-    "search_on_dask.py": [r"here: 0\.9\d\d", r"there: 0\.9\d\d", r"same scores: yes", r"best: .* 0\.9\d\d"],
+    "search_on_dask.py": [r"in this process: 0\.9\d\d", r"on the cluster: 0\.9\d\d", r"same scores: yes", r"best: .* 0\.9\d\d"],
     "tune_a_network.py": [r"\d draws", r"defaults +0\.\d{4}", r"best found +0\.\d{4}"],
     "ship_with_onnx.py": [
         r"rent\.onnx: \d+ kB, \d+ nodes",
