@@ -1,4 +1,4 @@
-"""Check that a wheel runs on every machine and holds the package, with type marker, README and licence, and no more."""
+"""Check that a wheel runs on every machine and holds the package, with type marker and licence, and no more."""
 
 import sys
 import zipfile
@@ -20,7 +20,7 @@ def check(wheel: Path) -> None:
     """
     name, version, *tag = wheel.stem.split("-")
     metadata = f"{name}-{version}.dist-info/"
-    needed = {f"{name}/__init__.py", f"{name}/py.typed", f"{name}/README.md", f"{metadata}licenses/LICENSE"}
+    needed = {f"{name}/__init__.py", f"{name}/py.typed", f"{metadata}licenses/LICENSE"}
     files = zipfile.ZipFile(wheel).namelist()
     modules = {file for file in files if file.startswith(f"{name}/") and file.endswith(".py")}
     alien = sorted(file for file in set(files) - modules - needed if not file.startswith(metadata))

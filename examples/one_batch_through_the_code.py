@@ -17,7 +17,6 @@ from skscratch.nn.batch import Table, Targets
 from skscratch.nn.layers import Activation, Dense
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
-from skscratch.nn.tape import run
 from skscratch.training.evaluation import deal, fold_weights
 from skscratch.training.loop import Data, Step
 from skscratch.training.optimizers import Adam
@@ -65,7 +64,7 @@ def encode(X, y):
 def start(encoder, table, y, rng):
     """Build five networks of one shape, and say which rows each is blind to."""
     functions = ["silu", "silu"]
-    network = build(len(encoder.names), (), HIDDEN, 1, functions, init="data", ntk=True, n_bins=encoder.n_bins)
+    network = build(encoder.width, (), HIDDEN, 1, functions, init="data", ntk=True, n_bins=encoder.n_bins)
     what = " → ".join(type(layer).__name__ for layer in network.layers)
     station("network.py", "build", what)
     parameters = np.zeros((MEMBERS, network.layout.size), DTYPE)
@@ -89,15 +88,15 @@ def walk(network, loss, parameters, gradient, data, rows):
     views = zip(network.layers, network.layout.views(parameters), network.layout.views(gradient), strict=True)
     for layer, p, g in views:
         y, dy, forward, backward = layer.bind(p, g, y, dy)  # its input, and where the loss's gradient by it goes
-        run(forward)
+        forward.run()
         file, name, formula, _ = FORMULAS[type(layer)]
         station(file, name, formula, **({"W": p.W, "b": p.b} if hasattr(p, "W") else {}), y=y)
         back.insert(0, (layer, dy, g, backward))
 
     print("\nLOSS")
     z, dz = y, dy
-    each, evaluate = loss.bind(z, t[None], dz)
-    run(evaluate)
+    each, tape = loss.bind(z, t[None], dz)
+    tape.run()
     station("losses.py", "SquaredError", "½ (z - t)², and its derivative dz = z - t", loss=each, dz=dz)
     share = (w / w.sum(axis=1, keepdims=True, dtype=float)).astype(DTYPE)
     np.multiply(dz, share[..., None], out=dz)
@@ -105,7 +104,7 @@ def walk(network, loss, parameters, gradient, data, rows):
 
     print("\nBACKWARD, last layer to first (d: the derivative of the loss by what follows)")
     for layer, dy, g, backward in back:
-        run(backward)
+        backward.run()
         file, name, _, formula = FORMULAS[type(layer)]
         station(file, name, formula, **({"dy": dy, "dW": g.W, "db": g.b} if hasattr(g, "W") else {"dx": dy}))
 

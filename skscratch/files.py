@@ -1,54 +1,12 @@
-"""Files: what a pickled estimator holds, how older ones are read, and weights by themselves.
-
-A pickle, or a file of joblib or skops, holds hyper-parameters, weights, and what is needed to encode rows: arrays,
-numbers and strings, never code.  Network and loss are built anew when it is read, so that a file outlives changes of
-their classes.
-"""
+"""Files of weights: the weights of a fitted estimator by themselves, as .npz or as text."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .version import VERSION
-
-__all__ = ["FORMAT", "UPGRADES", "load_weights", "packed", "save_weights", "unpacked"]
-
-FORMAT = 1  # of a pickle's state; it grows with each change that `unpacked` has to know of
-UPGRADES: dict[int, Callable[[dict], dict]] = {}  # from a format to the next one
-_BUILT = ("_network", "_loss", "_dtype")  # from the others
-
-
-def packed(attributes: dict[str, Any], going_on: bool) -> dict[str, Any]:
-    """The attributes that a file holds, stamped; the state of training only if it is to be gone on from."""
-    state = {name: value for name, value in attributes.items() if name not in (*_BUILT, "oof_predictions_")}
-    if "_state" in state and not going_on:
-        state["_state"] = None
-    return {**state, "_format": FORMAT, "_version": VERSION}
-
-
-def unpacked(state: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The attributes in a file's state, of whichever format, without the stamp.
-
-    Raises ValueError, with advice, for a state that has no stamp or is of a later format than this package knows.
-    """
-    state = dict(state)
-    form, version = state.get("_format"), state.get("_version", "unknown")
-    if not isinstance(form, int) or form < 1:
-        raise ValueError(
-            f"This file of a {kind} has no format number, so that no released version of skscratch wrote it. Fit the "
-            "estimator again."
-        )
-    if form > FORMAT:
-        raise ValueError(
-            f"This file of a {kind} was written by skscratch {version} in format {form}, and skscratch {VERSION} "
-            f"reads formats up to {FORMAT}. Install skscratch {version} or newer."
-        )
-    for old in range(form, FORMAT):
-        state = UPGRADES[old](state)
-    return {name: value for name, value in state.items() if name not in ("_format", "_version")}
+__all__ = ["load_weights", "save_weights"]
 
 
 def save_weights(estimator: Any, path: str | os.PathLike) -> None:

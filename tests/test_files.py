@@ -77,7 +77,9 @@ def test_a_file_predicts_the_same_bits(name, through, fitted):
 @EACH
 def test_a_file_holds_the_weights_and_little_else(name, fitted):
     model = fitted[name]
-    encoding = sum(len(str(n)) + 12 for n in model._encoder.names) + sum(8 * v.nbytes for v in model._encoder._values)
+    encoding = sum(len(str(n)) + 12 for n in model._encoder.names) + sum(
+        8 * v.nbytes for v in model._encoder.vocabulary.values
+    )
     history = 12 * sum(len(values) for values in model.history_.values())
     assert len(pickle.dumps(model)) < model._parameters.nbytes + encoding + history + 6000
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.estimators import constraints as rules
+from skscratch.estimators.constraints import check
 from skscratch.search import search_space
 
 optuna = pytest.importorskip("optuna")
@@ -65,7 +65,7 @@ def test_every_value_is_one_that_the_estimator_takes(kind, solver):
         if isinstance(values, list):
             assert len(values) == len(set(values)) > 0
             for value in values:
-                rules.check(clone(estimator).set_params(**{name: value}))
+                check(clone(estimator).set_params(**{name: value}))
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -74,7 +74,7 @@ def test_every_value_is_one_that_the_estimator_takes(kind, solver):
 def test_every_draw_passes_the_check_of_a_fit(kind, seed, solver):
     [drawn] = ParameterSampler(search_space(kind(solver=solver)), 1, random_state=seed)
     estimator = kind(solver=solver).set_params(**drawn)
-    rules.check(estimator)
+    check(estimator)
     estimator._check_together()
 
 
@@ -231,7 +231,7 @@ def test_optuna_has_the_same_values(kind, solver):
             assert (converted.low, converted.high) == pytest.approx(ours.support())
             assert converted.log
         for value in getattr(converted, "choices", []):
-            rules.check(kind(solver=solver).set_params(**{name: value}))
+            check(kind(solver=solver).set_params(**{name: value}))
 
 
 def test_optuna_that_is_missing_is_asked_for(monkeypatch):

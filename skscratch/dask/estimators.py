@@ -22,11 +22,10 @@ except ImportError as error:
     raise ImportError('skscratch.dask needs Dask: pip install "skscratch[dask]"') from error
 
 from ..encoding.check_input import Rows
-from ..estimators import constraints as rules
 from ..estimators.base import SAMPLE, ScratchMLP
-from ..estimators.docstrings import CLASSIFIER, REGRESSOR
-from ..estimators.estimators import ScratchMLPClassifier, ScratchMLPRegressor
-from ..estimators.parameters import hyper
+from ..estimators.constraints import either, integer, nothing, parameter, special
+from ..estimators.docstrings import Attribute, documented
+from ..estimators.estimators import CLASSES_, ScratchMLPClassifier, ScratchMLPRegressor
 from ..training.evaluation import Validation
 from ..training.loop import Data
 from .objective import ShardedData, ShardedValidation
@@ -37,10 +36,12 @@ __all__ = ["DaskScratchMLPClassifier", "DaskScratchMLPRegressor"]
 
 _keys = count()  # of sets of rows
 
-_client_rule = rules.either(
-    rules.nothing,
-    rules.special(
-        "a distributed.Client that is not asynchronous", lambda v: isinstance(v, Client) and not v.asynchronous
+_client = either(
+    nothing,
+    special(
+        "a distributed.Client that is not asynchronous",
+        lambda value: isinstance(value, Client) and not value.asynchronous,
+        "distributed.Client",
     ),
 )
 
@@ -65,8 +66,21 @@ class _Session:
 class _OnDask(ScratchMLP):
     """What makes an estimator train and predict on a cluster; to be put before the ordinary estimator."""
 
-    client: Any = hyper(None, _client_rule)
-    sync_every: int = hyper(1, rules.integer())
+    client: Client | None = parameter(
+        None,
+        _client,
+        "running",
+        """Cluster to train on. None selects the current client, and within a task the client of its worker. Pickles
+        leave it out. With a client that reaches the workers directly, a step takes half the time.""",
+    )
+    sync_every: int = parameter(
+        1,
+        integer(),
+        "optimisation",
+        """Number of steps that each worker takes on its own rows of the batches before the weights and the optimizer's
+        moments are averaged over the workers. 1 gives the weights of a fit on one machine; a larger number saves
+        messages on a slow network and costs some accuracy.""",
+    )
 
     _here: ClassVar[type]  # the ordinary estimator
     _session = cast(Any, None)  # while a fit of Dask collections goes on
@@ -259,70 +273,50 @@ def _of_frame(answer: Callable[[Any], np.ndarray], empty: np.ndarray, part: Any)
     return pd.Series(array, index=part.index) if array.ndim == 1 else pd.DataFrame(array, index=part.index)
 
 
-_SUMMARY = """Neural network {kind} for tables whose rows lie on the workers of a Dask cluster.
+_DETAILS = """
+    It has the parameters of the estimator of the same name without "Dask", and learns what that estimator learns from
+    the same rows in memory: the batches depend on `random_state` alone, and the weights agree up to rounding, for any
+    number of workers. X is a Dask Array or a Dask DataFrame with partitions of any size; y and the weights are Dask
+    collections or arrays in memory, in the order of the rows of X. If X is a Dask collection, the methods that predict
+    return Dask Arrays, which are computed on request. Tables in memory are fitted and predicted in memory.
 
-    It takes the parameters of {here}, and learns what that would learn of the same rows in memory: the batches
-    follow from `random_state` alone, and the weights are the same but for rounding, however many workers there are. X
-    may be a Dask Array or a Dask DataFrame, of partitions of any size; y and the weights Dask collections or arrays in
-    memory, in the order of the rows of X. Of a Dask X the methods that predict return Dask Arrays, which are
-    computed when they are asked for. Whatever lies in memory is fitted and predicted as by {here}.
-
-    Differences: `batch_size='auto'` grows from 5000 rows on as the square root of their number, up to 8192, for each
-    step is a message to every worker. The masks of `dropout` depend on how the rows are divided. Statistics of columns
-    are exact for small tables; else quantiles are off by no more than 1/256 of the rows. `oof_predictions_`, and a
-    `scoring` that is not 'loss', bring the raw scores of the rows to where `fit` runs. `partial_fit` keeps to the
-    scaling of its first call. Each worker uses one thread: start as many workers as there are cores. A worker that is
-    lost costs time, and no more: its rows are computed anew, from wherever X came from, and training goes on from
-    the last step.
-"""
-
-_OWN_PARAMETERS = """\
-    client : distributed.Client or None, default=None
-        [running] The cluster to train on; None for the current client, and within a task for its worker's. It is
-        part of no pickle. With one that reaches the workers directly, a step takes half the time.
-    sync_every : int, default=1
-        [optimisation] Steps that each worker does on its own rows of the batches before the weights and the
-        optimizer's moments are averaged. 1 gives the weights of one machine; more spare messages on a slow network, at
-        some cost in accuracy.
-"""
-
-_OWN_ATTRIBUTES = """\
-    traffic_ : Traffic
-        Of the last fit of Dask collections: `messages` to the workers, `bytes_sent` and `bytes_received` of arrays, and
-        `rebuilds` after a loss of workers.
-    client_ : distributed.Client
-        The client in use.
-"""
-
-_EXAMPLE = """\
-    >>> import dask.array as da
-    >>> from distributed import Client
-    >>> from skscratch.dask import Dask{here}
-    >>> client = Client(n_workers=2, threads_per_worker=1)  # doctest: +SKIP
-    >>> X = da.random.default_rng(0).normal(size=(10_000, 5), chunks=(2_500, 5))
-    >>> y = {target}
-    >>> model = Dask{here}(random_state=0).fit(X, y)  # doctest: +SKIP
-    >>> model.predict(X).compute()  # doctest: +SKIP
-    >>> model.to_local().predict(X[:5].compute())  # doctest: +SKIP
+    Differences: with `batch_size='auto'` the batch grows above 5,000 rows with the square root of their number, up to
+    8,192, because each step costs a message to every worker. The masks of `dropout` depend on the partition of the
+    rows. The statistics of columns are exact for small tables; otherwise quantiles are off by at most 1/256 of the
+    rows. `oof_predictions_`, and a `scoring` other than 'loss', transfer the raw scores of the rows to the process that
+    runs `fit`. `partial_fit` keeps the scaling of its first call. Each worker uses one thread: start as many workers as
+    there are cores. The loss of a worker costs only time: its rows are computed again from the source of X, and
+    training continues from the last step.
     """
+_ATTRIBUTES = [
+    Attribute(
+        "traffic_",
+        "Traffic",
+        """Communication of the last fit of Dask collections: `messages` to the workers, `bytes_sent` and
+        `bytes_received` of arrays, and `rebuilds` after the loss of workers.""",
+    ),
+    Attribute("client_", "distributed.Client", "Client in use."),
+]
 
 
-def _document(ordinary: str, kind: str, here: str, target: str) -> str:
-    """The documentation of the ordinary estimator, made that of the one on a cluster."""
-    _, parameters = ordinary.split("\n    Parameters\n", 1)
-    parameters, attributes = parameters.split("\n    Attributes\n", 1)
-    attributes, notes = attributes.split("\n    Notes\n", 1)
-    notes, _ = notes.split("\n    Examples\n", 1)
-    return (
-        f"{_SUMMARY.format(kind=kind, here=here)}\n    Parameters\n{parameters}{_OWN_PARAMETERS}"
-        f"\n    Attributes\n{attributes}{_OWN_ATTRIBUTES}\n    Notes\n{notes}"
-        f"\n    Examples\n    --------\n{_EXAMPLE.format(here=here, target=target)}"
-    )
-
-
+@documented(
+    details=_DETAILS,
+    attributes=[CLASSES_, *_ATTRIBUTES],
+    example="""
+        >>> import dask.array as da
+        >>> from distributed import Client
+        >>> from skscratch.dask import DaskScratchMLPClassifier
+        >>> client = Client(n_workers=2, threads_per_worker=1)  # doctest: +SKIP
+        >>> X = da.random.default_rng(0).normal(size=(10_000, 5), chunks=(2_500, 5))
+        >>> y = X[:, 0] > 0
+        >>> model = DaskScratchMLPClassifier(random_state=0).fit(X, y)  # doctest: +SKIP
+        >>> model.predict(X).compute()  # doctest: +SKIP
+        >>> model.to_local().predict(X[:5].compute())  # doctest: +SKIP
+    """,
+)
 @dataclass(kw_only=True, eq=False, repr=False)
-class DaskScratchMLPClassifier(_OnDask, ScratchMLPClassifier):  # noqa: D101
-    __doc__ = _document(CLASSIFIER, "classifier", "ScratchMLPClassifier", "X[:, 0] > 0")
+class DaskScratchMLPClassifier(_OnDask, ScratchMLPClassifier):
+    """Neural network classifier for tables whose rows are on the workers of a Dask cluster."""
 
     _here = ScratchMLPClassifier
 
@@ -343,9 +337,24 @@ class DaskScratchMLPClassifier(_OnDask, ScratchMLPClassifier):  # noqa: D101
         return self._applied("predict_log_proba", X)
 
 
+@documented(
+    details=_DETAILS,
+    attributes=[*_ATTRIBUTES],
+    example="""
+        >>> import dask.array as da
+        >>> from distributed import Client
+        >>> from skscratch.dask import DaskScratchMLPRegressor
+        >>> client = Client(n_workers=2, threads_per_worker=1)  # doctest: +SKIP
+        >>> X = da.random.default_rng(0).normal(size=(10_000, 5), chunks=(2_500, 5))
+        >>> y = X[:, 0] ** 2
+        >>> model = DaskScratchMLPRegressor(random_state=0).fit(X, y)  # doctest: +SKIP
+        >>> model.predict(X).compute()  # doctest: +SKIP
+        >>> model.to_local().predict(X[:5].compute())  # doctest: +SKIP
+    """,
+)
 @dataclass(kw_only=True, eq=False, repr=False)
-class DaskScratchMLPRegressor(_OnDask, ScratchMLPRegressor):  # noqa: D101
-    __doc__ = _document(REGRESSOR, "regressor", "ScratchMLPRegressor", "X[:, 0] ** 2")
+class DaskScratchMLPRegressor(_OnDask, ScratchMLPRegressor):
+    """Neural network regressor for tables whose rows are on the workers of a Dask cluster."""
 
     _here = ScratchMLPRegressor
 

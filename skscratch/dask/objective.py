@@ -100,25 +100,25 @@ class ShardedData(Data):
         """All of them: members are not divided where rows are."""
         return self
 
-    def step(self, network, loss, parameters, gradient, n_rows, masks=None, total=None) -> Any:
+    def step(self, network, loss, parameters, gradient, n_rows, rng=None, total=None) -> Any:
         """A batch of these rows."""
-        return ShardedStep(self, parameters, gradient, masks, total)
+        return ShardedStep(self, parameters, gradient, rng, total)
 
-    def epoch(self, network, loss, state, recipe, masks, members) -> Epoch:
+    def epoch(self, network, loss, state, recipe, rng, members) -> Epoch:
         """Passes over these rows."""
         kind = Epoch if self.sync_every == 1 else ShardedEpoch
-        return kind(network, loss, self, state, recipe, masks, members)
+        return kind(network, loss, self, state, recipe, rng, members)
 
 
 class ShardedStep:
     """A batch of any number of rows with the interface of `training.Step`."""
 
-    def __init__(self, data: ShardedData, parameters: np.ndarray, gradient: np.ndarray, masks: Any, total: Any):
-        self._data, self._parameters, self._gradient, self._masks, self._whole = (
+    def __init__(self, data: ShardedData, parameters: np.ndarray, gradient: np.ndarray, rng: Any, total: Any):
+        self._data, self._parameters, self._gradient, self._rng, self._whole = (
             data,
             parameters,
             gradient,
-            masks,
+            rng,
             total,
         )
         self._rows = np.empty(0, dtype=int)
@@ -150,7 +150,7 @@ class ShardedStep:
 
     def _add(self, backward: bool) -> list[Any]:
         """Add up losses and weights; the gradients, one of each shard that has rows of the batch."""
-        data, seed = self._data, _seed(self._masks)
+        data, seed = self._data, _seed(self._rng)
 
         def ask() -> list[Any]:
             shares: Sequence[Any] = [None] * len(data.crew.parts)
@@ -164,9 +164,9 @@ class ShardedStep:
         return list(gradients)
 
 
-def _seed(masks: Any) -> int:
+def _seed(rng: Any) -> int:
     """What the shards draw the masks of dropout by: the next number of the epoch's generator."""
-    return 0 if masks is None else int(masks().bit_generator.random_raw())
+    return 0 if rng is None else int(rng.bit_generator.random_raw())
 
 
 class ShardedEpoch(Epoch):
@@ -176,9 +176,9 @@ class ShardedEpoch(Epoch):
     (McMahan et al. 2017, "Communication-efficient learning of deep networks from decentralized data").
     """
 
-    def __init__(self, network, loss, data, state, recipe, masks, members):
-        super().__init__(network, loss, data, state, recipe, masks, members)
-        self._data, self._masks = data, masks
+    def __init__(self, network, loss, data, state, recipe, rng, members):
+        super().__init__(network, loss, data, state, recipe, rng, members)
+        self._data, self._rng = data, rng
         plain, optimizer = replace(recipe, schedule=None), state.optimizer
         common = (data.key, data.folds is not None, plain, optimizer, state.parameters, self.total)
         data.crew.prepare(lambda: data.crew.ask("begin_rounds", *common))
@@ -204,7 +204,7 @@ class ShardedEpoch(Epoch):
 
     def _round(self, batches: list[np.ndarray], rates: list[float], count: int) -> tuple[np.ndarray, np.ndarray]:
         """Do steps on these batches: losses (s, K) and weights (s, 1 or K) of each, sums over the shards."""
-        crew, key, optimizer, seed = self._data.crew, self._data.key, self.state.optimizer, _seed(self._masks)
+        crew, key, optimizer, seed = self._data.crew, self._data.key, self.state.optimizer, _seed(self._rng)
         assert optimizer is not None
         parameters, moments = self.state.parameters, optimizer.state
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..encoding.sketches import Summary, merged
+from ..encoding.quantiles import QuantileSketch, merge
 from ..nn.batch import Table
 from .shard import joined
 
@@ -74,12 +74,12 @@ class Selection:
             self._owner[parts] = shard
             self._shift[parts] += np.cumsum(sizes[parts]) - sizes[parts]
 
-    def summary(self, reader: Any, weight: np.ndarray | None) -> Summary:
+    def summary(self, reader: Any, weight: np.ndarray | None) -> QuantileSketch:
         """Summary of the columns of these rows."""
         size = max(POINTS // ((len(self.crew.starts) - 1) * self.shape[1]), 256)
         edges = self.edges()
 
-        def ask() -> list[dict[int, Summary]]:
+        def ask() -> list[dict[int, QuantileSketch]]:
             chosen = self.chosen()
             weights = [
                 [None if weight is None else weight[edges[p] : edges[p + 1]] for p in s] for s in self.crew.parts
@@ -87,7 +87,7 @@ class Selection:
             return self.crew.ask("summary", reader, size, each=list(zip(chosen, weights, strict=True)))
 
         parts = {number: part for answer in self.crew.persist(ask) for number, part in answer.items()}
-        return merged([parts[number] for number in sorted(parts)], max(POINTS // self.shape[1], size))
+        return merge([parts[number] for number in sorted(parts)], max(POINTS // self.shape[1], size))
 
     def encoded(self, reader: Any, dtype: np.dtype) -> Table:
         """These rows, few and in any order, encoded."""

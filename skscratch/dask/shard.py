@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 
-from ..encoding.sketches import Summary, summarise
+from ..encoding.quantiles import QuantileSketch, sketch
 from ..estimators.plan import small_buffers
 from ..nn.batch import Table, Targets
 from ..nn.losses import Loss
@@ -63,8 +63,8 @@ class _Resident(Data):
     def total(self) -> np.ndarray:
         return self.whole
 
-    def step(self, network, loss, parameters, gradient, n_rows, masks=None, total=None):
-        return ChunkedStep(network, loss, parameters, gradient, self, masks, total)
+    def step(self, network, loss, parameters, gradient, n_rows, rng=None, total=None):
+        return ChunkedStep(network, loss, parameters, gradient, self, rng, total)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Rows:
         self.folds: np.ndarray | None = None
         self.n_folds = 0
         self._steps: dict[bool, tuple[np.ndarray, np.ndarray, ChunkedStep]] = {}
-        self._masks: Any = None
+        self.rng = np.random.Generator(np.random.SFC64(0))  # of dropout masks
         self.z: Any = None
         self.sums: Any = None
 
@@ -102,19 +102,16 @@ class _Rows:
         """The step of these rows, bound to the parameters, and its gradient."""
         if blind not in self._steps:
             place, gradient, undivided = np.empty_like(parameters), np.empty_like(parameters), np.ones(1)
-            bound = (self.network, self.loss, place, gradient, self.data[blind], self.masks, undivided)
+            bound = (self.network, self.loss, place, gradient, self.data[blind], self.rng, undivided)
             self._steps[blind] = place, gradient, ChunkedStep(*bound)
         place, gradient, step = self._steps[blind]
         np.copyto(place, parameters)
         return step, gradient
 
-    def masks(self) -> np.random.Generator:
-        return self._masks
-
     def seed(self, *seed: int) -> None:
         """Draw the masks of dropout from this seed on."""
-        if any(getattr(layer, "random", False) for layer in self.network.layers):
-            self._masks = np.random.Generator(np.random.SFC64(seed))
+        if self.network.random:
+            self.rng.bit_generator.state = np.random.SFC64(seed).state
 
 
 class Shard:
@@ -152,13 +149,13 @@ class Shard:
             self._read(reader, number)
 
     @_computes
-    def summary(self, reader: Any, size: int, rows: Sequence[Any], weights: Sequence[Any]) -> dict[int, Summary]:
+    def summary(self, reader: Any, size: int, rows: Sequence[Any], weights: Sequence[Any]) -> dict[int, QuantileSketch]:
         """Summary of those rows of each partition that are asked for; none of a partition that has none."""
         summaries = {}
         for i, (number, chosen, weight) in enumerate(zip(self._numbers, rows, weights, strict=True)):
             data = self._read(reader, i, chosen)
             if data is not None:
-                summaries[number] = summarise(data, weight, size)
+                summaries[number] = sketch(data, weight, size)
         return summaries
 
     @_computes
@@ -258,7 +255,7 @@ class Shard:
         state = State(parameters.copy(), copy.deepcopy(optimizer), np.random.RandomState(0))
         data = rows.data[blind]
         resident = _Resident(data.table, data.targets, data.weight, whole)
-        epoch = Epoch(rows.network, rows.loss, resident, state, recipe, rows.masks, slice(None))
+        epoch = Epoch(rows.network, rows.loss, resident, state, recipe, rows.rng, slice(None))
         self._rounds[key] = epoch, next(iter(epoch.steps.values()))
 
     @_computes

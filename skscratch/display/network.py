@@ -197,10 +197,10 @@ def _by_feature(network: ScratchMLP, W: np.ndarray) -> tuple[np.ndarray, np.ndar
     Those of a feature that is encoded as one column are that column's; of one that is several, their norm.
     """
     encoder = network._encoder
-    sources, width = encoder.sources(), 0
+    sources, width = encoder.sources, 0
     if encoder.categories:  # the last sources, each of a learned vector
-        width = (len(W) - len(encoder.names)) // len(encoder.categories)
-    sources = np.repeat(sources, np.where(np.arange(len(sources)) < len(encoder.names), 1, width))
+        width = (len(W) - encoder.width) // len(encoder.categories)
+    sources = np.repeat(sources, np.where(np.arange(len(sources)) < encoder.width, 1, width))
     shape = network.n_features_in_, W.shape[1]
     total, squares = np.zeros(shape), np.zeros(shape)
     np.add.at(total, sources, W)
@@ -253,9 +253,8 @@ def _names(what: str, given: Any, usual: list[str]) -> list[str]:
 
 def _activations(network: ScratchMLP) -> list[str]:
     """Name of the activation of each layer."""
-    functions = [layer.function for layer in network._network.layers if isinstance(layer, Activation)]
-    own = [getattr(function, "function", function) for function in functions]  # what a user's pair computes
-    return [_shortened(getattr(function, "__name__", "")) for function in own] + [network.out_activation_]
+    names = [layer.function.name for layer in network._network.layers if isinstance(layer, Activation)]
+    return [_shortened(name) for name in names] + [network.out_activation_]
 
 
 def _count(n: int, what: str) -> str:

@@ -1,96 +1,147 @@
-"""Bins: each number column as a row of components that fill up one after the other.
+"""The block of bins: each number column as components that fill up one after the other.
 
-With edges e_0 < e_1 < ... component j is (x - e_j) / (e_{j+1} - e_j), held to [0, 1]: the piecewise-linear encoding of
-Gorishniy et al. 2022 ("On Embeddings for Numerical Features in Tabular Deep Learning", eq. 1).  A linear layer on it
-is a piecewise-linear function of the column, so that the network sees where a single feature bends.
+With the edges e_0 < e_1 < ... of a column, component j is (x - e_j) / (e_{j+1} - e_j), clipped to [0, 1]: the
+piecewise-linear encoding of Gorishniy et al. 2022 ("On Embeddings for Numerical Features in Tabular Deep Learning",
+eq. 1).  A linear layer on these components is a piecewise-linear function of the column, with its kinks at the edges.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from .columns import Array, Column, RawTable
 from .quantiles import weighted_quantiles
 
-__all__ = ["Bins"]
+__all__ = ["Bins", "Components"]
 
 
+class Components(NamedTuple):
+    """All components of a block of bins, one entry each: five arrays of shape (width,).
+
+    Edges are multiplied by a power of two that makes them of order one.  That is exact, and no difference overflows.
+    """
+
+    number: Array  # position of the column among the number columns
+    exponent: Array  # values are multiplied by 2**exponent
+    low: Array  # lower edge, multiplied
+    size: Array  # distance to the upper edge, multiplied
+    missing: Array  # the component of a missing value
+
+
+@dataclass(frozen=True, eq=False)
 class Bins:
-    """The edges of each column, learned from its values.
-
-    Half of them are quantiles of the rows, half quantiles of the distinct values: the latter see to columns in which
-    most rows share one value.  A column of two values or fewer has none, for a straight line says all of it.
+    """Number columns as components between edges.
 
     Attributes
     ----------
+    columns : ndarray of int, shape (n_numbers,)
+        The column of the raw table that each number comes from.
     edges : list of ndarray
-        Increasing, of each column; empty for none.
-    width : int
-        Components of all columns.
+        Increasing edges of each number column; empty for a column without bins.
+    imputed : ndarray of shape (n_numbers,)
+        The number that takes the place of a missing one. NaN if the components of a missing number are all 0.
     """
 
-    def __init__(self, columns: Iterable[tuple[np.ndarray, np.ndarray | None]], count: int):
-        """Learn up to `count` bins of each column, given as values and weights of the rows."""
-        levels = np.linspace(0, 1, count // 2 + 1).tolist()
-        self._take([_edges(x, weight, levels) for x, weight in columns])
+    columns: Array
+    edges: list[Array]
+    imputed: Array
 
     @classmethod
-    def between(cls, edges: list[np.ndarray]) -> "Bins":
-        """Bins between edges that are known, of each column."""
-        bins = cls.__new__(cls)
-        bins._take(edges)
-        return bins
+    def learn(cls, data: Iterable[Column], columns: Array, count: int, imputed: Array) -> Self:
+        """Learn up to `count` bins of each column, given as pairs of values (n,) and weights (n,).
 
-    def _take(self, edges: list[np.ndarray]) -> None:
-        self.edges = edges
-        self.width = sum(max(len(e) - 1, 0) for e in edges)
+        Half of the edges are quantiles of the rows, half are quantiles of the distinct values: these resolve columns
+        in which most rows share one value.  A column of at most two values has no bins: a linear term represents it
+        exactly.
+        """
+        levels = np.linspace(0, 1, count // 2 + 1).tolist()
+        return cls(columns, [_edges(x, weight, levels) for x, weight in data], imputed)
 
-    def names(self, columns: list[str]) -> list[str]:
-        """What each component is called."""
+    @classmethod
+    def none(cls) -> Self:
+        """A block without columns."""
+        return cls(np.empty(0, int), [], np.empty(0))
+
+    def refitted(self, data: Iterable[Column], count: int, imputed: Array) -> Self:
+        """The same components between edges that are learned from other rows."""
+        new = self.learn(data, self.columns, count, imputed)
+        edges = [_resampled(own, before) for own, before in zip(new.edges, self.edges, strict=True)]
+        return type(self)(self.columns, edges, imputed)
+
+    @cached_property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return sum([max(len(edges) - 1, 0) for edges in self.edges])
+
+    def names(self, feature_names: Sequence[str]) -> list[str]:
+        """Name of each component."""
         return [
-            f"{name} from {low:.4g} to {high:.4g}"
-            for name, edges in zip(columns, self.edges, strict=True)
+            f"{feature_names[j]} from {low:.4g} to {high:.4g}"
+            for j, edges in zip(self.columns, self.edges, strict=True)
             for low, high in zip(edges[:-1], edges[1:], strict=True)
         ]
 
-    def write(self, raw: np.ndarray, out: np.ndarray) -> None:
-        """Components of the rows of `raw` (n, columns) into `out` (n, width); 0 for a missing value."""
-        column, exponent, low, step = self._components
-        part = np.ldexp(raw[:, column].astype(np.float64), exponent)  # (n, width)
+    def sources(self) -> Array:
+        """Column of the raw table that each component comes from."""
+        return self.columns[self.components.number]
+
+    def write(self, table: RawTable, out: Array) -> None:
+        """Write the components (n, width) of the rows of `table` into `out`."""
+        number, exponent, low, size, missing = self.components
+        part = table.numbers.take(number, 1).astype(np.float64, copy=False)
+        np.ldexp(part, exponent, out=part)
         np.subtract(part, low, out=part)
-        np.divide(part, step, out=part)
-        np.clip(part, 0, 1, out=part)
-        np.copyto(part, 0, where=np.isnan(part))
+        np.divide(part, size, out=part)  # (x - e_j) / (e_{j+1} - e_j)
+        np.maximum(part, 0, out=part)
+        np.minimum(part, 1, out=part)
+        np.copyto(part, missing, where=np.isnan(part))
         out[...] = part
 
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in vars(self).items() if name != "_components"}
-
     @cached_property
-    def _components(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of each component: its column, the exponent that values are scaled by, and then its lower edge and width."""
+    def components(self) -> Components:
+        """The components of all columns, side by side."""
         counts = np.array([max(len(edges) - 1, 0) for edges in self.edges], dtype=int)
-        exponents = np.array([-_exponent(edges) if len(edges) else 0 for edges in self.edges], dtype=int)
+        number = np.repeat(np.arange(len(counts)), counts)
+        exponents = [-np.frexp(np.abs(edges).max())[1] if len(edges) else 0 for edges in self.edges]
         scaled = [np.ldexp(edges, exponent) for edges, exponent in zip(self.edges, exponents, strict=True)]
-        return (
-            np.repeat(np.arange(len(counts)), counts),
-            np.repeat(exponents, counts),
-            np.concatenate([np.empty(0), *(edges[:-1] for edges in scaled)]),
-            np.concatenate([np.empty(0), *(np.diff(edges) for edges in scaled)]),
-        )
+        exponent = np.repeat(np.array(exponents, dtype=int), counts)
+        low = np.concatenate([np.empty(0), *[edges[:-1] for edges in scaled]])
+        size = np.concatenate([np.empty(0), *[np.diff(edges) for edges in scaled]])
+        with np.errstate(over="ignore"):
+            missing = np.clip((np.ldexp(self.imputed[number], exponent) - low) / size, 0, 1)
+        return Components(number, exponent, low, size, np.nan_to_num(missing))
+
+    def to_state(self) -> dict[str, Any]:
+        """The block as a dictionary of arrays."""
+        return {"columns": self.columns, "edges": list(self.edges), "imputed": self.imputed}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The block that `to_state` described."""
+        return cls(**state)
+
+    __getstate__ = to_state  # a pickle leaves out what is derived from the edges
 
 
-def _edges(x: np.ndarray, weight: np.ndarray | None, levels: list[float]) -> np.ndarray:
-    there = ~np.isnan(x) if weight is None else ~np.isnan(x) & (weight > 0)
-    x, weight = x[there], None if weight is None else weight[there]
+def _edges(x: Array, weight: Array | None, levels: Sequence[float]) -> Array:
+    """Edges of one column: quantiles of its rows and of its distinct values, without those equal up to rounding."""
+    present = ~np.isnan(x) if weight is None else ~np.isnan(x) & (weight > 0)
+    x, weight = x[present], None if weight is None else weight[present]
     distinct = np.unique(x)
     if len(distinct) <= 2:
         return np.empty(0)
     edges = np.union1d(weighted_quantiles(x, weight, levels), weighted_quantiles(distinct, None, levels))
-    scaled = np.ldexp(edges, -_exponent(edges))
-    return edges[np.append(True, np.diff(scaled) > 1e-12 * np.max(np.abs(scaled)))]
+    scaled = np.ldexp(edges, -np.frexp(np.abs(edges).max())[1])
+    kept: Array = edges[np.append(True, np.diff(scaled) > 1e-12 * np.abs(scaled).max())]
+    return kept
 
 
-def _exponent(edges: np.ndarray) -> int:
-    """Power of two that edges are divided by to be of order one, exactly: then no difference of them overflows."""
-    return int(np.frexp(np.max(np.abs(edges)))[1])
+def _resampled(edges: Array, before: Array) -> Array:
+    """As many edges as in `before`: those of `edges`, interpolated if their number differs; else those of `before`."""
+    if len(before) == 0 or len(edges) < 2:
+        return before
+    positions = np.linspace(0, len(edges) - 1, len(before))
+    return 2 * np.interp(positions, np.arange(len(edges)), edges / 2)  # halved: no difference overflows

@@ -1,9 +1,9 @@
-"""Input as a user gives it, checked: the table, the weights, and the rows of both with their targets."""
+"""The checks of what a user passes as X and sample_weight, and the checked rows with their targets."""
 
 from dataclasses import dataclass, replace
 from mmap import mmap
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 from zlib import crc32
 
 import narwhals.stable.v1 as nw
@@ -12,24 +12,27 @@ import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_array, validate_data
 
-from ..nn.batch import Mapped
 from . import columns
+from .columns import Array, ColumnTable
+from .out_of_core import MemmapTable
 
 __all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categories"]
 
-MAPPED = 2**26  # bytes: smaller files are as well read into memory
+MIN_MEMMAP_BYTES = 2**26  # smaller files are read into memory
+
+CheckedTable: TypeAlias = Array | sp.csr_matrix | ColumnTable | MemmapTable
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Checked rows, of training or of validation.
+    """Checked rows with their targets, for training or for validation.
 
     Attributes
     ----------
-    X, y : as given
-        What a scorer is handed.
-    data : ndarray, csr_matrix, Columns or Mapped
-        X as checked.
+    X, y : as passed by the user
+        Passed on to a scorer.
+    data : ndarray, csr_matrix, ColumnTable or MemmapTable
+        X after the checks.
     values : ndarray of shape (n,) or (n, n_targets)
         y as class codes or numbers.
     weight : ndarray of shape (n,), or None
@@ -38,21 +41,21 @@ class Rows:
 
     X: Any
     y: Any
-    data: Any
-    values: np.ndarray
-    weight: np.ndarray | None
+    data: CheckedTable
+    values: Array
+    weight: Array | None
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows: np.ndarray) -> "Rows":
+    def __getitem__(self, rows: Array) -> "Rows":
         data = self.data[rows]
-        # rows of the frame itself where its columns have types that `data` alone does not keep
-        X = _safe_indexing(self.X, rows) if isinstance(data, columns.Columns) else data
+        # a frame's own rows: its columns may have dtypes that `data` does not keep
+        X = _safe_indexing(self.X, rows) if isinstance(data, ColumnTable) else data
         return Rows(X, self.y[rows], data, self.values[rows], None if self.weight is None else self.weight[rows])
 
     def without_weightless(self) -> "Rows":
-        """The rows of positive weight: weight 0 is as if the row were absent."""
+        """The rows of positive weight: a row of weight 0 counts as absent."""
         if self.weight is None or np.all(self.weight > 0):
             return self
         if not np.any(self.weight > 0):
@@ -60,53 +63,76 @@ class Rows:
         return self[np.flatnonzero(self.weight > 0)]
 
 
-def check_table(estimator: Any, X: Any, categorical_features: Any, kinds: list[bool] | None, reset: bool) -> Any:
-    """A float array with NaN, a CSR matrix, Columns, or Mapped; sets or compares the estimator's feature names.
+def check_table(
+    estimator: Any, X: Any, categorical_features: Any, categorical: list[bool] | None, reset: bool
+) -> CheckedTable:
+    """Convert X to a float array with NaN, a CSR matrix, a ColumnTable or a MemmapTable.
 
     Parameters
     ----------
     estimator : estimator
+        Its feature names and their number are set if `reset`, and compared with those of `X` otherwise.
     X : DataFrame, array-like or sparse matrix
-    categorical_features : as the estimator's parameter
-    kinds : list of bool, or None
-        Which columns are categories, once that is settled and there are any columns of types.
+    categorical_features : "from_dtype", None or array-like
+        The estimator's parameter.
+    categorical : list of bool, or None
+        Which columns are categories, if the table that was fitted was read column by column.
     reset : bool
-        Whether this table settles the names and kinds.
+        Whether X is the table to fit.
     """
-    if not reset and kinds is None and _is_plain(estimator, X):
+    if not reset and categorical is None and _needs_no_check(estimator, X):
         return X
     columns.refuse_times(X, "X")
-    if columns.wants_columns(X, categorical_features) if reset else kinds is not None:
-        if sp.issparse(X):
-            raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
-        if not columns.is_frame(X):
-            X = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
-            X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
-        check_names(estimator, X, reset)
-        table = columns.read(X, categorical_features, kinds)
-        if table.shape[0] < 1:
-            raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
-        return table
-    if _is_mapped(X):
+    by_column = columns.wants_columns(X, categorical_features) if reset else categorical is not None
+    if by_column:
+        return _check_columns(estimator, X, categorical_features, categorical, reset)
+    if _is_large_memmap(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return _checked(Mapped(X))
-    how = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
+        return _check_memmap(MemmapTable(X))
+    options = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
+    is_frame = columns.is_frame(X)
     try:
-        if columns.is_frame(X):
+        if is_frame:
             check_names(estimator, X, reset)
-            return check_array(X, estimator=estimator, input_name="X", **how)
-        return validate_data(estimator, X, reset=reset, **how)
+            return check_array(X, estimator=estimator, input_name="X", **options)
+        return validate_data(estimator, X, reset=reset, **options)
     except ValueError:
-        if columns.is_frame(X):
-            columns.read(X, None)  # names the column that is at fault
+        if is_frame:
+            columns.read(X, None)  # raises an error that names the column
         raise
 
 
-def check_names(estimator: Any, X: Any, reset: bool) -> None:
-    """Set or compare the number of the columns and, of a DataFrame, their names.
+def _needs_no_check(estimator: Any, X: Any) -> bool:
+    """Whether scikit-learn's checks would return X itself. They take half of the time of predicting one row."""
+    if type(X) is not np.ndarray or X.ndim != 2 or X.dtype.char not in "fd" or not len(X):
+        return False
+    if X.shape[1] != estimator.n_features_in_ or hasattr(estimator, "feature_names_in_"):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))  # a sum that is not finite may be an overflow: the checks decide
 
-    scikit-learn before 1.9 finds names in pandas, and elsewhere by a protocol that polars has left in version 2: it is
-    handed an empty frame of pandas with the same columns.
+
+def _check_columns(
+    estimator: Any, X: Any, categorical_features: Any, categorical: list[bool] | None, reset: bool
+) -> ColumnTable:
+    """Read a mixed table column by column."""
+    if sp.issparse(X):
+        raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
+    if not columns.is_frame(X):
+        X = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
+        X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
+    check_names(estimator, X, reset)
+    table = columns.read(X, categorical_features, categorical)
+    if not len(table.values[0]):
+        raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
+    return table
+
+
+def check_names(estimator: Any, X: Any, reset: bool) -> None:
+    """Set or compare the number of columns and, for a DataFrame, their names.
+
+    scikit-learn before 1.9 finds the names of pandas alone, and those of other frames by a protocol that polars dropped
+    in version 2.  Other frames are therefore replaced by an empty pandas DataFrame with the same columns.
     """
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame) and not frame.implementation.is_pandas():
@@ -117,21 +143,22 @@ def check_names(estimator: Any, X: Any, reset: bool) -> None:
 
 
 def declared_categories(X: Any) -> list[list[Any]]:
-    """The categories of each column of a DataFrame whose type declares them, whether they occur or not; else none."""
+    """The categories that the dtype of each column declares, whether they occur or not; empty unless X is a frame."""
     if not columns.is_frame(X):
         return []
     declared = []
     for column in nw.from_native(X, eager_only=True).iter_columns():
-        lasting = isinstance(column.dtype, nw.Enum) or (
+        # the categories of a polars Categorical are those that occurred in this session
+        declares = isinstance(column.dtype, nw.Enum) or (
             isinstance(column.dtype, nw.Categorical) and column.implementation.is_pandas_like()
         )
-        declared.append(column.cat.get_categories().to_list() if lasting else [])
+        declared.append(column.cat.get_categories().to_list() if declares else [])
     return declared
 
 
-def _is_mapped(X: Any) -> bool:
-    """Whether X is a large table of numbers in a memory-mapped file."""
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub" or X.nbytes < MAPPED:
+def _is_large_memmap(X: Any) -> bool:
+    """Whether X is a large array of numbers in a memory-mapped file."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub" or X.nbytes < MIN_MEMMAP_BYTES:
         return False
     base: Any = X
     while isinstance(base, np.ndarray):
@@ -139,34 +166,24 @@ def _is_mapped(X: Any) -> bool:
     return isinstance(base, mmap)
 
 
-def _checked(data: Mapped) -> Mapped:
-    """The same rows, once all were read: whether there is any NaN, and their mark; ValueError for an infinity."""
-    mark, holds_nan = 0, False
+def _check_memmap(data: MemmapTable) -> MemmapTable:
+    """Read all rows once: note whether any value is missing, and the checksum; ValueError for an infinity."""
+    checksum, holds_nan = 0, False
     for _, rows in data.chunks():
         check_array(rows, ensure_all_finite="allow-nan", input_name="X")
         holds_nan |= bool(np.isnan(rows).any())
-        mark = crc32(np.ascontiguousarray(rows), mark)
-    return replace(data, holds_nan=holds_nan, mark=mark)
+        checksum = crc32(np.ascontiguousarray(rows), checksum)
+    return replace(data, holds_nan=holds_nan, checksum=checksum)
 
 
-def _is_plain(estimator: Any, X: Any) -> bool:
-    """Whether X is an array that scikit-learn's check would hand back as it is: half the time of predicting a row."""
-    if type(X) is not np.ndarray or X.ndim != 2 or X.dtype.char not in "fd" or not len(X):
-        return False
-    if X.shape[1] != estimator.n_features_in_ or hasattr(estimator, "feature_names_in_"):
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()))  # NaN and infinities go the long way, which tells them apart
-
-
-def check_weight(sample_weight: Any, n: int) -> np.ndarray | None:
-    """Weights (n,) of float64, non-negative and not all zero; None where they are not given."""
+def check_weight(sample_weight: Any, n: int) -> Array | None:
+    """Weights (n,) as float64, non-negative and not all zero; None if none are given."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
     try:
-        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+        weight: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     except (TypeError, ValueError) as error:
         raise ValueError(f"sample_weight must be numbers, one for each row of X: {error}") from error
     if weight.ndim != 1 or len(weight) != n:

@@ -1,65 +1,138 @@
-"""Targets as a network's outputs: classes to codes and back, numbers to unit scale and back."""
+"""Target encoders: from y to the targets of a network, and from raw scores back to labels or numbers.
 
-import copy
-from typing import Any
+`ClassTargets` is for classifiers, with one class for each kind of target; `NumericTargets` is for regressors.  All are
+immutable: what learns something returns a new encoder.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import log_expit, log_softmax
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, column_or_1d
 
 from ..nn.batch import Targets
 from ..nn.losses import Loss
+from ..nn.tape import Array
+from .columns import missing, refuse_times
+from .quantiles import weighted_mean_std, weighted_quantiles
 
-__all__ = ["ClassTargets", "NumberTargets", "class_weights"]
+__all__ = [
+    "BinaryTargets",
+    "ClassTargets",
+    "MulticlassTargets",
+    "MultilabelTargets",
+    "NumericTargets",
+    "TargetEncoder",
+    "class_targets",
+    "target_encoder",
+    "target_scale",
+]
 
 
-class ClassTargets:
-    """Class labels: one output for two classes, one a class for more, one a label for multilabel.
+class TargetEncoder:
+    """What both kinds of targets share, and what they do where there is nothing to do."""
+
+    def n_scores(self, loss: Loss) -> int:
+        """Return the number of raw scores per row, the outputs of the network."""
+        raise NotImplementedError
+
+    def values(self, y: Array, loss: Loss) -> Array:
+        """Return class codes or numbers for a checked y; raise ValueError for values that do not fit."""
+        raise NotImplementedError
+
+    def encode(self, values: Array, dtype: Any) -> Targets:
+        """Return the targets of the network."""
+        raise NotImplementedError
+
+    def check_enough(self, values: Array, continuing: bool) -> None:
+        """Raise ValueError if these training values are too few to learn from."""
+
+    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
+        """Return the weight of each row (n,), with class weights multiplied in."""
+        return weight
+
+    def strata(self, values: Array) -> Array | None:
+        """Return class codes to stratify the validation rows by, or None."""
+        return None
+
+    def fitted(self, values: Array, weight: Array | None, loss: Loss, incremental: bool) -> Self:
+        """Return the encoder with the scale of these training values."""
+        return self
+
+    def widened(self, values: Array) -> Self:
+        """Return the encoder with a range that includes these values too."""
+        return self
+
+    def stream_columns(self, values: Array) -> list[Array]:
+        """Return the columns (n,) whose scale follows a stream."""
+        return []
+
+    def refitted(self, rows: Array, weight: Array, loss: Loss) -> Self:
+        """Return the encoder with the scale of other rows (n, n_targets)."""
+        return self
+
+    def transfer_weights(self, new: "TargetEncoder", loss: Loss, layer: Any) -> None:
+        """Change the output layer such that it predicts in the units of `new` what it predicted in these."""
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain values and arrays, from which `target_encoder` makes the encoder again."""
+        return {"kind": type(self).__name__, **vars(self)}
+
+
+def target_encoder(state: dict[str, Any]) -> TargetEncoder:
+    """Make a target encoder from what `to_state` returned."""
+    state = dict(state)
+    kinds = {k.__name__: k for k in (BinaryTargets, MulticlassTargets, MultilabelTargets, NumericTargets)}
+    kind: Any = kinds[state.pop("kind")]
+    return kind(**state)  # type: ignore[no-any-return]
+
+
+# ------------------------------------------------------------------ classes
+
+
+@dataclass(frozen=True)
+class ClassTargets(TargetEncoder):
+    """Class labels and their codes.
 
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
+    class_weight, label_smoothing
+        As the hyper-parameters of these names.
     kind : {"binary", "multiclass", "multilabel"}
-    n_outputs : int
+    link : {"logistic", "softmax"}
+        The output activation that suits the kind.
     """
 
-    def __init__(self, y: Any, classes: Any = None):
-        """Learn the classes of `y`, or take `classes` for those of all later calls too."""
-        kinds = sorted({type(label).__name__ for label in y}) if y.dtype == object else []
-        if "str" in kinds and len(kinds) > 1:
-            raise ValueError(f"Input y mixes labels of the types {kinds}: make it all strings or all numbers.")
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                "Several multiclass targets at once are not supported: y must be one column of labels, or an "
-                "indicator matrix of 0 and 1. Fit one classifier a column (sklearn.multioutput)."
-            )
-        if kind == "multilabel-indicator":
-            self.kind, self.n_outputs = "multilabel", y.shape[1]
-            self.classes = np.arange(y.shape[1])
-            return
-        self.classes = np.unique(y) if classes is None else np.unique(classes)
-        if len(self.classes) < 2:
-            raise ValueError(
-                f"A classifier needs at least two classes, but y has only one class: {self.classes.tolist()}."
-            )
-        self.kind = "binary" if len(self.classes) == 2 else "multiclass"
-        self.n_outputs = 1 if self.kind == "binary" else len(self.classes)
+    classes: Array
+    class_weight: Any = None
+    label_smoothing: float = 0.0
 
-    def codes(self, y: Any) -> np.ndarray:
-        """Index of each label in `classes` (n,), or the indicator matrix (n, n_outputs) of a multilabel target."""
-        if self.kind == "multilabel":
-            y = y.toarray() if sp.issparse(y) else np.asarray(y)
-            if y.ndim != 2 or y.shape[1] != self.n_outputs:
-                raise ValueError(
-                    f"y must be an indicator matrix of {self.n_outputs} columns, as in the first call. Got shape "
-                    f"{y.shape}."
-                )
-            return y
+    kind: ClassVar[str]
+    link: ClassVar[str] = "logistic"
+
+    def n_scores(self, loss: Loss) -> int:
+        """Return the number of classes or labels."""
+        return len(self.classes)
+
+    @staticmethod
+    def check(y: Any) -> Any:
+        """Return y as an array of labels (n,), or as an indicator matrix; raise ValueError for missing labels."""
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y")
+        if not sp.issparse(y) and (absent := missing(y)).any():
+            raise ValueError(f"Input y contains NaN or None: {int(absent.sum())} labels are missing.")
+        if y.dtype.kind == "f" and np.isinf(y.data).any():
+            raise ValueError("Input y contains infinity.")
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def values(self, y: Any, loss: Loss) -> Array:
+        """Return the index of each label in `classes`, (n,)."""
         y = np.asarray(y)
         if y.ndim != 1:
-            raise ValueError("y must be one column of labels, as in the first call; got an indicator matrix.")
+            raise ValueError("y must be one column of labels, as in the first call. Got an indicator matrix instead.")
         known = np.isin(y, self.classes)
         if not known.all():
             raise ValueError(
@@ -68,114 +141,155 @@ class ClassTargets:
             )
         return np.searchsorted(self.classes, y).astype(np.int32)
 
-    def encode(self, codes: np.ndarray, smoothing: float, dtype: np.dtype) -> Targets:
-        """Targets of the network: (1 - ε) · one-hot + ε / classes (Szegedy et al. 2016, section 7)."""
-        if self.kind == "multilabel":
-            return Targets((codes * (1 - smoothing) + smoothing / 2).astype(dtype))
-        n_classes = len(self.classes)
-        lookup = np.eye(n_classes) * (1 - smoothing) + smoothing / n_classes
-        if self.kind == "binary":
-            lookup = lookup[:, 1:]
-        return Targets(codes, np.ascontiguousarray(lookup, dtype=dtype))
-
-    def decode(self, z: np.ndarray) -> np.ndarray:
-        """Labels for raw scores (n, n_outputs)."""
-        if self.kind == "multilabel":
-            return (z > 0).astype(int)
-        return self.classes[(z[:, 0] > 0).astype(int) if self.kind == "binary" else z.argmax(axis=1)]
-
-
-class NumberTargets:
-    """Numbers, of which y = center + spread · p, so that what the network learns is of order one.
-
-    Attributes
-    ----------
-    center, spread : ndarray of shape (n_targets,)
-    """
-
-    def __init__(self, y: np.ndarray, weight: np.ndarray | None, loss: Loss, scale: bool, more_to_come: bool = False):
-        """Learn center and spread of `y` (n, n_targets), as the loss wants them.
-
-        A constant target is predicted as that constant, unless there are `more_to_come`: then its size is taken for
-        the spread of what may follow.
-        """
-        self.center, self.spread, self.scale = np.zeros(y.shape[1]), np.ones(y.shape[1]), scale
-        # of a stream the rows to come may lie anywhere
-        self.low: Any = -np.inf if more_to_come else y.min(axis=0)
-        self.high: Any = np.inf if more_to_come else y.max(axis=0)
-        if scale:
-            self.center, self.spread = loss.scaling(y, weight)
-            if more_to_come:
-                size = np.where(self.center == 0, 1.0, np.abs(self.center))
-                self.spread = np.where(self.spread > 0, self.spread, size)
-
-    def widened(self, y: np.ndarray) -> "NumberTargets":
-        """The same center and spread, with a range that takes in `y` (n, n_targets) too."""
-        new = copy.copy(self)
-        new.low, new.high = np.minimum(self.low, y.min(axis=0)), np.maximum(self.high, y.max(axis=0))
-        return new
-
-    def following(self, y: np.ndarray, weight: np.ndarray, loss: Loss) -> "NumberTargets":
-        """The same range, with center and spread of other rows (n, n_targets)."""
-        new = copy.copy(self)
-        new.center, spread = loss.scaling(y, weight)
-        new.spread = np.where(spread > 0, spread, self.spread)
-        return new
-
-    def carry(self, new: "NumberTargets", loss: Loss, layer: Any) -> None:
-        """Change an output layer's W (K, d, out) and b (K, 1, out) to predict in `new`'s units what they did in these.
-
-        That is exact but for several quantiles, of which only the lowest is carried over, and without a b.
-        """
-        ratio, outputs = self.spread / new.spread, slice(len(self.center))
-        shift = (self.center - new.center) / new.spread
-        if loss.link.name == "exp":
-            ratio, shift = np.ones_like(ratio), np.log(ratio)
-        layer.W[..., outputs] *= ratio
-        if hasattr(layer, "b"):
-            layer.b[..., outputs] = layer.b[..., outputs] * ratio + shift
-
-    def encode(self, y: np.ndarray, dtype: np.dtype) -> Targets:
-        """Targets of the network (n, n_targets)."""
-        with np.errstate(over="ignore"):
-            values = ((y - self.center) / np.where(self.spread > 0, self.spread, 1)).astype(dtype)
-        if not np.isfinite(values).all():
+    def check_enough(self, values: Array, continuing: bool) -> None:
+        """Raise ValueError for fewer than two classes, or for fewer than before in a continued training."""
+        present = self.classes[np.unique(values)]
+        if len(present) < 2:
             raise ValueError(
-                f"y contains a value too large for {dtype}: leave scale_target on, or set dtype='float64'."
+                f"A classifier needs at least two classes, but y has only one class: {present.tolist()}, counting the "
+                "rows of positive weight."
             )
-        return Targets(values)
+        if continuing and len(present) < len(self.classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes}, `y` has {present}"
+            )
 
-    def decode(self, p: np.ndarray, clip: bool = False) -> np.ndarray:
-        """Predictions in the units of y, held to the range of the y that was learned if `clip`."""
-        # in double precision, as y was: targets of 1e9 ± 1 keep their digits
-        y = self.center + self.spread * p.astype(np.float64) if self.scale else p
-        return np.clip(y, self.low, self.high) if clip else y
+    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
+        """Return sample weight times class weight, (n,)."""
+        if self.class_weight is None:
+            return weight
+        if isinstance(self.class_weight, list):
+            raise ValueError(f"class_weight: a list is for a multilabel target, and y is {self.kind}.")
+        weight = np.ones(len(values)) if weight is None else weight
+        return weight * _class_factors(self.class_weight, self.classes, values, weight)
+
+    def strata(self, values: Array) -> Array | None:
+        """Return the class codes (n,)."""
+        return values
+
+    def encode(self, values: Array, dtype: Any) -> Targets:
+        """Return (1 - ε) · one-hot + ε / classes, by class code (label smoothing, Szegedy et al. 2016, section 7)."""
+        n_classes, smoothing = len(self.classes), self.label_smoothing
+        rows = np.eye(n_classes) * (1 - smoothing) + smoothing / n_classes
+        return Targets(values, np.ascontiguousarray(rows if self.kind == "multiclass" else rows[:, 1:], dtype=dtype))
+
+    def decode(self, z: Array) -> Array:
+        """Return the labels for raw scores (n, n_scores)."""
+        raise NotImplementedError
+
+    def log_proba(self, z: Array) -> Array:
+        """Return the logarithms of the class probabilities for raw scores (n, n_scores)."""
+        raise NotImplementedError
 
 
-def class_weights(class_weight: Any, targets: ClassTargets, codes: np.ndarray, weight: np.ndarray | None) -> Any:
-    """Weight of each row (n,) by its class, times `weight`; "balanced" gives all classes the same total.
+class BinaryTargets(ClassTargets):
+    """Two classes: one output, whose sign decides."""
 
-    In a multilabel target each label counts for itself, with its 0s and 1s balanced, and a row's weight is the
-    product over its labels, as everywhere in scikit-learn; a list holds one dictionary a label.
-    """
-    if class_weight is None:
+    kind = "binary"
+
+    def n_scores(self, loss: Loss) -> int:
+        """Return 1."""
+        return 1
+
+    def decode(self, z: Array) -> Array:
+        """Return the labels (n,) for raw scores (n, 1)."""
+        return self.classes[(z[:, 0] > 0).astype(int)]
+
+    def log_proba(self, z: Array) -> Array:
+        """Return log σ(-z) and log σ(z), (n, 2)."""
+        return np.asarray(log_expit(np.concatenate([-z, z], axis=1)))
+
+
+class MulticlassTargets(ClassTargets):
+    """Three classes or more: one output each, of which the largest decides."""
+
+    kind = "multiclass"
+    link = "softmax"
+
+    def decode(self, z: Array) -> Array:
+        """Return the labels (n,) for raw scores (n, n_classes)."""
+        return self.classes[z.argmax(axis=1)]
+
+    def log_proba(self, z: Array) -> Array:
+        """Return log softmax(z), (n, n_classes)."""
+        return np.asarray(log_softmax(z, axis=1))
+
+
+class MultilabelTargets(ClassTargets):
+    """Several labels, each present or absent: one output each, whose sign decides."""
+
+    kind = "multilabel"
+
+    def values(self, y: Any, loss: Loss) -> Array:
+        """Return the indicator matrix (n, n_labels)."""
+        y = y.toarray() if sp.issparse(y) else np.asarray(y)
+        if y.ndim != 2 or y.shape[1] != len(self.classes):
+            raise ValueError(
+                f"y must be an indicator matrix of {len(self.classes)} columns, as in the first call. Got shape "
+                f"{y.shape}."
+            )
+        return y
+
+    def check_enough(self, values: Array, continuing: bool) -> None:
+        """Accept any rows: a label may be absent from all of them."""
+
+    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
+        """Return sample weight times class weight, (n,): the product over the labels, as in scikit-learn."""
+        if self.class_weight is None:
+            return weight
+        given = self.class_weight
+        per_label = given if isinstance(given, list) else [given] * len(self.classes)
+        if len(per_label) != len(self.classes):
+            raise ValueError(f"class_weight has {len(per_label)} dictionaries for the {len(self.classes)} labels of y.")
+        base = np.ones(len(values)) if weight is None else weight
+        for class_weight, column in zip(per_label, values.T, strict=True):
+            factors = _class_factors(class_weight, np.array([0, 1]), column.astype(int), base)
+            weight = factors * (1 if weight is None else weight)
         return weight
-    ones = np.ones(len(codes)) if weight is None else weight
-    if targets.kind != "multilabel":
-        if isinstance(class_weight, list):
-            raise ValueError(f"class_weight: a list is for a multilabel target, and y is {targets.kind}.")
-        return ones * _one_target(class_weight, targets.classes, codes, ones)
-    each = class_weight if isinstance(class_weight, list) else [class_weight] * targets.n_outputs
-    if len(each) != targets.n_outputs:
-        raise ValueError(f"class_weight has {len(each)} dictionaries for the {targets.n_outputs} labels of y.")
-    for choice, column in zip(each, codes.T, strict=True):
-        weight = _one_target(choice, np.array([0, 1]), column.astype(int), ones) * (1 if weight is None else weight)
-    return weight
+
+    def strata(self, values: Array) -> None:
+        """Return None: rows are not stratified by several labels."""
+
+    def encode(self, values: Array, dtype: Any) -> Targets:
+        """Return (1 - ε) · indicator + ε / 2, (n, n_labels)."""
+        return Targets((values * (1 - self.label_smoothing) + self.label_smoothing / 2).astype(dtype))
+
+    def decode(self, z: Array) -> Array:
+        """Return the indicator matrix for raw scores, (n, n_labels)."""
+        return (z > 0).astype(int)
+
+    def log_proba(self, z: Array) -> Array:
+        """Return log σ(z), (n, n_labels)."""
+        return np.asarray(log_expit(z))
 
 
-def _one_target(class_weight: Any, classes: np.ndarray, codes: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Factor of each row, (n,)."""
-    if isinstance(class_weight, str):  # "balanced"
+def class_targets(y: Any, classes: Any = None, **options: Any) -> ClassTargets:
+    """Return the encoder for the classes of a checked y, or for those of `classes`; `options` go to its constructor.
+
+    Raises ValueError for targets of mixed types, of several multiclass columns, or of a single class.
+    """
+    types = sorted({type(label).__name__ for label in y}) if y.dtype == object else []
+    if "str" in types and len(types) > 1:
+        raise ValueError(f"Input y mixes labels of the types {types}: make it all strings or all numbers.")
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            "Several multiclass targets at once are not supported: y must be one column of labels, or an "
+            "indicator matrix of 0 and 1. Fit one classifier a column (sklearn.multioutput)."
+        )
+    if kind == "multilabel-indicator":
+        return MultilabelTargets(np.arange(y.shape[1]), **options)
+    classes = np.unique(y) if classes is None else np.unique(classes)
+    if len(classes) < 2:
+        raise ValueError(f"A classifier needs at least two classes, but y has only one class: {classes.tolist()}.")
+    return (BinaryTargets if len(classes) == 2 else MulticlassTargets)(classes, **options)
+
+
+def _class_factors(class_weight: Any, classes: Array, codes: Array, weight: Array) -> Array:
+    """Return the factor of each row (n,); "balanced" gives all classes the same total weight."""
+    if isinstance(class_weight, str):
         mass = np.bincount(codes, weights=weight, minlength=len(classes))
         factors = weight.sum() / (np.count_nonzero(mass) * np.where(mass > 0, mass, 1))
     else:
@@ -184,4 +298,150 @@ def _one_target(class_weight: Any, classes: np.ndarray, codes: np.ndarray, weigh
         if unknown:
             raise ValueError(f"class_weight names the classes {unknown}, which y does not have: {names}.")
         factors = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
-    return factors[codes]
+    return np.asarray(factors[codes])
+
+
+# ------------------------------------------------------------------ numbers
+
+
+@dataclass(frozen=True)
+class NumericTargets(TargetEncoder):
+    """Numbers y = center + spread · p, such that the network's predictions p are of order one.
+
+    Attributes
+    ----------
+    n_targets : int
+        Columns of y.
+    scale : bool
+        Whether center and spread are learned from y; otherwise they are 0 and 1.
+    center, spread : ndarray of shape (n_targets,)
+    low, high : ndarray of shape (n_targets,)
+        Range of the training targets; infinite for a stream, whose later rows may lie anywhere.
+    """
+
+    n_targets: int
+    scale: bool = True
+    center: Any = field(default=0.0)
+    spread: Any = field(default=1.0)
+    low: Any = -np.inf
+    high: Any = np.inf
+
+    @staticmethod
+    def check(y: Any) -> Array:
+        """Return y as numbers (n,) or (n, n_targets); raise TypeError or ValueError for anything else."""
+        refuse_times(y, "y")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        except ValueError as error:
+            if "convert" not in str(error):
+                raise
+            raise ValueError(f"y must be numbers for a regressor, but it holds text: {error}") from error
+        return np.asarray(column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y)
+
+    def n_scores(self, loss: Loss) -> int:
+        """Return the number of targets times that of quantiles."""
+        return self.n_targets * loss.n_scores
+
+    def values(self, y: Array, loss: Loss) -> Array:
+        """Return y as (n, n_targets); raise ValueError for values outside the domain of the loss or of its link."""
+        y = y[:, None] if y.ndim == 1 else y
+        if y.shape[1] != self.n_targets:
+            raise ValueError(f"y must have {self.n_targets} columns, as in the first call. Got {y.shape[1]}.")
+        lowest, allowed = loss.min_target, loss.min_target_allowed
+        if y.min() < lowest or (y.min() == lowest and not allowed):
+            raise ValueError(
+                f"loss={loss.name!r} needs every y {'>=' if allowed else '>'} {lowest}; the smallest is {y.min()}."
+            )
+        link = loss.link
+        if y.min() < link.low or y.max() > link.high:
+            raise ValueError(
+                f"out_activation={link.name!r} gives values from {link.low} to {link.high}, but y lies between "
+                f"{y.min()} and {y.max()}: scale y, or choose another out_activation."
+            )
+        return y
+
+    def fitted(self, values: Array, weight: Array | None, loss: Loss, incremental: bool) -> "NumericTargets":
+        """Return the encoder with center, spread and range of these values (n, n_targets).
+
+        A constant target is predicted as that constant.  In a stream later rows may vary, so that there the size of the
+        constant is taken for the spread.
+        """
+        center, spread = np.zeros(self.n_targets), np.ones(self.n_targets)
+        if self.scale:
+            center, spread = target_scale(loss, values, weight)
+            if incremental:
+                spread = np.where(spread > 0, spread, np.where(center == 0, 1.0, np.abs(center)))
+        range_ = {} if incremental else {"low": values.min(axis=0), "high": values.max(axis=0)}
+        return replace(self, center=center, spread=spread, **range_)
+
+    def widened(self, values: Array) -> "NumericTargets":
+        """Return the encoder with a range that includes these values (n, n_targets) too."""
+        low, high = np.minimum(self.low, values.min(axis=0)), np.maximum(self.high, values.max(axis=0))
+        return replace(self, low=low, high=high)
+
+    def stream_columns(self, values: Array) -> list[Array]:
+        """Return the columns of y, if they are scaled."""
+        return list(values.T) if self.scale else []
+
+    def refitted(self, rows: Array, weight: Array, loss: Loss) -> "NumericTargets":
+        """Return the encoder with center and spread of other rows (n, n_targets), and the same range."""
+        center, spread = target_scale(loss, rows, weight)
+        return replace(self, center=center, spread=np.where(spread > 0, spread, self.spread))
+
+    def transfer_weights(self, new: TargetEncoder, loss: Loss, layer: Any) -> None:
+        """Change W (K, d, out) and b (K, 1, out) of the output layer to predict the same y in the units of `new`.
+
+        The transfer is exact, except without b, and for several quantiles, of which it takes only the lowest.
+        """
+        assert isinstance(new, NumericTargets)
+        ratio, outputs = self.spread / new.spread, slice(self.n_targets)
+        shift = (self.center - new.center) / new.spread
+        if loss.link.name == "exp":
+            ratio, shift = np.ones_like(ratio), np.log(ratio)
+        layer.W[..., outputs] *= ratio
+        if hasattr(layer, "b"):
+            layer.b[..., outputs] = layer.b[..., outputs] * ratio + shift
+
+    def encode(self, values: Array, dtype: Any) -> Targets:
+        """Return (y - center) / spread, (n, n_targets)."""
+        with np.errstate(over="ignore"):
+            scaled = ((values - self.center) / np.where(self.spread > 0, self.spread, 1)).astype(dtype)
+        if not np.isfinite(scaled).all():
+            raise ValueError(
+                f"y contains a value too large for {dtype}: leave scale_target on, or set dtype='float64'."
+            )
+        return Targets(scaled)
+
+    def decode(self, p: Array, clip: bool = False) -> Array:
+        """Return center + spread · p in double precision; `clip` restricts it to the range of the training targets."""
+        y = self.center + self.spread * p.astype(np.float64) if self.scale else p
+        return np.clip(y, self.low, self.high) if clip else y
+
+
+def target_scale(loss: Loss, y: Array, weight: Array | None) -> tuple[Array, Array]:
+    """Centre and spread of y = centre + spread · p, so that predictions p of order one fit the targets.
+
+    Parameters
+    ----------
+    loss : Loss
+        Declares which statistic of y is the centre, and its link which of both are free.
+    y : ndarray of shape (n, n_targets)
+    weight : ndarray of shape (n,), or None
+
+    Returns
+    -------
+    centre, spread : ndarray of shape (n_targets,)
+        The spread of a constant target is 0.
+    """
+    if loss.link.target_scaling == "none":
+        return np.zeros(y.shape[1]), np.ones(y.shape[1])
+    mean, deviation = weighted_mean_std(y, weight)
+    if loss.link.target_scaling == "unit":
+        return np.zeros_like(mean), np.where(mean > 0, mean, 1.0)
+    if loss.centre == "mean":
+        return mean, deviation
+    # outliers move neither these losses nor quartiles
+    level = loss.levels.min() if loss.centre == "quantile" else 0.5  # of several quantiles z_0 predicts the lowest
+    quantiles = np.array([weighted_quantiles(column, weight, [0.25, 0.75, level]) for column in y.T])  # (n_targets, 3)
+    spread = (quantiles[:, 1] - quantiles[:, 0]) / 1.349  # the standard deviation, if y is normal
+    return quantiles[:, 2], np.where(spread > 0, spread, deviation)

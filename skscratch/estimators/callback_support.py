@@ -1,27 +1,29 @@
-"""A fit as scikit-learn's callbacks see it: a root task "fit", and within it a sub-task for each epoch.
+"""scikit-learn's callbacks as a listener: a root task "fit", and in it a task for each epoch.
 
-Callbacks came with scikit-learn 1.9 (``sklearn.callback``); without any set, none of it is loaded and nothing is done.
+Callbacks came with scikit-learn 1.9 (``sklearn.callback``).  Without any, nothing of it is imported and nothing runs.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
-__all__ = ["CallbackSupport", "Tasks", "run_as_task"]
+from ..training.listeners import Listener
+
+__all__ = ["CallbackSupport", "fit_with_callbacks"]
 
 
 class CallbackSupport:
     """Mix-in that gives an estimator `set_callbacks`."""
 
-    def set_callbacks(self, *callbacks: Any) -> Any:
-        """Set callbacks, which are told of each fit and of each of its epochs, and may end it.
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Set callbacks that observe each fit and each of its epochs, and may stop it.
 
         Parameters
         ----------
         *callbacks : instances that follow ``sklearn.callback.FitCallback``
-            scikit-learn's `ProgressBar` and `ScoringMonitor`, those of `skscratch.callbacks`, or your own; none takes
-            all away. Hooks are told `X`, `y`, `metadata` (the sample weight) and `fitted_estimator`, the estimator as
-            if the fit had ended there. One whose `on_fit_task_end` returns True for an epoch ends the fit there: the
-            best epoch's weights are kept, as ever, and `refit` is left out.
+            scikit-learn's `ProgressBar` and `ScoringMonitor`, those of `skscratch.callbacks`, or your own; without
+            arguments, all callbacks are removed. Hooks receive `X`, `y`, `metadata` (the sample weight) and
+            `fitted_estimator`, the estimator as if the fit had ended there. If `on_fit_task_end` returns True for an
+            epoch, the fit ends there: the weights of the best epoch are kept as usual, and there is no refit.
 
         Returns
         -------
@@ -31,9 +33,9 @@ class CallbackSupport:
         Raises
         ------
         ImportError
-            Where scikit-learn is older than 1.9.
+            If scikit-learn is older than 1.9.
         TypeError
-            For what does not follow the protocol.
+            If a callback does not follow the protocol.
         """
         try:
             from sklearn.callback import CallbackSupportMixin
@@ -41,67 +43,75 @@ class CallbackSupport:
             import sklearn
 
             raise ImportError(
-                f"set_callbacks needs scikit-learn 1.9 or newer, which brought callbacks; {sklearn.__version__} is "
-                "installed. All else works without."
+                f"set_callbacks needs scikit-learn 1.9 or newer, which introduced callbacks; {sklearn.__version__} is "
+                "installed. Everything else works without them."
             ) from error
         CallbackSupportMixin.set_callbacks(self, *callbacks)
         return self
 
 
-class Tasks:
-    """The tasks of one fit; one made without arguments has none, and costs nothing.
+def fit_with_callbacks(estimator: Any, fit: Callable[[Listener], Any], max_epochs: int, **data: Any) -> Any:
+    """Run `fit` as the root task of the estimator's callbacks, and return its result.
 
-    Attributes
+    All callbacks that were set up are torn down, whatever happens.
+
+    Parameters
     ----------
-    attributes : callable
-        Gives, when a callback asks for it, what turns a copy of the estimator into one that is fitted as if training
-        had ended now.
+    estimator : estimator
+        One that has callbacks.
+    fit : callable
+        Takes the listener that calls the callbacks at each epoch.
+    max_epochs : int
+    **data : dict
+        What hooks receive of the data: X, y and metadata.
     """
-
-    def __init__(self, estimator: Any = None, context: Any = None, told: dict[str, Any] | None = None):
-        self._estimator, self._context = estimator, context
-        self._told = told or {}  # what hooks are told of the data: X, y and metadata
-        self._running: Any = None
-        self.attributes: Callable[[], dict[str, Any]] = dict
-
-    def begin(self) -> None:
-        """An epoch begins; or, if it failed, begins again, of which nobody is told."""
-        if self._context is None or self._running is not None:
-            return
-        self._running = self._context.subcontext(task_name="epoch")
-        self._running.call_on_fit_task_begin(
-            estimator=self._estimator, **self._told, reconstruction_attributes=self._rebuilt
-        )
-
-    def end(self) -> bool:
-        """The epoch is over; whether a callback wants training to end with it."""
-        if self._running is None:
-            return False
-        task, self._running = self._running, None
-        return bool(
-            task.call_on_fit_task_end(estimator=self._estimator, **self._told, reconstruction_attributes=self._rebuilt)
-        )
-
-    def _rebuilt(self) -> dict[str, Any]:
-        return self.attributes()
-
-
-def run_as_task(estimator: Any, fit: Callable[[Tasks], Any], max_epochs: int, **told: Any) -> Any:
-    """Run `fit` as the root task of the estimator's callbacks, and return what it does.
-
-    Whatever happens, those callbacks that were set up are torn down.
-    """
-    if not hasattr(estimator, "_skl_callbacks"):
-        return fit(Tasks())
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 
-    def managed(estimator: Any) -> Any:
+    def run(estimator: Any) -> Any:
         root = CallbackSupportMixin._init_callback_context(estimator, max_subtasks=max_epochs)
-        root.call_on_fit_task_begin(estimator=estimator, **told)
-        tasks = Tasks(estimator, root, told)
-        result = fit(tasks)
-        tasks.end()  # of an epoch that failed, or was interrupted
-        root.call_on_fit_task_end(estimator=estimator, **told, reconstruction_attributes={})
+        root.call_on_fit_task_begin(estimator=estimator, **data)
+        listener = _CallbackListener(estimator, root, data)
+        result = fit(listener)
+        listener.on_epoch_counted()  # of an epoch that diverged or was interrupted
+        root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
         return result
 
-    return with_callbacks(managed)(estimator)
+    return with_callbacks(run)(estimator)
+
+
+class _CallbackListener(Listener):
+    """Opens and closes a task of scikit-learn's callbacks for each epoch."""
+
+    def __init__(self, estimator: Any, context: Any, data: dict[str, Any]):
+        self._estimator, self._context, self._data = estimator, context, data
+        self._task: Any = None
+
+    def on_fit_begin(self, attributes_of: Callable[[Any], dict[str, Any]]) -> None:
+        """The fit begins."""
+        self._attributes_of = attributes_of
+
+    def on_train_begin(self, result_so_far: Callable[[], Any]) -> None:
+        """Training or the refit begins."""
+        self._result_so_far = result_so_far
+
+    def on_epoch_begin(self) -> None:
+        """Open the epoch's task; an epoch that begins again after it diverged has one already."""
+        if self._task is None:
+            self._task = self._context.subcontext(task_name="epoch")
+            self._task.call_on_fit_task_begin(
+                estimator=self._estimator, **self._data, reconstruction_attributes=self._fitted_attributes
+            )
+
+    def on_epoch_counted(self) -> bool:
+        """Close the epoch's task; return whether a callback stops the training."""
+        if self._task is None:
+            return False
+        task, self._task = self._task, None
+        return bool(
+            task.call_on_fit_task_end(
+                estimator=self._estimator, **self._data, reconstruction_attributes=self._fitted_attributes
+            )
+        )
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        return self._attributes_of(self._result_so_far())

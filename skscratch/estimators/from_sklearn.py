@@ -5,16 +5,18 @@ from typing import Any
 import numpy as np
 
 from ..encoding.check_input import Rows
-from ..training.loop import State
-from .plan import Outcome
+from ..nn.tape import Array
+from ..training.fit import FitResult
+from ..training.state import Best, Progress, TrainingState
+from .build import LocalBackend, build_model
 
 __all__ = ["from_sklearn"]
 
 
 def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
-    """An estimator of class `cls` with the parameters of `mlp`, and, if that is fitted, its weights and results.
+    """Return an estimator of class `cls` with the parameters of `mlp` and, if it is fitted, its weights and results.
 
-    Raises TypeError if `mlp` is not of the scikit-learn class named `kind`.
+    Raises TypeError if `mlp` is not an instance of the scikit-learn class named `kind`.
     """
     import sklearn.neural_network
 
@@ -24,7 +26,7 @@ def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
     if given["batch_size"] == "auto":
         given["batch_size"] = 200
     if mlp.solver != "sgd":
-        given["learning_rate"] = "constant"  # scikit-learn's schedules are those of SGD alone
+        given["learning_rate"] = "constant"  # scikit-learn has schedules for SGD only
     new = cls(
         **given,
         init="glorot_uniform",
@@ -52,29 +54,30 @@ def _take_over(new: Any, mlp: Any) -> None:
         if hasattr(mlp, name):
             setattr(new, name, getattr(mlp, name))
     y = _example_target(mlp)
-    new._categorical = None
-    new._start_targets(y, None)
-    new._start(Rows(None, y, np.zeros((2, mlp.n_features_in_)), new._target_values(y), None))
-    parameters = np.zeros((1, new._network.layout.size), new._dtype)
-    new._network.assign(parameters, mlp.coefs_, mlp.intercepts_)
+    targets = new._make_targets(y, None, None)
+    loss = new._make_loss(targets)
+    rows = Rows(None, y, np.zeros((2, mlp.n_features_in_)), targets.values(y, loss), None)
+    model = build_model(new, LocalBackend(), rows, targets, loss, incremental=False)
+    model.network.assign(model.parameters, mlp.coefs_, mlp.intercepts_)
     curve = list(getattr(mlp, "loss_curve_", [mlp.loss_]))
-    state = State(parameters.copy(), None, new._generator(), epoch=len(curve), end=len(curve))
-    state.n_seen = getattr(mlp, "t_", 0)
-    state.history = {"loss": curve}
-    state.best_loss, state.best_epoch = min(curve), int(np.argmin(curve)) + 1
     scores = getattr(mlp, "validation_scores_", None)
+    state = TrainingState(model.parameters.copy(), None, new._generator(), Progress(epoch=len(curve), end=len(curve)))
+    state.progress.n_seen = getattr(mlp, "t_", 0)
+    state.history = {"loss": curve}
+    state.best = Best(loss=min(curve), epoch=int(np.argmin(curve)) + 1)
     if scores is not None:
         state.history["validation_score"] = list(scores)
-        state.best_score, state.best_epoch = mlp.best_validation_score_, int(np.argmax(scores)) + 1
-    found = Outcome(parameters, state.best_epoch)
-    new.__dict__.update(new._results(found, state, len(curve) - mlp.n_iter_, None, scores is not None))
-    new.loss_, new.best_iteration_ = mlp.loss_, state.best_epoch if mlp.early_stopping else len(curve)
+        state.best.score, state.best.epoch = mlp.best_validation_score_, int(np.argmax(scores)) + 1
+    new._keep_structure(model)
+    result = FitResult(model.parameters, state.best.epoch if mlp.early_stopping else len(curve))
+    new._keep(result, state, begun=len(curve) - mlp.n_iter_, validated=scores is not None)
+    new.loss_ = mlp.loss_
 
 
-def _example_target(mlp: Any) -> np.ndarray:
-    """A target of the kind that `mlp` was fitted to, from which classes and number of outputs follow."""
+def _example_target(mlp: Any) -> Array:
+    """Return a target of the kind that `mlp` was fitted to, with all of its classes or outputs."""
     if not hasattr(mlp, "classes_"):
         return np.ones((2, mlp.n_outputs_)) if mlp.n_outputs_ > 1 else np.ones(2)
     if mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1:
         return np.eye(2, mlp.n_outputs_, dtype=int)
-    return mlp.classes_
+    return np.asarray(mlp.classes_)

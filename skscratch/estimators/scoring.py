@@ -1,4 +1,4 @@
-"""Scores of rows whose raw scores are known: scikit-learn's scorers are handed an estimator that answers with them."""
+"""Scores from known raw scores: scikit-learn's scorers get an estimator that replays them."""
 
 import copy
 import math
@@ -9,36 +9,36 @@ import numpy as np
 
 from ..encoding.check_input import Rows
 
-__all__ = ["answering", "score_of"]
+__all__ = ["score_of", "with_known_scores"]
 
 
-def answering(estimator: Any, rows: Rows, z: np.ndarray) -> Any:
-    """Copy of an estimator that, asked for these rows, answers with the raw scores `z` (n, out)."""
-    seen = copy.copy(estimator)
-    seen._known = (rows.X, z)
-    return seen
+def with_known_scores(estimator: Any, rows: Rows, z: np.ndarray) -> Any:
+    """Return a copy of an estimator that predicts these rows from their known raw scores `z` (n, out)."""
+    replaying = copy.copy(estimator)
+    replaying._known = (rows.X, z)
+    return replaying
 
 
 def score_of(estimator: Any, rows: Rows, z: np.ndarray) -> float:
-    """The score of the estimator's parameter `scoring` for rows whose raw scores are z (n, out).
+    """Return the score that the parameter `scoring` defines, for rows with known raw scores z (n, out).
 
-    Raises ValueError where the scorer fails, or its answer is no score.
+    Raises ValueError if the scorer fails, or if its result is not a number.
     """
-    seen, scoring = answering(estimator, rows, z), estimator.scoring
+    replaying, scoring = with_known_scores(estimator, rows, z), estimator.scoring
     weights = {} if rows.weight is None else {"sample_weight": rows.weight}
     try:
         if scoring is None:
-            value = seen.score(rows.X, rows.y, rows.weight)
+            value = replaying.score(rows.X, rows.y, rows.weight)
         else:
             from sklearn.metrics import get_scorer
 
             scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
-            value = scorer(seen, rows.X, rows.y, **weights)
+            value = scorer(replaying, rows.X, rows.y, **weights)
     except ValueError as error:
         raise ValueError(f"scoring={scoring!r} failed on the validation rows: {error}") from error
     if not isinstance(value, Real) or math.isnan(value):
         raise ValueError(
-            f"scoring={scoring!r} gave {value!r}, which is no score, on the {len(rows)} validation rows: "
-            "choose another score, or give X_val with every class in it."
+            f"scoring={scoring!r} gave {value!r}, which is not a score, on the {len(rows)} validation rows: "
+            "choose another score, or pass an X_val that has every class."
         )
     return float(value)

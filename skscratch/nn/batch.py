@@ -1,44 +1,15 @@
-"""What training reads row by row: the encoded table (numbers and category codes) and the targets."""
+"""Batches: the encoded table and the targets, and how rows of them are copied into the buffers of a batch."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["LazyTable", "Mapped", "SparseRows", "Table", "Targets"]
+from .tape import Array
 
-READ = 2**20  # numbers of a memory-mapped array that are read at a time
-
-
-@dataclass
-class SparseRows:
-    """Place for the `n` rows of a sparse batch, whose values are new arrays each time, for they have no fixed size."""
-
-    n: int
-    offset: np.ndarray | None  # (1, d): the true rows are matrix + offset
-    matrix: Any = None
-    transposed: Any = None  # (d, n), over the same values
-
-    def hold(self, matrix: sp.csr_matrix) -> None:
-        """Take in all of `matrix`, (n, d)."""
-        self.matrix, self.transposed = matrix, matrix.T
-
-    def gather(self, X: sp.csr_matrix, rows: np.ndarray) -> None:
-        """Take in the rows of X numbered `rows`, as X[rows] would, in a third of its time."""
-        starts = X.indptr[rows]
-        lengths = X.indptr[rows + 1] - starts
-        indptr = np.zeros(len(rows) + 1, X.indptr.dtype)
-        np.cumsum(lengths, out=indptr[1:])
-        places = np.arange(indptr[-1])
-        places += np.repeat(starts - indptr[:-1], lengths)
-        if self.matrix is None:
-            self.hold(sp.csr_matrix((len(rows), X.shape[1]), dtype=X.dtype))
-        data, indices = X.data[places], X.indices[places]
-        for both in (self.matrix, self.transposed):  # new matrices would be checked at length
-            both.data, both.indices, both.indptr = data, indices, indptr
+__all__ = ["SparseRows", "Table", "Targets"]
 
 
 @dataclass(frozen=True)
@@ -48,37 +19,37 @@ class Table:
     Attributes
     ----------
     X : ndarray of shape (n, d), or csr_matrix of that shape
-        The numeric block; in a batch buffer, SparseRows in place of the matrix.
+        The numeric block.  A buffer for batches of a sparse table has SparseRows here.
     codes : ndarray of int32, shape (n, c), or None
         Category codes of the columns with a learned embedding; 0 is "unknown or missing".
     offset : ndarray of shape (1, d), or None
-        What a sparse block leaves out: the true row is X[i] + offset, the same for every row.
+        Added to every row of a sparse block: row i is X[i] + offset.
     ones : bool
-        Whether a dense block ends in a column of ones, the input that the first layer's bias weighs.
+        Whether a dense block ends in a column of ones, the input whose weights are the first layer's bias.
     """
 
     X: Any
-    codes: np.ndarray | None = None
-    offset: np.ndarray | None = None
+    codes: Array | None = None
+    offset: Array | None = None
     ones: bool = False
 
     def __len__(self) -> int:
-        return self.X.shape[0]
+        return int(self.X.shape[0])
 
     def buffer(self, n: int) -> "Table":
-        """An empty table for a batch of `n` rows, to be filled by `gather`."""
+        """An uninitialised table of `n` rows, for `gather` and `load`."""
         codes = None if self.codes is None else np.empty((n, self.codes.shape[1]), self.codes.dtype)
         X = SparseRows(n, self.offset) if sp.issparse(self.X) else np.empty((n, self.X.shape[1]), self.X.dtype)
         return Table(X, codes, ones=self.ones)
 
     def as_batch(self) -> "Table":
-        """These rows as a batch, without a copy."""
+        """All rows as one batch, without a copy."""
         if not sp.issparse(self.X):
             return self
         return Table(SparseRows(len(self), self.offset, self.X), self.codes)
 
     def load(self, start: int, stop: int, batch: "Table") -> None:
-        """Copy the rows from `start` to `stop` into `batch`."""
+        """Copy rows `start` to `stop` into `batch`."""
         if isinstance(batch.X, SparseRows):
             batch.X.hold(self.X[start:stop])
         else:
@@ -86,136 +57,90 @@ class Table:
         if self.codes is not None and batch.codes is not None:
             batch.codes[...] = self.codes[start:stop]
 
-    def gather(self, rows: np.ndarray, batch: "Table") -> None:
-        """Copy the rows numbered `rows` into `batch`."""
+    def gather(self, rows: Array, batch: "Table") -> None:
+        """Copy the rows with the indices `rows` into `batch`."""
         if isinstance(batch.X, SparseRows):
             batch.X.gather(self.X, rows)
         else:
-            # "clip" because the default mode makes a copy of the output first
+            # mode "clip", because the default mode buffers its output
             self.X.take(rows, 0, batch.X, "clip")
         if self.codes is not None:
             self.codes.take(rows, 0, batch.codes, "clip")
 
-    def mark(self) -> int:
-        """A number that tells these rows from others."""
+    def take(self, rows: Array) -> "Table":
+        """The rows with the indices `rows`, as a new table."""
+        codes = None if self.codes is None else self.codes[rows]
+        return Table(self.X[rows], codes, self.offset, self.ones)
+
+    def checksum(self) -> int:
+        """CRC-32 of all values: other rows have, almost surely, another checksum."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sp.issparse(self.X) else [self.X]
-        mark = 0
+        checksum = 0
         for array in (*arrays, self.codes):
             if array is not None:
-                mark = crc32(np.ascontiguousarray(array), mark)
-        return mark
+                checksum = crc32(np.ascontiguousarray(array), checksum)
+        return checksum
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """Rows of a memory-mapped array (n, d), which are read when they are asked for.
-
-    Attributes
-    ----------
-    array : ndarray
-        The array, in the file.
-    holds_nan : bool
-        Whether any value of it is missing.
-    mark : int
-        A number that tells these rows from others.
-    rows : ndarray of int, or None
-        Numbers of the rows that are meant, if not all are.
-    """
-
-    array: np.ndarray
-    holds_nan: bool = False
-    mark: int = 0
-    rows: np.ndarray | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return len(self.array if self.rows is None else self.rows), self.array.shape[1]
-
-    def __getitem__(self, rows: slice | np.ndarray) -> "Mapped":
-        if self.rows is not None:
-            return replace(self, rows=self.rows[rows])
-        if isinstance(rows, slice):
-            return replace(self, array=self.array[rows])
-        return replace(self, rows=rows, mark=crc32(rows, self.mark))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The rows as numbers, of single precision where they are so in the file."""
-        array = self.array if self.rows is None else self.array[self.rows]
-        own = np.float32 if array.dtype.kind == "f" and array.itemsize == 4 else np.float64
-        return (np.array if copy else np.asarray)(array, dtype or own)
-
-    def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """All rows, in order, some at a time."""
-        size = max(READ // self.shape[1], 1)
-        for start in range(0, self.shape[0], size):
-            rows = slice(start, start + size)
-            yield rows, np.asarray(self[rows])
-
-
-@dataclass(frozen=True)
-class LazyTable:
-    """Rows with the interface of a Table that are encoded when they are asked for, batch by batch.
+@dataclass
+class SparseRows:
+    """The `n` rows of a sparse batch; unlike a dense buffer, their arrays are new at each step, of varying size.
 
     Attributes
     ----------
-    source : Mapped
-    encode : callable
-        From rows as an array to a Table.
+    n : int
+    offset : ndarray of shape (1, d), or None
+        Added to every row: the rows are matrix + offset.
+    matrix : csr_matrix of shape (n, d)
+    transposed : csc_matrix of shape (d, n), over the same values
     """
 
-    source: Mapped
-    encode: Callable[[np.ndarray], Table]
+    n: int
+    offset: Array | None
+    matrix: Any = None
+    transposed: Any = None
 
-    def __len__(self) -> int:
-        return self.source.shape[0]
+    def hold(self, matrix: sp.csr_matrix) -> None:
+        """Take all rows of `matrix` (n, d)."""
+        self.matrix, self.transposed = matrix, matrix.T
 
-    def buffer(self, n: int) -> Table:
-        """An empty table for a batch of `n` rows."""
-        return self._encoded(slice(1)).buffer(n)
-
-    def as_batch(self) -> Table:
-        """These rows as a batch."""
-        return self._encoded(slice(None))
-
-    def load(self, start: int, stop: int, batch: Table) -> None:
-        """Encode the rows from `start` to `stop` into `batch`."""
-        self._encoded(slice(start, stop)).load(0, stop - start, batch)
-
-    def gather(self, rows: np.ndarray, batch: Table) -> None:
-        """Encode the rows numbered `rows` into `batch`."""
-        self._encoded(rows).load(0, len(rows), batch)
-
-    def mark(self) -> int:
-        """A number that tells these rows, encoded in this way, from others."""
-        return crc32(self._encoded(slice(256)).X, self.source.mark)
-
-    def _encoded(self, rows: slice | np.ndarray) -> Table:
-        return self.encode(np.asarray(self.source[rows]))
+    def gather(self, X: sp.csr_matrix, rows: Array) -> None:
+        """Take the rows of `X` with the indices `rows`: X[rows], in a third of its time."""
+        starts = X.indptr[rows]
+        lengths = X.indptr[rows + 1] - starts
+        indptr = np.zeros(len(rows) + 1, X.indptr.dtype)
+        np.cumsum(lengths, out=indptr[1:])
+        places = np.arange(indptr[-1])
+        places += np.repeat(starts - indptr[:-1], lengths)
+        if self.matrix is None:
+            self.hold(sp.csr_matrix((len(rows), X.shape[1]), dtype=X.dtype))
+        data, indices = X.data[places], X.indices[places]
+        for both in (self.matrix, self.transposed):  # SciPy would check new matrices at length
+            both.data, both.indices, both.indptr = data, indices, indptr
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the network should say of each row.
+    """The targets of all rows.
 
     Attributes
     ----------
     values : ndarray of shape (n, out), or of int32, shape (n,)
-        Targets in the units of the loss, or class codes to be looked up in `lookup`.
+        Targets in the units of the loss, or class codes, which are row indices of `lookup`.
     lookup : ndarray of shape (classes, out), or None
         Target row of each class, label smoothing included.
     """
 
-    values: np.ndarray
-    lookup: np.ndarray | None = None
+    values: Array
+    lookup: Array | None = None
 
-    def buffer(self, n: int) -> np.ndarray:
-        """Place for the targets of `n` rows, (n, out)."""
+    def buffer(self, n: int) -> Array:
+        """An uninitialised array for the targets of `n` rows, (n, out)."""
         like = self.values if self.lookup is None else self.lookup
         return np.empty((n, like.shape[1]), like.dtype)
 
-    def gather(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Write the targets of the given rows into `out`."""
+    def gather(self, rows: Array, out: Array) -> None:
+        """Write the targets of the rows with the indices `rows` into `out`."""
         if self.lookup is None:
             self.values.take(rows, 0, out, "clip")
         else:

@@ -1,79 +1,101 @@
-"""Output activations ("links"): from raw scores z to predictions p.
+"""Links, the output activations: from raw scores z to predictions p.
 
-`bind` has the contract of an activation: calls that work in place on a buffer, and calls that multiply by dp/dz.
+A link's `bind` has the contract of an activation function: forward replaces z by p in place, and backward replaces
+dL/dp by dL/dz.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from . import activations
-from .tape import Calls, call, run
+from .activations import Passes
+from .tape import Array, Tape
 
 __all__ = ["LINKS", "Link", "ordered"]
 
 
 @dataclass(frozen=True)
 class Link:
-    """An output activation: its function and range."""
+    """An output activation.
+
+    Attributes
+    ----------
+    name : str
+    bind : callable
+        Maps the buffers (z, dz) to the tapes (forward, backward).
+    low, high : float
+        Bounds of the predictions.
+    target_scaling : {"affine", "unit", "none"}
+        What the network may learn in place of y, so that it predicts numbers of order one: (y - centre) / spread,
+        y / unit (a deviance depends on y / p alone), or y itself, where the link has a range of its own.
+    """
 
     name: str
-    bind: activations.Activation
+    bind: Callable[..., Passes]
     low: float = -np.inf
     high: float = np.inf
+    target_scaling: Literal["affine", "unit", "none"] = "none"
 
-    def apply(self, z: np.ndarray) -> np.ndarray:
-        """Predictions p, in a new array of the shape of `z`."""
+    def apply(self, z: Array) -> Array:
+        """Predictions p, a new array of the shape of `z`."""
         p = np.array(z)
-        run(self.bind(p)[0])
+        forward, _ = self.bind(p)
+        forward.run()
         return p
 
 
-def _exp(x: np.ndarray, dx: np.ndarray | None = None) -> tuple[Calls, Calls]:
-    """p = exp(z);  dp/dz = p."""
-    return [call(np.exp, x, x)], [] if dx is None else [call(np.multiply, dx, x, dx)]
+def _exp(x: Array, dx: Array | None = None) -> Passes:
+    """p = exp(z),  dp/dz = p."""
+    forward, backward = Tape(), Tape()
+    forward.exp(x, out=x)  # p = exp(z)
+    if dx is not None:
+        backward.multiply(dx, x, out=dx)  # dz = dp p
+    return forward, backward
 
 
-def _softmax(x: np.ndarray, dx: np.ndarray | None = None) -> tuple[Calls, Calls]:
-    """p = exp(z) / Σ exp(z) over the last axis;  dz = p (dp - Σ p dp)."""
-    top = np.empty_like(x[..., :1])
-    forward: Calls = [
-        call(np.maximum.reduce, x, -1, None, top, True),
-        call(np.subtract, x, top, x),
-        call(np.exp, x, x),
-        call(np.add.reduce, x, -1, None, top, True),
-        call(np.divide, x, top, x),
-    ]
-    if dx is None:
-        return forward, []
-    scratch = np.empty_like(x)
-    return forward, [
-        call(np.multiply, dx, x, scratch),
-        call(np.add.reduce, scratch, -1, None, top, True),
-        call(np.subtract, dx, top, dx),
-        call(np.multiply, dx, x, dx),
-    ]
+def _softmax(x: Array, dx: Array | None = None) -> Passes:
+    """p_j = exp(z_j) / Σ exp(z_i) over the last axis,  dz_j = p_j (dp_j - Σ p_i dp_i)."""
+    forward, backward = Tape(), Tape()
+    total = np.empty_like(x[..., :1])
+    forward.max(x, axis=-1, out=total)
+    forward.subtract(x, total, out=x)  # z - max(z): exp never overflows
+    forward.exp(x, out=x)
+    forward.sum(x, axis=-1, out=total)
+    forward.divide(x, total, out=x)  # p
+    if dx is not None:
+        scratch = np.empty_like(x)
+        backward.multiply(dx, x, out=scratch)
+        backward.sum(scratch, axis=-1, out=total)  # Σ p dp
+        backward.subtract(dx, total, out=dx)
+        backward.multiply(dx, x, out=dx)  # dz = p (dp - Σ p dp)
+    return forward, backward
 
 
-def _ordered(x: np.ndarray, dx: np.ndarray | None = None) -> tuple[Calls, Calls]:
-    """p_0 = z_0, p_j = p_{j-1} + softplus(z_j) over the last axis: outputs that never cross."""
-    widen, narrow = activations.softplus(x[..., 1:], None if dx is None else dx[..., 1:])
-    forward: Calls = [*widen, call(np.cumsum, x, -1, None, x)]
-    if dx is None:
-        return forward, []
-    backwards = dx[..., ::-1]
-    return forward, [call(np.cumsum, backwards, -1, None, backwards), *narrow]
+def _ordered(x: Array, dx: Array | None = None) -> Passes:
+    """p_0 = z_0,  p_j = p_{j-1} + softplus(z_j) over the last axis: the outputs never cross."""
+    steps_forward, steps_backward = activations.softplus(x[..., 1:], None if dx is None else dx[..., 1:])
+    forward, backward = Tape(), Tape()
+    forward += steps_forward  # softplus(z_j) for j > 0
+    forward.cumsum(x, axis=-1, out=x)  # p
+    if dx is not None:
+        last_to_first = dx[..., ::-1]
+        backward.cumsum(last_to_first, axis=-1, out=last_to_first)  # each z_j moves all p_i with i ≥ j
+        backward += steps_backward
+    return forward, backward
 
 
 LINKS: dict[str, Link] = {
     link.name: link
     for link in (
-        Link("identity", activations.identity),
+        Link("identity", activations.identity, target_scaling="affine"),
         Link("logistic", activations.logistic, 0, 1),
         Link("tanh", activations.tanh, -1, 1),
         Link("softplus", activations.softplus, 0),
-        Link("exp", _exp, 0),
+        Link("exp", _exp, 0, target_scaling="unit"),
         Link("softmax", _softmax, 0, 1),
     )
 }
-ordered = Link("ordered", _ordered)
+ordered = Link("ordered", _ordered, target_scaling="affine")  # for several quantiles of one target

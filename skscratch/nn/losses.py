@@ -1,284 +1,311 @@
-"""Loss functions of the raw scores z that a network puts out: value and gradient in one pass.
+"""Losses: value and gradient of every row's loss, as functions of the network's raw scores.
 
-A loss is bound to the buffers of one batch: raw scores z (K, B, out), targets t (1, B, out) and the gradient
-dz (K, B, out).  `bind` returns ``rows`` (K, B, 1) and a list of calls that write the loss of each row, summed over
-the outputs, into ``rows`` and its derivative with respect to z into ``dz``.  Both are sums per row, neither weighted
-nor divided: the caller weights rows and divides once, where the total is known.
+A loss is bound to the buffers of one batch: raw scores z (K, B, out), targets t (1, B, out) and the gradient dz
+(K, B, out).  `bind` returns an array ``rows`` (K, B, 1) and a tape; the tape writes the loss of each row, summed over
+the outputs, into ``rows``, and its derivative with respect to z into ``dz``.  Neither is weighted or averaged: a
+training step does that once, where the total weight is known.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy.special import expit, xlogy
 
-from ..encoding.quantiles import weighted_mean_std, weighted_quantiles
 from .links import LINKS, Link, ordered
-from .tape import Calls, call, product, scalar
+from .tape import Array, Tape
 
 __all__ = ["CLASSIFICATION_LOSSES", "REGRESSION_LOSSES", "CustomLoss", "Loss", "make_loss"]
 
-Bound = tuple[np.ndarray, Calls]
-
-
-def _sum_of_outputs(value: np.ndarray) -> Bound:
-    """Place for the sum of `value` (K, B, out) over the outputs, (K, B, 1), and the calls that add it up."""
-    if value.shape[-1] == 1:
-        return value, []
-    rows, ones = np.empty_like(value[..., :1]), np.ones((1, value.shape[-1], 1), value.dtype)
-    return rows, [product(value, ones, rows)]  # a third of np.add.reduce's time
+BoundLoss = tuple[Array, Tape]  # the loss of each row (K, B, 1), and the tape that computes it
 
 
 class Loss:
-    """What all losses share; by itself it is none."""
+    """Base class of the losses.
 
-    name = ""
-    default_link = "identity"
-    canonical = False  # a canonical loss is written in z directly: only its own link fits
-    lowest: tuple[float, bool] = (-np.inf, False)  # smallest target allowed, and whether itself is allowed
-    n_scores = 1  # raw scores for one target
+    Attributes
+    ----------
+    name : str
+    default_link : str
+    canonical : bool
+        Whether the loss is a formula in z that includes its link; then no other link fits.
+    options : tuple of str
+        Names of the constructor's parameters beside `link`; the estimator has hyper-parameters of the same names.
+    centre : {"mean", "median", "quantile"}
+        Statistic of y that a raw score of 0 predicts, where targets are scaled: a constant that nearly minimises the
+        loss.  The matching measure of spread is the standard deviation for the mean, else the interquartile range.
+    min_target : float
+        Smallest target allowed.
+    min_target_allowed : bool
+        Whether `min_target` itself is allowed.
+    n_scores : int
+        Raw scores for one target.
+    """
+
+    name: ClassVar[str] = ""
+    default_link: ClassVar[str] = "identity"
+    canonical: ClassVar[bool] = False
+    options: ClassVar[tuple[str, ...]] = ()
+    centre: ClassVar[Literal["mean", "median", "quantile"]] = "median"
+    min_target: ClassVar[float] = -np.inf
+    min_target_allowed: ClassVar[bool] = False
+    n_scores = 1
 
     def __init__(self, link: Link):
         self.link = link
 
-    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        """Prepare buffers for one batch shape; see the module's docstring."""
+    def bind(self, z: Array, t: Array, dz: Array) -> BoundLoss:
+        """Record the loss of each row and its gradient, for the buffers of one batch shape.
+
+        Parameters
+        ----------
+        z : ndarray of shape (K, B, out)
+            Raw scores.
+        t : ndarray of shape (1, B, out)
+            Targets; of shape (1, B, 1) for several quantiles of one target.
+        dz : ndarray of shape (K, B, out)
+            Buffer for the gradient.
+
+        Returns
+        -------
+        rows : ndarray of shape (K, B, 1)
+            Buffer for the loss of each row.
+        tape : Tape
+        """
         raise NotImplementedError
 
-    def scaling(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Center and spread, each (out,), of targets of order one: y = center + spread · p; spread 0 if constant."""
-        if self.link.name == "exp":  # deviances depend on y / p alone: only the unit is free
-            mean = weighted_mean_std(y, weight)[0]
-            return np.zeros_like(mean), np.where(mean > 0, mean, 1.0)
-        if self.link.name not in ("identity", "ordered"):
-            return np.zeros(y.shape[1]), np.ones(y.shape[1])
-        return self._scaling(y, weight)
 
-    def _scaling(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Median and quartile range, which outliers do not move, as these losses are not moved by them."""
-        low, center, high = np.transpose([weighted_quantiles(column, weight, [0.25, 0.5, 0.75]) for column in y.T])
-        spread = (high - low) / 1.349  # the standard deviation, were y normal
-        return center, np.where(spread > 0, spread, weighted_mean_std(y, weight)[1])
+def _sum_over_outputs(tape: Tape, value: Array) -> Array:
+    """Record the sum of `value` (K, B, out) over the outputs, and return its buffer (K, B, 1)."""
+    if value.shape[-1] == 1:
+        return value
+    rows = np.empty_like(value[..., :1])
+    tape.sum_columns(value, out=rows)
+    return rows
 
 
-class _ResponseLoss(Loss):
-    """A loss l(p, t) of the prediction p = link(z): the link's derivative is multiplied in."""
+# ------------------------------------------------------------------------ losses of the prediction p = link(z)
 
-    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        """Prepare buffers for one batch shape."""
+
+class _PredictionLoss(Loss):
+    """A loss l(p, t) of the prediction p = link(z); its gradient is dl/dz = dl/dp · dp/dz."""
+
+    def bind(self, z: Array, t: Array, dz: Array) -> BoundLoss:
+        """Record p = link(z), l(p, t) and dl/dz; see `Loss.bind`."""
+        tape, p, link_backward = Tape(), z, Tape()
         value = np.empty_like(z)
-        rows, add_up = _sum_of_outputs(value)
-        p, forward, backward = z, Calls(), Calls()
         if self.link.name != "identity":
             p = np.empty_like(z)
-            forward, backward = self.link.bind(p, dz)
-            forward = [call(np.copyto, p, z), *forward]
-        return rows, [*forward, *self._bind(p, t, value, dz), *add_up, *backward]
+            link_forward, link_backward = self.link.bind(p, dz)
+            tape.copyto(p, z)
+            tape += link_forward  # p = link(z)
+        self._record(tape, p, t, value, dz)  # value = l(p, t), dz = dl/dp
+        rows = _sum_over_outputs(tape, value)
+        tape += link_backward  # dz = dl/dp · dp/dz
+        return rows, tape
 
-    def _bind(self, p: np.ndarray, t: np.ndarray, value: np.ndarray, slope: np.ndarray) -> Calls:
-        """Calls that write l(p, t) and dl/dp into `value` and `slope`."""
+    def _record(self, tape: Tape, p: Array, t: Array, value: Array, slope: Array) -> None:
+        """Record value = l(p, t) and slope = dl/dp, all of shape (K, B, out) but t (1, B, out)."""
         raise NotImplementedError
 
 
-class SquaredError(_ResponseLoss):
-    """½ (p - t)², summed over the outputs."""
+class SquaredError(_PredictionLoss):
+    """l = ½ (p - t)²,  dl/dp = p - t."""
 
     name = "squared_error"
+    centre = "mean"
 
-    def _bind(self, p, t, value, slope):
-        return [
-            call(np.subtract, p, t, slope),
-            call(np.multiply, slope, slope, value),
-            call(np.multiply, value, scalar(0.5, p), value),
-        ]
-
-    def _scaling(self, y, weight):
-        return weighted_mean_std(y, weight)
+    def _record(self, tape: Tape, p: Array, t: Array, value: Array, slope: Array) -> None:
+        tape.subtract(p, t, out=slope)  # dl/dp = p - t
+        tape.multiply(slope, slope, out=value)
+        tape.multiply(value, 0.5, out=value)  # l = ½ (p - t)²
 
 
-class AbsoluteError(_ResponseLoss):
-    """|p - t|."""
+class AbsoluteError(_PredictionLoss):
+    """l = |p - t|,  dl/dp = sign(p - t)."""
 
     name = "absolute_error"
 
-    def _bind(self, p, t, value, slope):
+    def _record(self, tape: Tape, p: Array, t: Array, value: Array, slope: Array) -> None:
         r = np.empty_like(p)
-        return [call(np.subtract, p, t, r), call(np.abs, r, value), call(np.sign, r, slope)]
+        tape.subtract(p, t, out=r)  # r = p - t
+        tape.abs(r, out=value)  # l = |r|
+        tape.sign(r, out=slope)  # dl/dp = sign(r)
 
 
-class Huber(_ResponseLoss):
-    """½ r² where |r| ≤ δ, else δ (|r| - ½ δ), with r = p - t (Huber 1964)."""
+class Huber(_PredictionLoss):
+    """l = ½ r² where |r| ≤ δ, else δ (|r| - ½ δ), with r = p - t;  dl/dp = clip(r, -δ, δ) (Huber 1964)."""
 
     name = "huber"
+    options = ("huber_delta",)
 
-    def __init__(self, link: Link, delta: float = 1.35):
+    def __init__(self, link: Link, huber_delta: float = 1.35):
         super().__init__(link)
-        self.delta = delta
+        self.huber_delta = huber_delta
 
-    def _bind(self, p, t, value, slope):
+    def _record(self, tape: Tape, p: Array, t: Array, value: Array, slope: Array) -> None:
         r = np.empty_like(p)
-        # with s = clip(r, -δ, δ): l = s (r - ½ s) and l' = s, on both sides of δ
-        return [
-            call(np.subtract, p, t, r),
-            call(np.maximum, r, scalar(-self.delta, r), out=slope),
-            call(np.minimum, slope, scalar(self.delta, r), out=slope),
-            call(np.multiply, slope, scalar(-0.5, r), value),
-            call(np.add, value, r, value),
-            call(np.multiply, value, slope, value),
-        ]
+        tape.subtract(p, t, out=r)  # r = p - t
+        tape.maximum(r, -self.huber_delta, out=slope)
+        tape.minimum(slope, self.huber_delta, out=slope)  # dl/dp = s = clip(r, -δ, δ)
+        tape.multiply(slope, -0.5, out=value)
+        tape.add(value, r, out=value)
+        tape.multiply(value, slope, out=value)  # l = s (r - ½ s), the same on both sides of δ
 
 
-class Quantile(_ResponseLoss):
-    """Pinball loss: q (t - p) where t > p, else (1 - q)(p - t); with several q, the mean over them.
+class Quantile(_PredictionLoss):
+    """Pinball loss: l = q (t - p) where t > p, else (1 - q)(p - t) (Koenker & Bassett 1978).
 
-    Koenker & Bassett 1978.  With several levels the outputs are ordered by construction (see `links`).
+    dl/dp = -q where t > p, 1 - q where t < p, and 0 where t = p.  With several levels q, l is the mean over them, and
+    the outputs never cross (the link `ordered`).
+
+    Parameters
+    ----------
+    link : Link
+    quantile : float or sequence of float
+        The level, or the levels, in ascending order.
     """
 
     name = "quantile"
+    options = ("quantile",)
+    centre = "quantile"
 
-    def __init__(self, link: Link, levels: Sequence[float] = (0.5,)):
-        super().__init__(ordered if len(levels) > 1 else link)
-        self.levels = np.asarray(levels, dtype=float)
+    def __init__(self, link: Link, quantile: float | Sequence[float] = 0.5):
+        self.levels: Array = np.atleast_1d(np.asarray(quantile, dtype=float))
         self.n_scores = len(self.levels)
+        super().__init__(ordered if self.n_scores > 1 else link)
 
-    def _bind(self, p, t, value, slope):
-        r = np.empty_like(p)
-        n = len(self.levels)
-        upper = ((1 - self.levels) / n).astype(r.dtype)  # slope where p is too large
-        lower = np.broadcast_to((-self.levels / n).astype(r.dtype), r.shape)  # and where it is too small
-        above, exact = np.empty(r.shape, dtype=bool), np.empty(r.shape, dtype=bool)
-        zero = scalar(0, r)
-        return [
-            call(np.subtract, p, t, r),
-            call(np.less, r, zero, above),  # the target lies above the prediction
-            call(np.equal, r, zero, exact),
-            call(np.copyto, slope, upper),
-            call(np.copyto, slope, lower, where=above),
-            call(np.multiply, slope, r, value),
-            call(np.copyto, slope, zero, where=exact),
-        ]
+    def _record(self, tape: Tape, p: Array, t: Array, value: Array, slope: Array) -> None:
+        r, n = np.empty_like(p), len(self.levels)
+        above, equal = np.empty(r.shape, dtype=bool), np.empty(r.shape, dtype=bool)
+        slope_below = ((1 - self.levels) / n).astype(r.dtype)
+        slope_above = np.broadcast_to((-self.levels / n).astype(r.dtype), r.shape)
+        tape.subtract(p, t, out=r)  # r = p - t
+        tape.less(r, 0, out=above)  # t > p
+        tape.equal(r, 0, out=equal)
+        tape.copyto(slope, slope_below)
+        tape.copyto(slope, slope_above, where=above)
+        tape.multiply(slope, r, out=value)  # l = dl/dp · r
+        tape.copyto(slope, 0, where=equal)
 
-    def _scaling(self, y, weight):
-        _, spread = super()._scaling(y, weight)
-        level = float(self.levels.min())  # the lowest level is the one that is not a sum of steps
-        return np.array([weighted_quantiles(column, weight, [level])[0] for column in y.T]), spread
+
+# ------------------------------------------------------------------------ losses of the raw scores z, link included
 
 
 class LogLoss(Loss):
-    """Cross-entropy of the classes: binary or multilabel with the logistic link, else with softmax.
+    """Cross-entropy: of each output alone with the logistic link, of the classes together with softmax.
 
-    logistic: log(1 + exp(z)) - t z, summed over the outputs;  dz = σ(z) - t.
-    softmax:  log Σ exp(z) - Σ t z, for targets that sum to one;  dz = softmax(z) - t.
+    logistic: l = log(1 + exp(z)) - t z, summed over the outputs;  dl/dz = σ(z) - t.
+    softmax: l = log Σ exp(z) - Σ t z, for targets that add up to one;  dl/dz = softmax(z) - t.
     """
 
     name = "log_loss"
     canonical = True
 
-    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        """Prepare buffers for one batch shape."""
+    def bind(self, z: Array, t: Array, dz: Array) -> BoundLoss:
+        """Record the cross-entropy and its gradient; see `Loss.bind`."""
         return (_bind_softmax if self.link.name == "softmax" else _bind_logistic)(z, t, dz)
 
 
-def _bind_logistic(z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-    value, scratch = np.empty_like(z), np.empty_like(z)
-    rows, add_up = _sum_of_outputs(value)
-    return rows, [
-        # log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), which never overflows
-        call(np.abs, z, value),
-        call(np.negative, value, value),
-        call(np.exp, value, value),
-        call(np.log1p, value, value),
-        call(np.maximum, z, scalar(0, z), out=scratch),
-        call(np.add, value, scratch, value),
-        call(np.multiply, z, t, scratch),
-        call(np.subtract, value, scratch, value),
-        *add_up,
-        call(expit, z, dz),
-        call(np.subtract, dz, t, dz),
-    ]
+def _bind_logistic(z: Array, t: Array, dz: Array) -> BoundLoss:
+    value, scratch, tape = np.empty_like(z), np.empty_like(z), Tape()
+    # log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), which never overflows
+    tape.abs(z, out=value)
+    tape.negative(value, out=value)
+    tape.exp(value, out=value)
+    tape.log1p(value, out=value)  # log(1 + exp(-|z|))
+    tape.maximum(z, 0, out=scratch)
+    tape.add(value, scratch, out=value)  # log(1 + exp(z))
+    tape.multiply(z, t, out=scratch)
+    tape.subtract(value, scratch, out=value)  # l = log(1 + exp(z)) - t z
+    rows = _sum_over_outputs(tape, value)
+    tape.record(expit, z, out=dz)
+    tape.subtract(dz, t, out=dz)  # dl/dz = σ(z) - t
+    return rows, tape
 
 
-def _bind_softmax(z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-    # reductions over a short last axis are slow in NumPy: work on (K, out, B) and put dz back at the end
-    scores, targets, scratch = (np.empty_like(z.swapaxes(-1, -2), order="C") for _ in range(3))
-    total, rows = np.empty_like(scores[:, :1]), np.empty_like(scores[:, :1])
-    ones = np.ones((1, 1, z.shape[-1]), z.dtype)  # a product with these is a sum, in a third of its time
+def _bind_softmax(z: Array, t: Array, dz: Array) -> BoundLoss:
+    """With s = z - max(z): l = log Σ exp(s) - Σ t s, which never overflows.
+
+    NumPy reduces a short last axis slowly, so the tape works on transposed copies (K, out, B).
+    """
+    tape = Tape()
     zT, tT, dzT = z.swapaxes(-1, -2), t.swapaxes(-1, -2), dz.swapaxes(-1, -2)
-    return rows.swapaxes(-1, -2), [
-        call(np.copyto, scores, zT),
-        call(np.copyto, targets, tT),
-        call(np.maximum.reduce, scores, -2, None, total, True),
-        call(np.subtract, scores, total, scores),
-        call(np.multiply, scores, targets, scratch),
-        product(ones, scratch, rows),  # Σ t (z - max)
-        call(np.exp, scores, scores),
-        product(ones, scores, total),
-        call(np.divide, scores, total, scores),
-        call(np.log, total, total),
-        call(np.subtract, total, rows, rows),
-        call(np.subtract, scores, targets, dzT),
-    ]
+    s, targets, scratch = np.empty_like(zT, order="C"), np.empty_like(zT, order="C"), np.empty_like(zT, order="C")
+    total, rows = np.empty_like(s[:, :1]), np.empty_like(s[:, :1])
+    tape.copyto(s, zT)
+    tape.copyto(targets, tT)
+    tape.max(s, axis=-2, out=total)
+    tape.subtract(s, total, out=s)  # s = z - max(z)
+    tape.multiply(s, targets, out=scratch)
+    tape.sum_rows(scratch, out=rows)  # Σ t s
+    tape.exp(s, out=s)
+    tape.sum_rows(s, out=total)  # Σ exp(s)
+    tape.divide(s, total, out=s)  # softmax(z)
+    tape.log(total, out=total)
+    tape.subtract(total, rows, out=rows)  # l = log Σ exp(s) - Σ t s
+    tape.subtract(s, targets, out=dzT)  # dl/dz = softmax(z) - t
+    return rows.swapaxes(-1, -2), tape
 
 
 class Poisson(Loss):
-    """Half the Poisson deviance with p = exp(z): exp(z) - t z + t log t - t;  dz = exp(z) - t."""
+    """Half the Poisson deviance with p = exp(z): l = exp(z) - t z + t log t - t;  dl/dz = exp(z) - t."""
 
     name = "poisson"
     default_link = "exp"
     canonical = True
-    lowest = (0, True)
+    min_target = 0
+    min_target_allowed = True
 
-    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        """Prepare buffers for one batch shape."""
-        value, scratch, constant = np.empty_like(z), np.empty_like(z), np.empty_like(t)
-        rows, add_up = _sum_of_outputs(value)
-        return rows, [
-            call(np.exp, z, dz),
-            call(np.multiply, z, t, scratch),
-            call(np.subtract, dz, scratch, value),
-            call(xlogy, t, t, constant),
-            call(np.subtract, constant, t, constant),
-            call(np.add, value, constant, value),
-            *add_up,
-            call(np.subtract, dz, t, dz),
-        ]
+    def bind(self, z: Array, t: Array, dz: Array) -> BoundLoss:
+        """Record the deviance and its gradient; see `Loss.bind`."""
+        value, scratch, constant, tape = np.empty_like(z), np.empty_like(z), np.empty_like(t), Tape()
+        tape.exp(z, out=dz)  # exp(z)
+        tape.multiply(z, t, out=scratch)
+        tape.subtract(dz, scratch, out=value)  # exp(z) - t z
+        tape.record(xlogy, t, t, out=constant)
+        tape.subtract(constant, t, out=constant)  # t log t - t
+        tape.add(value, constant, out=value)  # l
+        rows = _sum_over_outputs(tape, value)
+        tape.subtract(dz, t, out=dz)  # dl/dz = exp(z) - t
+        return rows, tape
 
 
 class Gamma(Loss):
-    """Half the Gamma deviance with p = exp(z): z - log t + t exp(-z) - 1;  dz = 1 - t exp(-z)."""
+    """Half the Gamma deviance with p = exp(z): l = z - log t + t exp(-z) - 1;  dl/dz = 1 - t exp(-z)."""
 
     name = "gamma"
     default_link = "exp"
     canonical = True
-    lowest = (0, False)
+    min_target = 0
 
-    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        """Prepare buffers for one batch shape."""
-        value, ratio, constant = np.empty_like(z), np.empty_like(z), np.empty_like(t)
-        rows, add_up = _sum_of_outputs(value)
-        return rows, [
-            call(np.negative, z, ratio),
-            call(np.exp, ratio, ratio),
-            call(np.multiply, ratio, t, ratio),
-            call(np.subtract, scalar(1, z), ratio, dz),
-            call(np.subtract, z, dz, value),
-            call(np.log, t, constant),
-            call(np.subtract, value, constant, value),
-            *add_up,
-        ]
+    def bind(self, z: Array, t: Array, dz: Array) -> BoundLoss:
+        """Record the deviance and its gradient; see `Loss.bind`."""
+        value, ratio, constant, tape = np.empty_like(z), np.empty_like(z), np.empty_like(t), Tape()
+        tape.negative(z, out=ratio)
+        tape.exp(ratio, out=ratio)
+        tape.multiply(ratio, t, out=ratio)  # t exp(-z)
+        tape.subtract(1, ratio, out=dz)  # dl/dz = 1 - t exp(-z)
+        tape.subtract(z, dz, out=value)
+        tape.log(t, out=constant)
+        tape.subtract(value, constant, out=value)  # l = z - dl/dz - log t
+        rows = _sum_over_outputs(tape, value)
+        return rows, tape
 
 
 class CustomLoss(Loss):
-    """A user's function (t, z) → (loss of each row (n,), its gradient (n, out)), for one member at a time."""
+    """A user's function (t, z) → (loss of each row (B,), its gradient (B, out)), called for each member."""
 
     name = "custom"
+    centre = "mean"
 
-    def __init__(self, function: Callable, link: Link):
+    def __init__(self, function: Callable[[Array, Array], Any], link: Link):
         super().__init__(link)
         self.function = function
 
-    def bind(self, z: np.ndarray, t: np.ndarray, dz: np.ndarray) -> Bound:
-        """Prepare buffers for one batch shape."""
-        rows = np.empty_like(z[..., :1])
+    def bind(self, z: Array, t: Array, dz: Array) -> BoundLoss:
+        """Record the calls of the user's function; see `Loss.bind`."""
+        rows, tape = np.empty_like(z[..., :1]), Tape()
 
         def evaluate() -> None:
             for k in range(len(z)):
@@ -294,19 +321,22 @@ class CustomLoss(Loss):
                 value, gradient = answer
                 rows[k, :, 0], dz[k] = value, gradient
 
-        return rows, [evaluate]
-
-    def _scaling(self, y, weight):
-        return weighted_mean_std(y, weight)
+        tape.append(evaluate)
+        return rows, tape
 
 
-REGRESSION_LOSSES = {c.name: c for c in (SquaredError, AbsoluteError, Huber, Poisson, Gamma, Quantile)}
-CLASSIFICATION_LOSSES = {c.name: c for c in (LogLoss, SquaredError)}
+REGRESSION_LOSSES: dict[str, type[Loss]] = {
+    loss.name: loss for loss in (SquaredError, AbsoluteError, Huber, Poisson, Gamma, Quantile)
+}
+CLASSIFICATION_LOSSES: dict[str, type[Loss]] = {loss.name: loss for loss in (LogLoss, SquaredError)}
 
 
-def make_loss(loss: str | Callable, link: str | None, **options) -> Loss:
-    """The loss of that name with its link, the default one for `link=None`; `options` go to its constructor."""
-    if callable(loss):
+def make_loss(loss: str | Callable[[Array, Array], Any], link: str | None, **options: Any) -> Loss:
+    """The loss of that name, or a user's function, with a link: by None its default one.
+
+    `options` are passed to the loss's constructor.
+    """
+    if not isinstance(loss, str):
         return CustomLoss(loss, LINKS[link or "identity"])
-    kind = {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES}[loss]
+    kind = REGRESSION_LOSSES[loss] if loss in REGRESSION_LOSSES else CLASSIFICATION_LOSSES[loss]
     return kind(LINKS[link or kind.default_link], **options)

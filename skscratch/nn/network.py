@@ -1,4 +1,4 @@
-"""Network: K multi-layer perceptrons of one shape, as a row of layers over one array of parameters."""
+"""Network: K multi-layer perceptrons of one shape, as a sequence of layers over one array of parameters."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,100 +6,104 @@ from typing import Any
 
 import numpy as np
 
-from . import activations
+from .activations import ACTIVATIONS, ActivationFunction, CustomActivation
 from .batch import SparseRows, Table
 from .embedding import Embedding
-from .layers import Activation, Dense, Dropout
+from .initializers import initialise_from_data
+from .layers import Activation, Dense, Dropout, Layer
 from .parameters import Layout
-from .tape import Calls, run
+from .tape import Array, Tape
 
-__all__ = ["Network", "Pass", "build"]
+__all__ = ["BoundNetwork", "Network", "build"]
 
-# Which start keeps the scale of signals through a layer, by what follows it; all others take Glorot's.
-_AUTO_INIT = {
-    **dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus"), "he_uniform"),
-    "selu": "lecun_normal",
-}
+UserFunction = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 
 @dataclass(frozen=True)
-class Pass:
-    """A network bound to the buffers of one batch shape."""
+class BoundNetwork:
+    """A network bound to the buffers of one batch shape.
 
-    z: np.ndarray  # raw scores (K, B, out)
-    dz: Any  # their gradient, to be filled in by a loss; None in a pass without one
-    forward: Calls
-    backward: Calls
+    Attributes
+    ----------
+    z : ndarray of shape (K, B, out)
+        Raw scores.
+    dz : ndarray of shape (K, B, out), or None
+        Buffer for the loss's gradient with respect to z; None for prediction.
+    forward, backward : Tape
+        `forward` computes z; `backward` computes the gradient of all parameters from dz.
+    """
+
+    z: Array
+    dz: Any
+    forward: Tape
+    backward: Tape
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers and where their parameters lie; `parameters` (K, P) themselves are the caller's."""
+    """Layers, and the layout of their parameters; the array of parameters (K, P) itself belongs to the caller.
 
-    layers: Sequence[Any]
+    Examples
+    --------
+    >>> network = build(n_numeric=3, categories=(), hidden=[4], n_out=2, functions=["relu"])
+    >>> parameters = np.zeros((5, network.layout.size))  # K = 5 members of P = 3·4 + 4 + 4·2 + 2 values
+    >>> parameters.shape, network.scores(parameters, Table(np.ones((7, 3)))).shape
+    ((5, 26), (5, 7, 2))
+    """
+
+    layers: tuple[Layer, ...]
     layout: Layout
 
-    def initialise(
-        self,
-        parameters: np.ndarray,
-        rng: np.random.RandomState,
-        table: Table | None = None,
-        weight: np.ndarray | None = None,
-    ) -> None:
-        """Draw all parameters, member after member, so that the first member is the lone network.
+    @property
+    def n_out(self) -> int:
+        """Number of raw scores of a row."""
+        last = self.layers[-1]
+        assert isinstance(last, Dense)
+        return last.n_out
 
-        With a `table` of some rows, and their weights (R,), hidden layers start as these rows suggest.
-        """
-        for member in parameters:
-            views = self.layout.views(member[None])
-            for layer, p in zip(self.layers, views, strict=True):
-                layer.initialise(p, rng)
-            if table is not None:
-                self._settle(views, rng, table, np.ones(len(table)) if weight is None else weight)
-
-    def _settle(self, views: list[Any], rng: np.random.RandomState, table: Table, weight: np.ndarray) -> None:
-        """Run the rows of `table` through a lone member, layer by layer, and fit each hidden layer's start to them."""
-        x: Any = _input(table.as_batch())
-        for layer, p in zip(self.layers[:-1], views, strict=False):
-            y, _, forward, _ = layer.bind(p, None, x, None)
-            run(forward)
-            if isinstance(layer, Dense):
-                layer.settle(p, y, weight, rng)
-                run(forward)
-            x = y
+    @property
+    def random(self) -> bool:
+        """Whether a training step draws random numbers."""
+        for layer in self.layers:
+            if layer.random:
+                return True
+        return False
 
     def bind(
-        self,
-        parameters: np.ndarray,
-        gradient: np.ndarray | None,
-        batch: Table,
-        rng: Callable[[], np.random.Generator] | None = None,
-    ) -> Pass:
-        """Prepare the calls of a batch; `gradient` and `rng` are None for prediction."""
+        self, parameters: Array, gradient: Array | None, batch: Table, rng: np.random.Generator | None = None
+    ) -> BoundNetwork:
+        """Record the passes for the buffers of `batch`.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (K, P)
+        gradient : ndarray of shape (K, P), or None
+            None for prediction.
+        batch : Table
+        rng : Generator or None
+            Source of dropout masks; None for prediction.
+        """
         p = self.layout.views(parameters)
         g = [None] * len(p) if gradient is None else self.layout.views(gradient)
-        x, dx = _input(batch), None
-        forwards: Calls = []
-        backwards: Calls = []
-        for layer, p_layer, g_layer in zip(self.layers, p, g, strict=True):
-            x, dx, forward, backward = layer.bind(p_layer, g_layer, x, dx, rng)
-            forwards = forwards + forward
-            backwards = backward + backwards
-        return Pass(x, dx, forwards, backwards)
+        y, dy = _input(batch), None
+        forward, backward = Tape(), Tape()
+        for i, layer in enumerate(self.layers):
+            y, dy, layer_forward, layer_backward = layer.bind(p[i], g[i], y, dy, rng)
+            forward += layer_forward  # first layer to last
+            backward[:0] = layer_backward  # last layer to first
+        return BoundNetwork(y, dy, forward, backward)
 
-    def scores(
-        self, parameters: np.ndarray, table: Table, rows: np.ndarray | None = None, chunk: int = 1024
-    ) -> np.ndarray:
-        """Raw scores (K, n, out) of all rows or of those numbered `rows`.
+    def scores(self, parameters: Array, table: Table, rows: Array | None = None, chunk: int = 1024) -> Array:
+        """Raw scores (K, n, out) of all rows of `table`, or of the rows with the indices `rows`.
 
-        `chunk` rows at a time, so that the hidden layers stay in the cache.
+        Rows are taken `chunk` at a time, so that the outputs of hidden layers stay in the cache.
         """
         n = len(table) if rows is None else len(rows)
         if rows is None and n <= chunk:
             bound = self.bind(parameters, None, table.as_batch())
-            run(bound.forward)
+            bound.forward.run()
             return bound.z
-        z = np.empty((len(parameters), n, self.layers[-1].n_out), parameters.dtype)
+        z = np.empty((len(parameters), n, self.n_out), parameters.dtype)
         size = 0
         for start in range(0, n, chunk):
             stop = min(start + chunk, n)
@@ -111,44 +115,83 @@ class Network:
                 table.load(start, stop, batch)
             else:
                 table.gather(rows[start:stop], batch)
-            run(bound.forward)
+            bound.forward.run()
             z[:, start:stop] = bound.z
         return z
 
-    def assign(self, parameters: np.ndarray, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
+    def dense(self, array: Array) -> list[Any]:
+        """The views of the Dense layers alone, first to last: W (K, n_in, n_out) and b (K, 1, n_out)."""
+        views = self.layout.views(array)
+        return [views[i] for i, layer in enumerate(self.layers) if isinstance(layer, Dense)]
+
+    # ------------------------------------------------------------------ initial parameters
+
+    def initialise(
+        self, parameters: Array, rng: np.random.RandomState, table: Table | None = None, weight: Array | None = None
+    ) -> None:
+        """Draw all parameters, member after member; so the first member is what a single network would be.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (K, P)
+        rng : RandomState
+        table : Table, optional
+            R rows that the hidden layers are fitted to: the data-dependent initialisation.
+        weight : ndarray of shape (R,), optional
+            Weights of these rows.
+        """
+        member = np.empty_like(parameters[:1])  # (1, P), a buffer to which the layers are bound once
+        views = self.layout.views(member)
+        hidden = [] if table is None else self._bind_hidden(views, table)
+        for row in parameters:
+            for layer, p in zip(self.layers, views, strict=True):
+                layer.initialise(p, rng)
+            for layer, p, y, forward in hidden:
+                forward.run()
+                if isinstance(layer, Dense):
+                    initialise_from_data(p, y, weight, rng)
+                    forward.run()
+            row[...] = member[0]
+
+    def _bind_hidden(self, views: list[Any], table: Table) -> list[tuple[Layer, Any, Array, Tape]]:
+        """The layers before the last, each with its parameters, its output for the rows of `table`, and its tape."""
+        y, hidden = _input(table.as_batch()), []
+        for layer, p in zip(self.layers[:-1], views[:-1], strict=True):
+            y, _, forward, _ = layer.bind(p, None, y, None)
+            hidden.append((layer, p, y, forward))
+        return hidden
+
+    def assign(self, parameters: Array, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
         """Copy given weights (n_in, n_out) and biases (n_out,), or (K, ...) for each member, into `parameters`.
 
-        Raises ValueError, naming the array, where one does not fit.
+        Raises ValueError with the name of the array that does not fit.
         """
         layers = self.dense(parameters)
-        biased = bool(layers) and hasattr(layers[0], "b")
-        for what, arrays in (("coefs", coefs), ("intercepts", intercepts)):
-            if what == "intercepts" and not biased:
-                continue
-            if len(arrays) != len(layers):
-                raise ValueError(f"init gives {len(arrays)} {what} for the {len(layers)} layers of the network.")
-            for i, (layer, given) in enumerate(zip(layers, arrays, strict=True)):
-                place = layer.W if what == "coefs" else layer.b[:, 0]
-                try:
-                    given = np.asarray(given, dtype=float)
-                except (TypeError, ValueError) as error:
-                    raise ValueError(f"init gives {what}[{i}], which must be an array of numbers: {error}") from error
-                if not np.isfinite(given).all():
-                    raise ValueError(f"init gives {what}[{i}], which holds NaN or infinity.")
-                if given.shape not in (place.shape, place.shape[1:]):
-                    raise ValueError(
-                        f"init gives {what}[{i}] the shape {given.shape}; it must be {place.shape[1:]}, or "
-                        f"{place.shape} to give each member its own."
-                    )
-                place[...] = given
+        _assign("coefs", coefs, [p.W for p in layers])
+        if hasattr(layers[0], "b"):
+            _assign("intercepts", intercepts, [p.b[:, 0] for p in layers])
 
-    def dense(self, array: np.ndarray) -> list[Any]:
-        """The views of the Dense layers alone, first to last: W (K, n_in, n_out) and b (K, 1, n_out)."""
-        return [p for layer, p in zip(self.layers, self.layout.views(array), strict=True) if isinstance(layer, Dense)]
+
+def _assign(what: str, arrays: Sequence[Any], views: Sequence[Array]) -> None:
+    if len(arrays) != len(views):
+        raise ValueError(f"init gives {len(arrays)} {what} for the {len(views)} layers of the network.")
+    for i, (view, given) in enumerate(zip(views, arrays, strict=True)):
+        try:
+            given = np.asarray(given, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"init gives {what}[{i}], which must be an array of numbers: {error}") from error
+        if not np.isfinite(given).all():
+            raise ValueError(f"init gives {what}[{i}], which holds NaN or infinity.")
+        if given.shape not in (view.shape, view.shape[1:]):
+            raise ValueError(
+                f"init gives {what}[{i}] the shape {given.shape}; it must be {view.shape[1:]}, or {view.shape} to give "
+                "each member its own."
+            )
+        view[...] = given
 
 
 def _input(batch: Table) -> Any:
-    """What the first layer takes of a batch: its block (1, B, d), its sparse rows, or all of it for an embedding."""
+    """Input of the first layer: the block (1, B, d), the sparse rows, or the whole batch for an Embedding."""
     if batch.codes is not None:
         return batch
     return batch.X if isinstance(batch.X, SparseRows) else batch.X[None]
@@ -159,7 +202,7 @@ def build(
     categories: tuple[int, ...],
     hidden: Sequence[int],
     n_out: int,
-    functions: Sequence[str | tuple[Callable, Callable]],
+    functions: Sequence[str | UserFunction],
     *,
     bias: bool = True,
     dropout: float = 0.0,
@@ -167,34 +210,54 @@ def build(
     ntk: bool = False,
     n_bins: int = 0,
 ) -> Network:
-    """Embedding (if any category is large) → [Dense → Activation → Dropout] for each hidden size → Dense.
+    """Build Embedding (if any category is large) → [Dense → Activation → Dropout] for each hidden size → Dense.
 
-    The first `n_bins` of the `n_numeric` columns are bins, a kind of input of their own.
+    Parameters
+    ----------
+    n_numeric : int
+        Width of the numeric block.
+    categories : tuple of int
+        Number of categories of each column with a learned embedding.
+    hidden : sequence of int
+        Units of each hidden layer.
+    n_out : int
+        Number of raw scores.
+    functions : sequence of str or (function, derivative)
+        Activation of each hidden layer.
+    bias, dropout, ntk
+        See `Dense` and `Dropout`.
+    init : str
+        Name of an initialiser; "auto" for the one that suits each activation; "data" for the distribution that the
+        data-dependent initialisation starts from.
+    n_bins : int
+        Number of columns, the first of the numeric block, that are bins: an input group of their own.
     """
-    layers: list[Any] = []
+    layers: list[Layer] = []
     width = n_numeric
     if categories:
-        layers.append(Embedding(n_numeric, categories))
-        width = layers[0].n_out
-    blocks = (n_bins, width - n_bins) if n_bins else ()
+        embedding = Embedding(n_numeric, categories)
+        layers.append(embedding)
+        width = embedding.n_out
+    groups = (n_bins, width - n_bins) if n_bins else ()
+    activation: ActivationFunction | CustomActivation = ACTIVATIONS["identity"]
     for n_units, function in zip(hidden, functions, strict=True):
-        layers.append(Dense(width, n_units, bias, *_start(init, function), ntk=ntk, blocks=blocks))
-        named = activations.ACTIVATIONS[function] if isinstance(function, str) else activations.Pair(*function)
-        layers.append(Activation(named))
+        activation = ACTIVATIONS[function] if isinstance(function, str) else CustomActivation(*function)
+        layers.append(Dense(width, n_units, bias, *_initializer(init, activation), groups, ntk))
+        layers.append(Activation(activation))
         if dropout:
             layers.append(Dropout(dropout))
-        width, blocks = n_units, ()
-    # The output layer has no activation of its own to suit; scikit-learn gives it the hidden layers' bound
-    start = ("zeros", 1.0) if init == "data" else _start(init, functions[-1] if functions and init != "auto" else "")
-    layers.append(Dense(width, n_out, bias, *start, ntk=ntk, blocks=blocks))
-    return Network(tuple(layers), Layout([tuple(layer.slots()) for layer in layers]))
+        width, groups = n_units, ()
+    if init == "data":
+        initializer = "zeros", 1.0
+    else:  # no activation follows the output layer; under a named initialiser it gets the hidden layers' gain
+        initializer = _initializer(init, ACTIVATIONS["identity"] if init == "auto" else activation)
+    layers.append(Dense(width, n_out, bias, *initializer, groups, ntk))
+    return Network(tuple(layers), Layout([layer.slots() for layer in layers]))
 
 
-def _start(init: str, function: str | tuple) -> tuple[str, float]:
-    """Initialiser and gain of a layer that `function` follows."""
+def _initializer(init: str, activation: ActivationFunction | CustomActivation) -> tuple[str, float]:
+    """Name of the initialiser, and its gain, of a layer that `activation` follows."""
     if init == "data":
         return "lecun_normal", 1.0
-    if init == "auto":
-        init = _AUTO_INIT.get(function, "glorot_uniform") if isinstance(function, str) else "glorot_uniform"
-    # Glorot's bound suits functions of slope 1 at zero; scikit-learn narrows it for the logistic function
-    return init, 3**-0.5 if init.startswith("glorot") and function == "logistic" else 1.0
+    name = activation.initializer if init == "auto" else init
+    return name, activation.glorot_gain if name.startswith("glorot") else 1.0

@@ -1,82 +1,106 @@
-"""All parameters of K networks in one array, with a named view for each layer's weights.
+"""Parameters: all weights of K networks in one array (K, P), with named views into it.
 
-The array has shape (K, P): one row a member, and within it every weight that is penalised or decayed
-first, last layer to first, and after them the biases of these layers, first to last: so the first layer's bias lies
-next to its weights.  Because everything lives in one array, the optimizer's step, the best epoch's copy, clipping,
-decay and L-BFGS are each one line on it.
+Row k holds all parameters of ensemble member k.  For the layers Embedding → Dense₁ → Dense₂ → Dense₃ a row is::
+
+    | W₃ | W₂ | W₁ | b₁ | b₂ | b₃ | E |
+    |<- decayed  ->|
+
+Weights stand last layer to first, then biases first to last.  So the weights, which alone are penalised and decayed,
+are one block at the start, and W₁ lies next to b₁: both together are one matrix [W₁; b₁], which takes a single product
+with the inputs [x, 1].  Because everything lies in one array, the optimizer's step, the copy of the best epoch,
+clipping, decay and L-BFGS are each one line of NumPy.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from .tape import Array
 
 __all__ = ["Layout", "Slot"]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One named array of a layer."""
+    """One named parameter array of a layer."""
 
     name: str
     shape: tuple[int, ...]
-    decay: bool = False  # weights are penalised and decayed, biases are not
-    rate: Any = 1.0  # factor on the learning rate of this array: a number, or an array that fits its shape
-
-    @property
-    def size(self) -> int:
-        """Number of values of one member."""
-        return int(np.prod(self.shape))
+    decay: bool = False  # whether the L2 penalty and weight decay act on it
+    rate: Any = 1.0  # factor on the learning rate: a number, or an array that broadcasts to `shape`
 
 
-@dataclass(frozen=True)
 class Layout:
-    """Where each slot of each layer lies in a member's row of the array."""
+    """Where the slots of each layer lie in a row of the array.
 
-    layers: Sequence[Sequence[Slot]]
-    spans: dict[tuple[int, str], tuple[int, int]] = field(init=False)
-    size: int = field(init=False)  # P: values of one member
-    n_decayed: int = field(init=False)  # the first so many are decayed
-    places: list[list[tuple[str, int, int, tuple[int, ...]]]] = field(init=False)  # name, span and shape of each view
+    Parameters
+    ----------
+    layers : sequence of sequence of Slot
+        The slots of each layer, first layer to last.
 
-    def __post_init__(self) -> None:
-        numbered = [(index, slot, slots) for index, slots in enumerate(self.layers) for slot in slots]
-        decayed = [(index, slot) for index, slot, _ in numbered if slot.decay][::-1]
-        beside = [(i, slot) for i, slot, slots in numbered if not slot.decay and any(s.decay for s in slots)]
-        others = [(i, slot) for i, slot, slots in numbered if not any(s.decay for s in slots)]
-        spans, start = {}, 0
-        for index, slot in decayed + beside + others:
-            spans[index, slot.name] = (start, start + slot.size)
-            start += slot.size
-        object.__setattr__(self, "n_decayed", sum(slot.size for _, slot in decayed))
-        object.__setattr__(self, "spans", spans)
-        object.__setattr__(self, "size", start)
-        places = []
-        for index, slots in enumerate(self.layers):
-            places.append([(slot.name, *spans[index, slot.name], slot.shape) for slot in slots])
-            shapes = {slot.name: slot.shape for slot in slots}
-            if {"W", "b"} <= set(shapes) and spans[index, "W"][1] == spans[index, "b"][0]:
-                n_in, n_out = shapes["W"]
-                places[-1].append(("Wb", spans[index, "W"][0], spans[index, "b"][1], (n_in + 1, n_out)))
-        object.__setattr__(self, "places", places)
+    Attributes
+    ----------
+    spans : dict
+        (start, stop) of each slot, by (index of the layer, name of the slot).
+    size : int
+        P, the number of values of one member.
+    n_decayed : int
+        Number of values, at the start of a row, that are penalised and decayed.
+    """
 
-    def views(self, array: np.ndarray) -> list[SimpleNamespace]:
+    def __init__(self, layers: Sequence[Sequence[Slot]]):
+        self.layers = layers
+        weights: list[tuple[int, Slot]] = []
+        biases: list[tuple[int, Slot]] = []
+        others: list[tuple[int, Slot]] = []
+        for index, slots in enumerate(layers):
+            beside_weights = False
+            for slot in slots:
+                beside_weights |= slot.decay
+            for slot in slots:
+                (weights if slot.decay else biases if beside_weights else others).append((index, slot))
+        self.spans: dict[tuple[int, str], tuple[int, int]] = {}
+        self.size = self.n_decayed = 0
+        for index, slot in weights[::-1] + biases + others:
+            start, self.size = self.size, self.size + math.prod(slot.shape)
+            self.spans[index, slot.name] = start, self.size
+            if slot.decay:
+                self.n_decayed = self.size
+        # name, span and shape of each view, layer by layer
+        self._views = [self._views_of(index, slots) for index, slots in enumerate(layers)]
+
+    def _views_of(self, index: int, slots: Sequence[Slot]) -> list[tuple[str, int, int, tuple[int, ...]]]:
+        shapes, views = {}, []
+        for slot in slots:
+            shapes[slot.name] = slot.shape
+            views.append((slot.name, *self.spans[index, slot.name], slot.shape))
+        if "W" in shapes and "b" in shapes and self.spans[index, "W"][1] == self.spans[index, "b"][0]:
+            n_in, n_out = shapes["W"]
+            views.append(("Wb", self.spans[index, "W"][0], self.spans[index, "b"][1], (n_in + 1, n_out)))
+        return views
+
+    def views(self, array: Array) -> list[SimpleNamespace]:
         """One namespace a layer, whose attributes are views (K, *slot.shape) into `array` (K, P).
 
-        Where a layer's bias b lies next to its weights W there is a view of both too: Wb, of one row more.
+        Where a layer's bias b lies next to its weights W, the namespace has a view of both too: Wb = [W; b].
         """
-        n = len(array)
-        return [
-            SimpleNamespace(**{name: array[:, start:stop].reshape(n, *shape) for name, start, stop, shape in places})
-            for places in self.places
-        ]
+        namespaces = []
+        for views in self._views:
+            namespace = SimpleNamespace()
+            for name, start, stop, shape in views:
+                setattr(namespace, name, array[:, start:stop].reshape(len(array), *shape))
+            namespaces.append(namespace)
+        return namespaces
 
-    def rates(self) -> np.ndarray | None:
-        """Learning-rate factor of each value, (P,); None where all are 1."""
+    def rates(self) -> Array | None:
+        """Factor on the learning rate of each value, (P,); None where all factors are 1."""
         factors = np.ones(self.size)
         for index, slots in enumerate(self.layers):
             for slot in slots:
-                factors[slice(*self.spans[index, slot.name])] = np.broadcast_to(slot.rate, slot.shape).ravel()
+                start, stop = self.spans[index, slot.name]
+                factors[start:stop] = np.broadcast_to(slot.rate, slot.shape).ravel()
         return None if np.all(factors == 1) else factors

@@ -1,10 +1,11 @@
-"""The encoding of a table as an ONNX graph: from columns as they come to the numbers and codes that a network reads.
+"""The encoding of a table as an ONNX graph: from the columns of a user's table to the numbers and codes of the network.
 
-What `encoding` and `bins` do, in the same order and the same precision: double until the numbers are scaled, from there
-on the network's.
+Each block of the encoder has an emitter, which computes what its `write` computes, in the same order and precision:
+double until the numbers are scaled, and the network's from there on.
 """
 
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,28 +13,30 @@ from typing import Any
 import numpy as np
 
 from ..encoding.bins import Bins
-from ..encoding.features import LIMIT, MAX_ONE_HOT, FeatureEncoder
+from ..encoding.categories import OneHot
+from ..encoding.features import FeatureEncoder
+from ..encoding.numeric import CLIP_LIMIT, MAX_SCALED, MissingFlags, Numbers
 from .network import Graph
 
-__all__ = ["Source", "emit_table"]
+__all__ = ["BLOCK_EMITTERS", "Source", "emit_table"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a feature is found: in a column of an input (n, width) of the graph.
+    """The graph's input (n, width) that a feature is a column of.
 
     Attributes
     ----------
     feature : str
-        What to call it in a message.
+        Name of the feature in messages.
     value : str
         Name of the input.
     kind : {"string", "integer", "float", "double"}
-        What the input holds; booleans count as integers.
+        Type of the input; booleans count as integers.
     width : int
-        Columns of the input.
+        Number of columns of the input.
     column : int
-        Which of them.
+        The feature's column.
     """
 
     feature: str
@@ -43,17 +46,33 @@ class Source:
     column: int
 
     def check(self, texts: bool) -> None:
-        """Raise TypeError where strings are wanted and are not there, or the reverse.
+        """Raise TypeError if strings are needed and the input holds numbers, or the reverse.
 
-        A matrix of strings may stand for numbers too: skl2onnx makes one of columns of both kinds.
+        A matrix of strings may hold numbers too: skl2onnx makes one from columns of both kinds.
         """
         strings = self.kind == "string"
         if texts != strings and not (strings and self.width > 1):
             now, then = ("strings", "numbers") if strings else ("numbers", "strings")
             raise TypeError(
-                f"Column {self.feature!r} held {then} when fitting, but its ONNX input {self.value!r} is of {now}: "
+                f"Column {self.feature!r} held {then} when fitting, but its ONNX input {self.value!r} holds {now}: "
                 "convert with an X whose columns have the types that they had."
             )
+
+
+@dataclass(frozen=True)
+class RawValues:
+    """What the emitters of blocks read: the graph's counterpart of a RawTable.
+
+    Attributes
+    ----------
+    numbers : str
+        Name of the number columns (n, n_numbers), in double precision; "" if there are none.
+    codes : list of str
+        Names of the codes (n,) of each category column; "" for a column without categories.
+    """
+
+    numbers: str
+    codes: list[str]
 
 
 def emit_table(g: Graph, encoder: FeatureEncoder, sources: list[Source]) -> tuple[str, list[str]]:
@@ -69,52 +88,27 @@ def emit_table(g: Graph, encoder: FeatureEncoder, sources: list[Source]) -> tupl
 
     Returns
     -------
-    numbers : str
-        Name of the numeric block (n, d), in the network's type.
+    X : str
+        Name of the encoded numbers (n, d), in the network's type.
     codes : list of str
         Names of the codes (n,) of the columns that have a learned embedding.
     """
-    kinds = encoder.categorical or [False] * len(sources)
-    parts = _numbers(g, encoder, [source for source, kind in zip(sources, kinds, strict=True) if not kind])
-    codes = []
-    columns = [source for source, kind in zip(sources, kinds, strict=True) if kind]
-    for source, values in zip(columns, encoder._values, strict=True):
-        if not len(values):
-            continue  # nothing was there when fitting
-        code = _code(g, source, values)
-        if len(values) > MAX_ONE_HOT:
-            codes.append(code)
-        else:  # the code picks a row of a fixed table: of zeros, where the category is unknown or missing
-            table = encoder._on * np.eye(1 + len(values), len(values), -1)
-            parts.append(g("Gather", table.astype(g.dtype), code))
+    vocabulary, columns = encoder.vocabulary, encoder.block(Numbers).columns
+    raw = RawValues(
+        _raw_numbers(g, [sources[j] for j in columns]) if len(columns) else "",
+        [
+            _code(g, sources[j], values) if len(values) else ""
+            for j, values in zip(vocabulary.columns, vocabulary.values, strict=True)
+        ],
+    )
+    parts = [BLOCK_EMITTERS[type(block)](g, block, raw) for block in encoder.blocks if block.width]
     if not parts:
         parts = [g.cast(g("Gather", sources[0].value, np.array([], np.int64), axis=1), g.dtype)]  # (n, 0)
-    return g("Concat", *parts, axis=1), codes
+    return g("Concat", *parts, axis=1), [raw.codes[i] for i in np.flatnonzero(vocabulary.is_embedded)]
 
 
-def _numbers(g: Graph, encoder: FeatureEncoder, sources: list[Source]) -> list[str]:
-    """Bins, scaled numbers and "missing" columns, in this order; each (n, its width)."""
-    if not sources:
-        return []
-    raw = _raw(g, sources)
-    center, parts = encoder._center[None], []
-    if encoder._bins is not None and encoder.n_bins:
-        parts.append(_bins(g, encoder, encoder._bins, raw))
-    if encoder.scale:
-        x = g.cast(g("Mul", g("Sub", raw, center), encoder._factor[None]), g.dtype)
-        x = g("Where", g("IsNaN", x), 0.0, x)
-        x = g("Max", g("Min", x, 1e6), -1e6)  # whose square is finite
-        slope = g("Sqrt", g("Add", g("Mul", g("Mul", x, x), LIMIT**-2), 1.0))
-        parts.append(g("Div", x, slope))
-    else:
-        parts.append(g.cast(g("Where", g("IsNaN", raw), center, raw), g.dtype))
-    if len(encoder._flagged):
-        parts.append(g.cast(g("IsNaN", g("Gather", raw, encoder._flagged.tolist(), axis=1)), g.dtype))
-    return parts
-
-
-def _raw(g: Graph, sources: list[Source]) -> str:
-    """Columns of numbers side by side, (n, columns), in double precision."""
+def _raw_numbers(g: Graph, sources: list[Source]) -> str:
+    """Number columns side by side, (n, columns), in double precision."""
     parts = []
     for value, group in groupby(sources, key=lambda source: source.value):
         columns = list(group)
@@ -127,32 +121,69 @@ def _raw(g: Graph, sources: list[Source]) -> str:
     return parts[0] if len(parts) == 1 else g("Concat", *parts, axis=1)
 
 
-def _bins(g: Graph, encoder: FeatureEncoder, bins: Bins, raw: str) -> str:
-    """Components of all columns, (n, n_bins): (x - low) / (high - low), held to [0, 1]."""
-    # a missing value counts as the median or, where a flag says that it is missing, as what leaves every component 0
-    told = encoder._center.copy()
-    for i in encoder._flagged:
-        told[i] = bins.edges[i][0] if len(bins.edges[i]) else 0.0
-    x = g("Where", g("IsNaN", raw), told[None], raw)
-    # all in units of a power of two, which are exact: then no difference overflows
-    exponents = np.array([np.frexp(np.max(np.abs(e)))[1] if len(e) else 0 for e in bins.edges])
-    unit = np.ldexp(1.0, np.clip(-exponents, -1000, 1000))
-    edges = [column * factor for column, factor in zip(bins.edges, unit, strict=True)]
-    column = np.repeat(np.arange(len(edges)), [max(len(e) - 1, 0) for e in edges])
-    low, size = np.concatenate([e[:-1] for e in edges]), np.concatenate([np.diff(e) for e in edges])
-    x = g("Gather", g("Mul", x, unit[None]), column.tolist(), axis=1)
+# ------------------------------------------------------------------ blocks
+
+
+def _bins(g: Graph, bins: Bins, raw: RawValues) -> str:
+    """Components (n, width): (x - low) / size, clipped to [0, 1]."""
+    number, exponent, low, size, missing = bins.components
+    # a multiplication by 2**1073 overflows where ldexp does not: keep to 2**1000, and change the edges alike
+    shift = np.clip(exponent, -1000, 1000)
+    low, size = np.ldexp(low, shift - exponent), np.ldexp(size, shift - exponent)
+    x = g("Mul", g("Gather", raw.numbers, number.tolist(), axis=1), np.ldexp(1.0, shift)[None])
+    absent = g("IsNaN", x)
+    x = g("Where", absent, low[None], x)
     part = g("Div", g("Sub", x, low[None]), size[None])
-    return g.cast(g("Max", g("Min", part, np.array(1.0)), np.array(0.0)), g.dtype)
+    part = g("Max", g("Min", part, np.array(1.0)), np.array(0.0))
+    if missing.any():
+        part = g("Where", absent, missing[None], part)
+    return g.cast(part, g.dtype)
+
+
+def _numbers(g: Graph, block: Numbers, raw: RawValues) -> str:
+    """Scaled numbers (n, width): u / sqrt(1 + (u / CLIP_LIMIT)²) with u = (x - center) · factor."""
+    x, center = raw.numbers, block.center[None]
+    if not block.scale:
+        return g.cast(g("Where", g("IsNaN", x), center, x), g.dtype)
+    u = g.cast(g("Mul", g("Sub", x, center), block.factor[None]), g.dtype)
+    u = g("Where", g("IsNaN", u), 0.0, u)
+    u = g("Max", g("Min", u, MAX_SCALED), -MAX_SCALED)  # whose square is finite
+    return g("Div", u, g("Sqrt", g("Add", g("Mul", g("Mul", u, u), CLIP_LIMIT**-2), 1.0)))
+
+
+def _missing_flags(g: Graph, flags: MissingFlags, raw: RawValues) -> str:
+    """1 where a value is missing, else 0: (n, width)."""
+    return g.cast(g("IsNaN", g("Gather", raw.numbers, flags.positions.tolist(), axis=1)), g.dtype)
+
+
+def _one_hot(g: Graph, block: OneHot, raw: RawValues) -> str:
+    """One-hot columns (n, width): each code picks a row of a constant table, whose first row is 0."""
+    parts = []
+    for i in block.positions:
+        if count := block.vocabulary.counts[i]:
+            rows = block.value * np.eye(1 + count, count, -1)
+            parts.append(g("Gather", rows.astype(g.dtype), raw.codes[i]))
+    return parts[0] if len(parts) == 1 else g("Concat", *parts, axis=1)
+
+
+BLOCK_EMITTERS: dict[type, Callable[[Graph, Any, RawValues], str]] = {
+    Bins: _bins,
+    Numbers: _numbers,
+    MissingFlags: _missing_flags,
+    OneHot: _one_hot,
+}
+
+# -------------------------------------------------------------- categories
 
 
 def _code(g: Graph, source: Source, values: np.ndarray) -> str:
-    """Code of a column of categories, (n,): 1 for the first of `values`, ..., 0 for what is not among them."""
+    """Codes (n,) of a category column: k + 1 for the k-th of `values`, 0 for a value that is not among them."""
     texts = isinstance(values[0], str)
     other = next((v for v in values if not texts and not isinstance(v, numbers.Real | np.bool_)), None)
     if other is not None:
         raise TypeError(
-            f"Column {source.feature!r} has the category {other!r} ({type(other).__name__}), and ONNX knows strings "
-            "and numbers alone: turn the column into strings before fitting."
+            f"Column {source.feature!r} has the category {other!r} ({type(other).__name__}), and ONNX has "
+            "strings and numbers alone: convert the column to strings before fitting."
         )
     source.check(texts)
     x = g("Gather", source.value, [source.column], axis=1) if source.width > 1 else source.value
@@ -162,20 +193,20 @@ def _code(g: Graph, source: Source, values: np.ndarray) -> str:
     exact = values.astype(np.float64)
     if source.kind != "integer":
         x = g.cast(x, np.float64)
-    if not np.all((exact == np.trunc(exact)) & (np.abs(exact) < 2**63)):  # few, for who has fractions as categories?
+    if not np.all((exact == np.trunc(exact)) & (np.abs(exact) < 2**63)):  # fractions are rare
         equal = g("Equal", g("Unsqueeze", g.cast(x, np.float64), [1]), exact[None])
         return g.cast(g("MatMul", g.cast(equal, np.float64), np.arange(1.0, 1 + len(values))), np.int64)
     code = _look_up(g, g.cast(x, np.int64), keys_int64s=[int(v) for v in values])
     if source.kind == "integer":
         return code
-    # a fraction, or NaN, became some integer on the way, which it is not equal to
+    # a fraction, or NaN, was cast to some integer, which does not equal it
     same = g("Equal", g("Gather", np.append(np.nan, exact), code), x)
     return g("Where", same, code, np.array(0))
 
 
 def _look_up(g: Graph, x: str, **keys: Any) -> str:
-    """Which of the keys each value of x is equal to, counted from 1; 0 for none."""
+    """Position of each value of x among the keys, counted from 1; 0 if it is none of them."""
     (values,) = keys.values()
     codes = list(range(1, 1 + len(values)))
-    # version 2, for skl2onnx allows no later one
+    # version 2 of the operator is the latest that skl2onnx allows
     return g("LabelEncoder", x, domain="ai.onnx.ml", op_version=2, values_int64s=codes, default_int64=0, **keys)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.activations import ACTIVATIONS, LEAK, SELU_ALPHA, SELU_SCALE
+from ..nn.activations import ACTIVATIONS, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, CustomActivation
 from ..nn.embedding import Embedding
 from ..nn.layers import Activation, Dense, Dropout
 from ..nn.network import Network
@@ -82,7 +82,7 @@ Emitter = Callable[[Graph, str], str]
 
 
 def _leaky_relu(g: Graph, x: str) -> str:
-    return g("Max", x, g("Mul", x, LEAK))
+    return g("Max", x, g("Mul", x, LEAKY_SLOPE))
 
 
 def _fall(g: Graph, x: str) -> str:
@@ -170,13 +170,12 @@ def _dense(g: Graph, layer: Dense, p: Any, x: str) -> str:
 
 def _activation(g: Graph, layer: Activation, p: Any, x: str) -> str:
     """y = f(x)."""
-    for name, function in ACTIVATIONS.items():
-        if layer.function is function:
-            return ACTIVATION_EMITTERS[name](g, x)
-    raise ValueError(
-        "An activation given as Python functions cannot be written as ONNX: fit with one that has a name, of "
-        f"{list(ACTIVATIONS)}."
-    )
+    if isinstance(layer.function, CustomActivation):
+        raise ValueError(
+            "An activation given as Python functions cannot be written as ONNX: fit with one that has a name, of "
+            f"{list(ACTIVATIONS)}."
+        )
+    return ACTIVATION_EMITTERS[layer.function.name](g, x)
 
 
 def _dropout(g: Graph, layer: Dropout, p: Any, x: str) -> str:

@@ -1,34 +1,86 @@
-"""Validation: what networks make of rows that they were not trained on, and what can be learned from that.
+"""Evaluation: the loss, the score and the temperature of a network on rows that it was not trained on.
 
-The rows are others than those of training, or, fold by fold, the training rows themselves: then K networks train
-together, member k blind to fold k mod F, and each row is judged by the members that have not seen it ("out of
-fold").  From these scores follow the best epoch and a temperature.
+These rows are either separate ones or, fold by fold, the training rows themselves: K networks train together, member k
+does not see fold k mod F, and each row is scored by the members that have not seen it ("out of fold").
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.optimize import brentq
 
-from ..nn.losses import Loss
-from ..nn.network import Network
-from ..nn.tape import run
-from .loop import Data
+from ..nn.tape import Array
+from .objective import Objective, ScoredRows
 
-__all__ = ["Validation", "deal", "fold_weights"]
+__all__ = ["Evaluation", "assign_folds", "hold_out"]
 
-WIDEST = 1.5  # of log T: temperatures from 0.22 to 4.5
+MAX_LOG_TEMPERATURE = 1.5  # temperatures lie between 0.22 and 4.5
 
 
-def deal(values: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarray:
-    """Fold of each row, (n,): rows of like targets are dealt out evenly.
+@dataclass(frozen=True)
+class Evaluation:
+    """Loss, score and temperature of parameters on validation rows.
+
+    Parameters
+    ----------
+    objective : Objective
+        The validation rows; its weights are those of validation, (1, n).
+    folds : ndarray of shape (n,), or None
+        Fold of each row, which the members k with k mod F equal to it do not see; None if no member sees any row.
+    calibrate : bool
+        Whether a temperature divides the raw scores; for losses that are functions of raw scores.
+    scorer : callable or None
+        Maps scaled raw scores (n, out) to a score; None stands for minus the loss.
+    """
+
+    objective: Objective
+    folds: Array | None = None
+    calibrate: bool = False
+    scorer: Callable[[Array], float] | None = None
+
+    def __call__(self, parameters: Array) -> tuple[float, float]:
+        """Return the validation loss and the validation score of parameters (K, P)."""
+        scored = self.score(parameters)
+        loss, temperature = self.loss_and_temperature(scored)
+        if self.scorer is None:
+            return loss, -loss
+        z = scored.scaled_by(temperature)
+        return loss, self.scorer(z) if np.isfinite(z).all() else float("nan")
+
+    def score(self, parameters: Array) -> ScoredRows:
+        """Return the rows with their raw scores."""
+        return self.objective.score(parameters, self.folds)
+
+    def loss_and_temperature(self, scored: ScoredRows) -> tuple[float, float]:
+        """Return the weighted mean loss of z / T and the temperature T with the lowest one; T = 1 without calibration.
+
+        The loss is convex in 1 / T (Guo et al. 2017, "On calibration of modern neural networks").
+        """
+
+        def slope(log_inverse_temperature: float) -> float:  # of the mean loss
+            _, slopes, weight = scored.loss_at(log_inverse_temperature)
+            return slopes / weight
+
+        log_inverse = 0.0
+        if self.calibrate:
+            bound = MAX_LOG_TEMPERATURE
+            low, high = slope(-bound), slope(bound)
+            if low < 0 < high:
+                log_inverse = brentq(slope, -bound, bound, xtol=0.02)
+            elif np.isfinite(low) and np.isfinite(high):
+                log_inverse = -bound if low >= 0 else bound
+        loss, _, weight = scored.loss_at(log_inverse)
+        return loss / weight, float(np.exp(-log_inverse))
+
+
+def assign_folds(values: Array, n_folds: int, rng: np.random.RandomState) -> Array:
+    """Return the fold of each row (n,), such that every fold has about the same distribution of targets.
 
     Parameters
     ----------
     values : ndarray of shape (n,) or (n, out)
-        Class codes or numbers; of several columns, the first ones count first.
+        Class codes or numbers; rows are sorted by the first column, then by the second, ...
     n_folds : int
     rng : RandomState
     """
@@ -42,91 +94,28 @@ def deal(values: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.nda
     return folds
 
 
-def fold_weights(
-    folds: np.ndarray, n_members: int, weight: np.ndarray | None, dtype: np.dtype, n_folds: int | None = None
-) -> np.ndarray:
-    """Weights (K, n) for training: those of the rows (n,), and 0 where member k is blind to the row."""
-    blind = folds == (np.arange(n_members) % (n_folds or folds.max() + 1))[:, None]
-    return np.where(blind, 0, 1 if weight is None else weight).astype(dtype)
+def hold_out(n: int, fraction: float, weight: Array | None, strata: Array | None, rng: np.random.RandomState) -> Array:
+    """Return the indices of the validation rows in rising order: about `fraction` of the total weight.
 
-
-@dataclass(frozen=True)
-class Validation:
-    """Judge of a network's parameters.
-
-    Parameters
-    ----------
-    network, loss : Network, Loss
-    data : Data
-        The rows; their weight is that of judging, (1, n).
-    folds : ndarray of shape (n,), or None
-        Fold of each row, which members k with k mod F equal to it are blind to; None if no member has seen any.
-    calibrate : bool
-        Whether raw scores may be divided by a temperature: for losses that are written in raw scores.
+    With `strata` (class codes) each class gives its share, and a class with a single row stays in training.
     """
-
-    network: Network
-    loss: Loss
-    data: Data
-    folds: np.ndarray | None = None
-    calibrate: bool = False
-
-    @property
-    def n_folds(self) -> int:
-        """Number of folds, 0 for none."""
-        return 0 if self.folds is None else int(self.folds.max()) + 1
-
-    def scores(self, parameters: np.ndarray) -> np.ndarray:
-        """Raw scores (n, out) of parameters (K, P): the mean of the members that are blind to each row, or of all."""
-        n_folds = self.n_folds
-        if self.folds is None or not n_folds:
-            return self.network.scores(parameters, self.data.table).mean(axis=0)
-        z = np.empty((len(parameters) // n_folds, len(self.folds), self.network.layers[-1].n_out), parameters.dtype)
-        for fold in range(n_folds):
-            rows, blind = np.flatnonzero(self.folds == fold), slice(fold, None, n_folds)
-            z[:, rows] = self.network.scores(parameters[blind], self.data.table, rows)
-        return z.mean(axis=0)
-
-    def judge(self, z: np.ndarray) -> tuple[float, float]:
-        """Weighted mean loss of raw scores z / T (n, out), and T: where it is lowest, or 1 where none is looked for."""
-        sums = self.sums(z)
-
-        def slope(inverse: float) -> float:  # of the mean loss, by log(1 / T)
-            _, slopes, weight = sums(inverse)
-            return slopes / weight
-
-        inverse = 0.0
-        if self.calibrate:
-            low, high = slope(-WIDEST), slope(WIDEST)
-            if low < 0 < high:  # the loss is convex in 1 / T
-                inverse = brentq(slope, -WIDEST, WIDEST, xtol=0.02)
-            elif np.isfinite(low) and np.isfinite(high):
-                inverse = -WIDEST if low >= 0 else WIDEST
-        loss, _, weight = sums(inverse)
-        return loss / weight, float(np.exp(-inverse))
-
-    def sums(self, z: np.ndarray) -> Callable[[float], tuple[float, float, float]]:
-        """Function from log(1 / T) to sums over the rows: of the loss of z / T, its slope by log(1 / T), the weight."""
-        scaled, dz = np.empty_like(z)[None], np.empty_like(z)[None]
-        rows, evaluate = self.loss.bind(scaled, self._truth[None], dz)
-        weight = np.ones(len(z)) if self.data.weight is None else self.data.weight[0].astype(np.float64)
-        total = float(weight.sum())
-
-        def at(inverse: float) -> tuple[float, float, float]:
-            np.multiply(z, np.exp(inverse), out=scaled[0], casting="same_kind")
-            run(evaluate)
-            slopes = np.einsum("nj,nj->n", dz[0], scaled[0])
-            return float(weight @ rows[0, :, 0]), float(weight @ slopes), total
-
-        return at
-
-    def over(self, z: np.ndarray, temperature: float) -> np.ndarray:
-        """Raw scores over the temperature, (n, out)."""
-        return (z / temperature).astype(z.dtype)
-
-    @cached_property
-    def _truth(self) -> np.ndarray:
-        targets = self.data.targets
-        truth = targets.buffer(len(targets.values))
-        targets.gather(np.arange(len(truth)), truth)
-        return truth
+    order = rng.permutation(n)
+    weight = np.ones(n) if weight is None else weight
+    held_out = np.zeros(n, dtype=bool)
+    groups = [order] if strata is None else [order[strata[order] == code] for code in np.unique(strata)]
+    owed = 0.0  # weight that earlier classes gave too little or too much, so that rare classes add up to their share
+    for rows in groups:
+        if len(rows) < 2:
+            continue
+        target = fraction * weight[rows].sum() + owed
+        mass = np.cumsum(weight[rows])
+        take = int(np.argmin(np.abs(np.append(0.0, mass) - target)))
+        take = min(take, len(rows) - 1)
+        held_out[rows[:take]] = True
+        owed = target - (mass[take - 1] if take else 0.0)
+    if held_out.sum() < 1:
+        raise ValueError(
+            f"The validation set would be empty: {fraction} of n_samples={n}. Increase validation_fraction, pass X_val "
+            "and y_val, or fit more rows."
+        )
+    return np.flatnonzero(held_out)

@@ -1,95 +1,97 @@
-"""L-BFGS: the whole table is one batch, its sums added up in chunks of rows, stepped by SciPy."""
+"""L-BFGS: the whole table is one batch, whose sums are added up in chunks of rows; SciPy takes the steps."""
 
-from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from ..estimators.callback_support import Tasks
-from ..nn.losses import Loss
-from ..nn.network import Network
-from .listeners import warn
-from .loop import Data, Record, State
+from ..nn.tape import Array
+from .listeners import Listener, Record, warn
+from .objective import Objective
+from .state import TrainingState
 
 __all__ = ["minimise"]
 
-CHUNK = 4096  # rows at a time: bounds the memory of the hidden layers
+CHUNK = 4096  # rows at a time, which bounds the memory of the hidden layers
 
 
 def minimise(
-    network: Network,
-    loss: Loss,
-    data: Data,
-    state: State,
+    objective: Objective,
+    state: TrainingState,
     *,
     alpha: float,
     max_evaluations: int,
     gradient_tolerance: float,
-    monitor: Callable[[Record], bool],
-    tasks: Tasks | None = None,
+    listener: Listener,
 ) -> bool:
-    """Minimise the mean loss plus penalty over `state.parameters` in place; whether it converged, or was stopped.
+    """Minimise the mean loss plus penalty over `state.parameters` in place; return whether it converged or was stopped.
 
-    All members are minimised as one sum, which is smallest where each is.
+    The sum over all members is minimised as one function; it is smallest where each of its terms is.
     """
-    tasks = tasks or Tasks()
-    parameters = state.parameters
-    n = len(data)
-    gradient, sums = np.empty_like(parameters), np.empty_like(parameters)
-    size = n if data.elsewhere else CHUNK
-    chunks = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
-    total = data.total()  # (1 or K,)
-    sizes = {len(rows) for rows in chunks}
-    steps = {size: data.step(network, loss, parameters, gradient, size, total=total) for size in sizes}
-    penalised = network.layout.n_decayed
-    began = perf_counter()
-    n_members = len(parameters)
+    parameters, progress = state.parameters, state.progress
+    full_batch = _FullBatch(objective, parameters, alpha)
     accepted = parameters.copy()  # the last iterate; trial points of the line search may be anywhere
-    loaded = stopped = False
+    began, stopped = perf_counter(), False
 
-    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal loaded
-        if state.epoch < state.end:
-            tasks.begin()  # of the iteration that this is the first evaluation of
+    def value_and_gradient(x: Array) -> tuple[float, Array]:
+        if progress.epoch < progress.end:
+            listener.on_epoch_begin()
         np.copyto(parameters, x.reshape(parameters.shape))
-        sums[...] = 0
-        losses = np.zeros(n_members)
-        for rows in chunks:
-            step = steps[len(rows)]
-            if len(chunks) > 1 or not loaded:
-                step.load(rows)
-                loaded = True
-            losses += step.run()
-            np.add(sums, gradient, out=sums)
-        weights = parameters[:, :penalised]
-        losses += 0.5 * alpha * np.einsum("kp,kp->k", weights, weights)
-        sums[:, :penalised] += alpha / total[:, None] * weights
-        return float(np.sum(losses / total)), sums.ravel().astype(np.float64)
+        return full_batch.value_and_gradient()
 
     def callback(intermediate_result: OptimizeResult) -> None:
         nonlocal stopped
         np.copyto(accepted, intermediate_result.x.reshape(parameters.shape))
         np.copyto(parameters, accepted)
-        mean = float(intermediate_result.fun) / n_members
-        stopped = monitor(Record(state.epoch + 1, mean, float("nan"), perf_counter() - began))
-        state.epoch += 1
-        state.n_seen += n
-        stopped |= tasks.end()
+        loss = float(intermediate_result.fun) / len(parameters)
+        stopped = listener.on_epoch_end(Record(progress.epoch + 1, loss, float("nan"), perf_counter() - began))
+        progress.finish_epoch(len(objective))
+        stopped |= listener.on_epoch_counted()
         if stopped:
             raise StopIteration
 
     result = None
     try:
         result = minimize(
-            objective,
+            value_and_gradient,
             parameters.ravel().astype(np.float64),
             jac=True,
             method="L-BFGS-B",
             callback=callback,
-            options={"maxiter": state.end - state.epoch, "maxfun": max_evaluations, "gtol": gradient_tolerance},
+            options={"maxiter": progress.end - progress.epoch, "maxfun": max_evaluations, "gtol": gradient_tolerance},
         )
     except KeyboardInterrupt:
         warn("Training interrupted by user.", UserWarning)
     np.copyto(parameters, accepted)
     return stopped or result is None or result.status == 0
+
+
+class _FullBatch:
+    """Loss and gradient of all rows, added up over chunks of rows."""
+
+    def __init__(self, objective: Objective, parameters: Array, alpha: float):
+        n = len(objective)
+        size = n if objective.is_remote else CHUNK
+        self.parameters, self.alpha, self.total = parameters, alpha, objective.total_weight()  # (1 or K,)
+        self.gradient, self.sums = np.empty_like(parameters), np.empty_like(parameters)
+        self.chunks = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
+        sizes = {len(rows) for rows in self.chunks}
+        self.steps = {b: objective.step(parameters, self.gradient, b, total=self.total) for b in sizes}
+        self.n_penalised = objective.network.layout.n_decayed
+        self.is_loaded = False
+
+    def value_and_gradient(self) -> tuple[float, Array]:
+        """Return the sum over the members of their mean loss plus penalty, and its gradient (K P,)."""
+        sums, losses = self.sums, np.zeros(len(self.parameters))
+        sums[...] = 0
+        for rows in self.chunks:
+            step = self.steps[len(rows)]
+            if len(self.chunks) > 1 or not self.is_loaded:
+                step.load(rows)
+                self.is_loaded = True
+            losses += step.loss_and_gradient()
+            np.add(sums, self.gradient, out=sums)
+        weights = self.parameters[:, : self.n_penalised]
+        losses += 0.5 * self.alpha * np.einsum("kp,kp->k", weights, weights)
+        sums[:, : self.n_penalised] += self.alpha / self.total[:, None] * weights
+        return float(np.sum(losses / self.total)), sums.ravel().astype(np.float64)

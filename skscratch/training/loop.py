@@ -1,417 +1,259 @@
-"""Training: epochs of mini-batches, each loaded, run forward and backward, and stepped.
+"""The training loop: `train` runs epochs until a listener stops it; `Epoch` is one pass over the rows in mini-batches.
 
-`train` is the loop, `Step` is one batch of it, `State` is all that a continued training needs, and a
-`Record` tells one epoch's facts to the caller, who answers whether to stop.
+``Epoch.advance`` is the heart of the package: the lines of one training step stand in a row in it.
 """
 
-import copy
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar
-from zlib import crc32
+from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
-from ..estimators.callback_support import Tasks
-from ..nn.batch import Table, Targets
-from ..nn.losses import Loss
-from ..nn.network import Network
-from ..nn.tape import Calls, call, product, run, scalar
-from .divergence import Recovery
-from .listeners import warn
-from .optimizers import SGD, Adam
+from ..nn.tape import Array, Tape
+from .listeners import Listener, Record, warn
+from .objective import Objective, Step
+from .state import Rollback, TrainingState
 
-__all__ = ["Data", "Epoch", "Recipe", "Record", "State", "Step", "train"]
+__all__ = ["Epoch", "StepSettings", "train"]
 
 
 @dataclass(frozen=True)
-class Data:
-    """Training rows: encoded table, targets, and weights of shape (1 or K, n), or None where all are 1."""
+class StepSettings:
+    """Settings of a training step."""
 
-    table: Table
-    targets: Targets
-    weight: np.ndarray | None = None
-
-    elsewhere: ClassVar[bool] = False  # whether the rows lie elsewhere, so that each batch costs a message
-    largest_batch: ClassVar[int] = 256  # rows of a step, where a rule chooses them
-
-    def fingerprint(self) -> int:
-        """A number that tells these rows from others: losses on other rows do not compare."""
-        mark = self.table.mark()
-        for array in (self.targets.values, self.weight):
-            if array is not None:
-                mark = crc32(np.ascontiguousarray(array), mark)
-        return mark
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def total(self) -> np.ndarray:
-        """Sum of the weights, (1 or K,)."""
-        return np.array([float(len(self))]) if self.weight is None else self.weight.sum(axis=1)
-
-    def of_members(self, members: slice) -> "Data":
-        """These rows for some of the members alone."""
-        if self.weight is None or len(self.weight) == 1:
-            return self
-        return replace(self, weight=self.weight[members])
-
-    # how rows are trained on is their own affair, for they may lie elsewhere
-
-    def step(
-        self,
-        network: Network,
-        loss: Loss,
-        parameters: np.ndarray,
-        gradient: np.ndarray,
-        n_rows: int,
-        masks: Callable[[], np.random.Generator] | None = None,
-        total: np.ndarray | None = None,
-    ) -> "Step":
-        """A batch of `n_rows` of these rows."""
-        return Step(network, loss, parameters, gradient, self, n_rows, masks, total)
-
-    def epoch(
-        self,
-        network: Network,
-        loss: Loss,
-        state: "State",
-        recipe: "Recipe",
-        masks: Callable[[], np.random.Generator],
-        members: slice,
-    ) -> "Epoch":
-        """Passes over these rows."""
-        return Epoch(network, loss, self, state, recipe, masks, members)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to step: everything of `train` that is a number or a rule."""
-
-    rate: float
-    schedule: Callable[[float], float]
+    learning_rate: float
+    schedule: Callable[[float], float]  # maps progress in [0, 1] to a factor on the learning rate
     batch_size: int
     shuffle: bool = True
-    alpha: float = 0.0
-    weight_decay: float = 0.0
+    alpha: float = 0.0  # L2 penalty ½ α |W|² / Σ w on the mean loss
+    weight_decay: float = 0.0  # decoupled: each step multiplies the weights by 1 - rate · weight_decay
     clip_norm: float | None = None
     power_t: float | None = None  # exponent of "invscaling"
 
 
-@dataclass(frozen=True)
-class Record:
-    """One epoch's facts; `seconds` count from the start of this call of fit."""
-
-    epoch: int
-    loss: float
-    rate: float
-    seconds: float
-
-
-@dataclass
-class State:
-    """All that a continued training needs, so that it gives the bits of one that was not interrupted."""
-
-    parameters: np.ndarray  # (K, P), as the last step left them (not the best epoch's)
-    optimizer: SGD | Adam | None
-    rng: np.random.RandomState
-    epoch: int = 0  # epochs done, over all calls
-    n_seen: int = 0  # rows seen, over all calls
-    start: int = 0  # the epochs over which the schedule runs: start <= epoch < end
-    end: int = 0
-    incremental: bool = False  # whether partial_fit was called: then there is no last call
-    over: bool = False  # whether it was decided that no more of these epochs are needed
-    unfinished: bool = False  # whether this is a copy made in mid-training, which is there to be gone on from
-    factor: float = 1.0  # on the rate: "adaptive" and divergence shrink it
-    first_loss: float | None = None
-    order: np.ndarray | None = None  # the epoch's rows, in order
-    drawn: bool = False  # whether `order` was drawn for an epoch that was then interrupted
-    mask_seed: int = 0
-    best: np.ndarray | None = None  # (K, P), the best epoch's parameters
-    best_loss: float = np.inf
-    best_score: float = -np.inf
-    best_epoch: int = 0
-    valley_score: float = -np.inf  # the best score at the end of the last cycle of the rate
-    stale: int = 0  # epochs in a row without improvement
-    judged_on: int | None = None  # fingerprint of the rows that the best epoch was found on
-    validation_rows: np.ndarray | None = None
-    folds: np.ndarray | None = None  # fold of each row
-    history: dict[str, list[float]] = field(default_factory=dict)
-    stream: Any = None  # of a training that began with partial_fit: the Stream that its scaling is learned from
-
-    def judge_on(self, mark: int) -> None:
-        """Forget the best epoch if it was found on other rows than those of this fingerprint."""
-        if mark != self.judged_on:
-            self.judged_on, self.best, self.stale = mark, None, 0
-            self.best_loss, self.best_score, self.best_epoch, self.valley_score = np.inf, -np.inf, 0, -np.inf
-
-    def copy(self) -> "State":
-        """A state to go on from, which leaves this one as it is, but for the generator, which both share."""
-        new = copy.copy(self)
-        new.parameters, new.optimizer = self.parameters.copy(), copy.deepcopy(self.optimizer)
-        new.order = None if self.order is None else self.order.copy()
-        new.best = None if self.best is None else self.best.copy()
-        new.history = {name: list(values) for name, values in self.history.items()}
-        return new
-
-    def snapshot(self) -> "State":
-        """A copy made in mid-training, with a generator of its own: whoever goes on from it gets the same bits."""
-        new = self.copy()
-        new.rng, new.unfinished = copy.deepcopy(self.rng), True
-        return new
-
-
-class Step:
-    """One batch of `n_rows`: its buffers, and the calls of the network and the loss bound to them.
-
-    `total` is the sum of weights (1 or K,) by which its gradients are divided: the batch's own, unless given.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        parameters: np.ndarray,
-        gradient: np.ndarray,
-        data: Data,
-        n_rows: int,
-        masks: Callable[[], np.random.Generator] | None = None,
-        total: np.ndarray | None = None,
-    ):
-        self.data = data
-        self.batch = data.table.buffer(n_rows)
-        self.targets = data.targets.buffer(n_rows)
-        bound = network.bind(parameters, gradient, self.batch, masks)
-        rows, evaluate = loss.bind(bound.z, self.targets[None], bound.dz)  # rows (K, B, 1)
-        weighted = data.weight is not None
-        self.weight = np.ones((1 if data.weight is None else len(data.weight), n_rows), parameters.dtype)  # (1 or K, B)
-        loss_of_members = np.empty((len(parameters), 1, 1), parameters.dtype)
-        self.loss = loss_of_members[:, 0, 0]  # (K,)
-        self._n_rows, self._whole = np.full(1, float(n_rows)), total
-        # each row's share in the whole: one number, or as many as there are weights
-        whole = n_rows if total is None else total[0]
-        self._share = np.empty_like(self.weight[..., None]) if weighted else scalar(1 / whole, parameters)
-        self.forward_calls: Calls = [*bound.forward, *evaluate, product(self.weight[:, None, :], rows, loss_of_members)]
-        self.backward_calls: Calls = [call(np.multiply, bound.dz, self._share, bound.dz), *bound.backward]
-
-    def load(self, rows: np.ndarray) -> None:
-        """Copy the rows numbered `rows` into the buffers."""
-        self.data.table.gather(rows, self.batch)
-        self.data.targets.gather(rows, self.targets)
-        if self.data.weight is not None:
-            self.data.weight.take(rows, 1, self.weight, "clip")
-
-    def total(self) -> np.ndarray:
-        """Sum of the batch's weights, (1 or K,)."""
-        return self._n_rows if self.data.weight is None else self.weight.sum(axis=1, dtype=np.float64)
-
-    def forward(self) -> np.ndarray:
-        """Forward and loss: the weighted sum of losses (K,)."""
-        run(self.forward_calls)
-        return self.loss
-
-    def run(self) -> np.ndarray:
-        """Forward, loss, backward: the weighted sum of losses (K,); gradients of that sum, divided by the total."""
-        run(self.forward_calls)
-        if self.data.weight is not None:
-            total = self.total() if self._whole is None else self._whole
-            np.divide(self.weight[..., None], np.maximum(total, 1e-30)[:, None, None], self._share, casting="same_kind")
-        run(self.backward_calls)
-        return self.loss
-
-
 def train(
-    network: Network,
-    loss: Loss,
-    data: Data,
-    state: State,
-    recipe: Recipe,
+    objective: Objective,
+    state: TrainingState,
+    settings: StepSettings,
     stop_at: int,
-    monitor: Callable[[Record], bool],
+    listener: Listener,
     n_threads: int = 1,
-    tasks: Tasks | None = None,
+    epoch_type: "type[Epoch] | None" = None,
 ) -> bool:
-    """Train until `stop_at` epochs are done, or until `monitor` or a callback of `tasks` says so; whether one did.
+    """Train until `stop_at` epochs are done; return whether the listener or the user stopped earlier.
 
-    A KeyboardInterrupt, or an epoch whose loss is not finite, leaves the state as it was before that epoch;
-    after the latter the epoch is run again with a smaller step.  Nothing but `state` is changed.  Members are divided
-    among the threads, which changes no bit.
+    Only `state` changes.  An epoch that diverges or is interrupted leaves the state as it was before that epoch; after
+    a divergence the epoch runs again with a smaller learning rate.  The number of threads changes no bit.
     """
-    tasks = tasks or Tasks()
-    n = len(data)
-    random = any(getattr(layer, "random", False) for layer in network.layers)
-    masks = np.random.Generator(np.random.SFC64(0))
-    parts = [
-        data.epoch(network, loss, state, recipe, lambda: masks, members)
-        for members in _divided(len(state.parameters), 1 if random or data.elsewhere else n_threads)
-    ]
-    recovery = Recovery(state)
-    began = perf_counter()
-    stopped = False
-    with ThreadPoolExecutor(len(parts)) as pool:
-        while state.epoch < stop_at and not stopped:
-            whole = True  # whether the epochs counted are all of what has been done
+    progress, n = state.progress, len(objective)
+    with _MemberThreads(objective, state, settings, n_threads, epoch_type or Epoch) as epoch:
+        rollback, began, stopped = Rollback(state), perf_counter(), False
+        while progress.epoch < stop_at and not stopped:
+            epoch_is_open = False
             try:
-                tasks.begin()
-                if state.order is None or len(state.order) != n:
-                    state.order, state.drawn = np.arange(n), False
-                if not state.drawn:
-                    if recipe.shuffle:
-                        state.rng.shuffle(state.order)  # each epoch the order of the one before, as scikit-learn does
-                    state.mask_seed = int(state.rng.randint(2**31 - 1)) if random else 0
-                    state.drawn = True
-                if random:
-                    masks = np.random.Generator(np.random.SFC64(state.mask_seed))
-                recovery.save()
-                whole = False
-                mean, rate = _run(parts, state, pool)
-                if not recovery.sound(mean):
-                    stopped = recovery.failed()
+                listener.on_epoch_begin()
+                order = progress.next_order(n, settings.shuffle, epoch.rng is not None, state.rng)
+                rollback.save()
+                epoch_is_open = True
+                loss, learning_rate = epoch.run(order)
+                if not rollback.is_finite(loss):
+                    rollback.retry()
+                    stopped = rollback.exhausted
                     continue
-                stopped = monitor(Record(state.epoch + 1, mean, rate, perf_counter() - began))
-                recovery.passed(mean)
-                state.drawn = False
-                state.epoch += 1
-                state.n_seen += n
-                whole = True
-                stopped |= tasks.end()
+                record = Record(progress.epoch + 1, loss, learning_rate, perf_counter() - began)
+                stopped = listener.on_epoch_end(record)
+                rollback.accept(loss)
+                progress.finish_epoch(n)
+                epoch_is_open = False
+                stopped |= listener.on_epoch_counted()
             except KeyboardInterrupt:
-                if not whole:
-                    recovery.undo()
+                if epoch_is_open:
+                    rollback.undo()
                 warn("Training interrupted by user.", UserWarning)
                 return True
-    # no epoch has judged the last step
-    if recovery.looks_wild() and not recovery.sound(float(np.max([part.loss_now() for part in parts]))):
-        recovery.reject()
-    recovery.warn()
+        rollback.check_last_step(part.loss_now() for part in epoch.parts)
+    if message := rollback.message():
+        warn(message, ConvergenceWarning)
     return stopped
 
 
-def _divided(n_members: int, n_parts: int) -> list[slice]:
-    """Members in so many parts of about equal size, side by side."""
-    edges = np.linspace(0, n_members, min(n_parts, n_members) + 1).round().astype(int).tolist()
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
-
-
-def _run(parts: "list[Epoch]", state: State, pool: ThreadPoolExecutor) -> tuple[float, float]:
-    """One epoch of all members: their mean loss, and the last rate."""
-    order = state.order
-    assert order is not None and state.optimizer is not None
-    others: list[Future] = []
-    try:
-        for part in parts[1:]:
-            others.append(pool.submit(part.run_in_thread, order))
-        losses, first_losses, rate = parts[0].run(order)
-        for other in others:
-            more, first, _ = other.result()
-            losses, first_losses = np.append(losses, more), np.append(first_losses, first)
-    except BaseException:
-        for part in parts:  # no thread may go on with what is taken back now
-            part.halted = True
-        wait(others)
-        for part in parts:
-            part.halted = False
-        raise
-    state.optimizer.count += parts[0].n_batches
-    if state.first_loss is None and np.isfinite(first_losses).any():
-        state.first_loss = float(np.max(first_losses[np.isfinite(first_losses)]))
-    return float(np.mean(losses)), rate
-
-
 class Epoch:
-    """One pass of some members over the rows, in batches: all of it that is the same in each epoch is made once."""
+    """One pass of some members over the rows in mini-batches.
+
+    Everything that is the same in each epoch (buffers, views, recorded calls) is made once, here.
+
+    Parameters
+    ----------
+    objective : Objective
+    state : TrainingState
+    settings : StepSettings
+    rng : Generator or None
+        Draws the masks of dropout.
+    members : slice
+        The members whose parameters this epoch moves.
+    """
 
     def __init__(
         self,
-        network: Network,
-        loss: Loss,
-        data: Data,
-        state: State,
-        recipe: Recipe,
-        masks: Callable[[], np.random.Generator],
+        objective: Objective,
+        state: TrainingState,
+        settings: StepSettings,
+        rng: np.random.Generator | None,
         members: slice,
     ):
-        self.state, self.recipe, self.halted = state, recipe, False
-        data, n = data.of_members(members), len(data)
-        self.size = min(recipe.batch_size, n)
-        self.n_batches = -(-n // self.size)
-        parameters = state.parameters[members]
-        self.gradient = gradient = np.empty_like(parameters)
-        last = n - self.size * (self.n_batches - 1)
-        self.steps = {rows: data.step(network, loss, parameters, gradient, rows, masks) for rows in {self.size, last}}
-        self.weights = parameters[:, : network.layout.n_decayed]
-        self.total = np.maximum(data.total(), 1e-30)  # (1 or K,)
-        self._keep = scalar(1, parameters)  # the share of a weight that a step's decay leaves
-        self._adjust = self._adjustments(gradient[:, : network.layout.n_decayed])
         assert state.optimizer is not None
-        self._step = state.optimizer.bind(parameters, gradient, network.layout.rates(), members)
+        layout, n = objective.network.layout, len(objective)
+        objective = objective.for_members(members)
+        self.state, self.settings, self.rng, self.halted = state, settings, rng, False
+        self.size = min(settings.batch_size, n)  # B
+        self.n_batches = -(-n // self.size)
+        parameters = state.parameters[members]  # (K, P)
+        self.gradient = np.empty_like(parameters)
+        last = n - self.size * (self.n_batches - 1)
+        self.steps: dict[int, Step] = {}  # by number of rows
+        for n_rows in {self.size, last}:
+            self.steps[n_rows] = objective.step(parameters, self.gradient, n_rows, rng)
+        self.weights = parameters[:, : layout.n_decayed]
+        self.total = np.maximum(objective.total_weight(), 1e-30)  # (1 or K,)
+        self._decay_factor = np.array(1, parameters.dtype)
+        self._regularise = self._record_regularisation(self.gradient[:, : layout.n_decayed])
+        self._update = state.optimizer.bind(parameters, self.gradient, layout.rates(), members)
 
-    def _adjustments(self, gradient: np.ndarray) -> Calls:
-        """What comes between the backward pass and the optimizer's step: penalty, clipping, decay."""
-        weights, calls = self.weights, Calls()
-        if self.recipe.alpha:
-            penalty, pull = (self.recipe.alpha / self.total).astype(weights.dtype), np.empty_like(weights)
-            penalty = penalty.reshape(()) if len(penalty) == 1 else penalty[:, None]
-            calls += [call(np.multiply, weights, penalty, pull), call(np.add, gradient, pull, gradient)]
-        if self.recipe.clip_norm is not None:
-            calls.append(self._clip)
-        if self.recipe.weight_decay:
-            calls.append(call(np.multiply, weights, self._keep, weights))
-        return calls
+    def run(self, order: Array) -> tuple[Array, Array, float]:
+        """Step through the rows in this order.
 
-    def _clip(self) -> None:
-        gradient, limit = self.gradient, self.recipe.clip_norm
-        norms = np.sqrt(np.einsum("kp,kp->k", gradient, gradient))
-        np.multiply(gradient, np.minimum(1, limit / (norms + 1e-30))[:, None], out=gradient)
-
-    def run(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """Step through the rows in this order: mean losses (K,), those of first batches with weight, the last rate."""
-        state, size = self.state, self.size
+        Returns
+        -------
+        losses : ndarray of shape (K,)
+            Mean training loss of each member, penalty included.
+        first_losses : ndarray of shape (K,)
+            Mean loss of the first batch with any weight, while the training has no first loss yet.
+        learning_rate : float
+            That of the last step.
+        """
+        state, progress = self.state, self.state.progress
         losses, first_losses = np.zeros(len(self.gradient)), np.full(len(self.gradient), np.nan)
-        penalty = self._penalty_loss()
-        done = (state.epoch - state.start) * self.n_batches
-        planned = max(state.end - state.start, 1) * self.n_batches
+        penalty = self.penalty()
+        done = (progress.epoch - progress.start) * self.n_batches
+        planned = max(progress.n_planned, 1) * self.n_batches
         rate, count = 0.0, state.optimizer.count if state.optimizer else 0
         for index in range(self.n_batches):
-            rows = order[index * size : (index + 1) * size]
-            step, count = self.steps[len(rows)], count + 1
-            rate = self._rate((done + index) / planned)
+            rows = order[index * self.size : (index + 1) * self.size]
+            step, count, rate = self.steps[len(rows)], count + 1, self.learning_rate((done + index) / planned)
             losses += self.advance(step, rows, rate, count)
-            if state.first_loss is None and np.isnan(first_losses).any():
-                np.copyto(first_losses, step.loss / step.total(), where=np.isnan(first_losses) & (step.total() > 0))
+            if progress.first_loss is None and np.isnan(first_losses).any():
+                weight = step.total_weight()
+                np.copyto(first_losses, step.loss / weight, where=np.isnan(first_losses) & (weight > 0))
             if self.halted:
                 break
         return (losses + penalty) / self.total, first_losses, rate
 
-    def advance(self, step: Step, rows: np.ndarray, rate: float, count: int) -> np.ndarray:
-        """Step number `count`, on these rows: the weighted sum of their losses (K,)."""
-        step.load(rows)
-        loss = step.run()
-        self._keep[()] = 1 - rate * self.recipe.weight_decay
-        run(self._adjust)
-        self._step(rate, count)
+    def advance(self, step: Step, rows: Array, rate: float, count: int) -> Array:
+        """Take optimizer step number `count` on these rows; return the weighted sum of their losses (K,)."""
+        step.load(rows)  # gather the batch: x (1, B, d), targets (1, B, out)
+        loss = step.loss_and_gradient()  # forward, loss, backward: gradient (K, P)
+        self._decay_factor[()] = 1 - rate * self.settings.weight_decay
+        self._regularise.run()  # L2 penalty, clipping, weight decay
+        self._update(rate, count)  # one step of the optimizer on all parameters at once
         return loss
 
-    def run_in_thread(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """The same in a thread of its own, which does not inherit how NumPy handles overflow."""
-        with np.errstate(all="ignore"):
-            return self.run(order)
+    def learning_rate(self, progress: float) -> float:
+        """Learning rate of a step, for progress from 0 to 1."""
+        settings, state = self.settings, self.state
+        rate = settings.learning_rate * state.rate_factor * float(settings.schedule(min(progress, 1.0)))
+        return rate if settings.power_t is None else rate / float((state.progress.n_seen + 1) ** settings.power_t)
 
-    def _penalty_loss(self) -> float | np.ndarray:
-        """½ α |W|² of the weights as the epoch finds them, (K,)."""
-        alpha = self.recipe.alpha
+    def penalty(self) -> Array | float:
+        """½ α |W|² of the weights before the epoch, (K,)."""
+        alpha = self.settings.alpha
         return 0.5 * alpha * np.einsum("kp,kp->k", self.weights, self.weights) if alpha else 0.0
 
-    def _rate(self, progress: float) -> float:
-        recipe, state = self.recipe, self.state
-        rate = recipe.rate * state.factor * float(recipe.schedule(min(progress, 1.0)))
-        return rate if recipe.power_t is None else rate / (state.n_seen + 1) ** recipe.power_t
-
     def loss_now(self) -> float:
-        """Loss of one batch with the parameters as they are, without a step."""
-        step = self.steps[self.size]
-        assert self.state.order is not None
-        step.load(self.state.order[: self.size])
-        return float(np.max(step.forward() / np.maximum(step.total(), 1e-30)))
+        """Loss of one batch with the present parameters."""
+        step, order = self.steps[self.size], self.state.progress.order
+        assert order is not None
+        step.load(order[: self.size])
+        return float(np.max(step.loss_only() / np.maximum(step.total_weight(), 1e-30)))
+
+    def _record_regularisation(self, gradient: Array) -> Tape:
+        """Record what stands between the backward pass and the update; `gradient` is that of the decayed weights."""
+        weights, settings, tape = self.weights, self.settings, Tape()
+        if settings.alpha:
+            factor, pull = (settings.alpha / self.total).astype(weights.dtype), np.empty_like(weights)
+            tape.multiply(weights, factor.reshape(()) if len(factor) == 1 else factor[:, None], out=pull)
+            tape.add(gradient, pull, out=gradient)  # g += α W / Σ w
+        if settings.clip_norm is not None:
+            tape.append(self._clip)
+        if settings.weight_decay:
+            tape.multiply(weights, self._decay_factor, out=weights)  # W *= 1 - rate · weight_decay
+        return tape
+
+    def _clip(self) -> None:
+        """Scale each member's gradient down to the norm `clip_norm`."""
+        norms = np.sqrt(np.einsum("kp,kp->k", self.gradient, self.gradient))
+        factor = np.minimum(1, self.settings.clip_norm / (norms + 1e-30))
+        np.multiply(self.gradient, factor[:, None], out=self.gradient)
+
+
+class _MemberThreads:
+    """The epoch of all members, which are divided among threads.
+
+    Members do not interact, so that each thread runs an `Epoch` of its own on some of them.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        state: TrainingState,
+        settings: StepSettings,
+        n_threads: int,
+        epoch_type: type[Epoch],
+    ):
+        dropout = objective.network.random
+        self.rng = np.random.Generator(np.random.SFC64(0)) if dropout else None
+        self.state, n_members = state, len(state.parameters)
+        n_parts = 1 if dropout or objective.is_remote else min(n_threads, n_members)
+        edges = np.linspace(0, n_members, n_parts + 1).round().astype(int).tolist()
+        self.parts: list[Epoch] = []
+        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+            self.parts.append(epoch_type(objective, state, settings, self.rng, slice(start, stop)))
+
+    def __enter__(self) -> "_MemberThreads":
+        self._pool = ThreadPoolExecutor(len(self.parts))
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._pool.shutdown()
+
+    def run(self, order: Array) -> tuple[float, float]:
+        """Run one epoch of all members; return their mean loss and the last learning rate."""
+        progress, optimizer, (first, *others) = self.state.progress, self.state.optimizer, self.parts
+        assert optimizer is not None
+        if self.rng is not None:
+            self.rng.bit_generator.state = np.random.SFC64(progress.dropout_seed).state
+        futures: list[Future[tuple[Array, Array, float]]] = []
+        try:
+            for part in others:
+                futures.append(self._pool.submit(_run_in_thread, part, order))
+            results = [first.run(order), *(future.result() for future in futures)]
+        except BaseException:
+            for part in self.parts:  # no thread may continue while the epoch is undone
+                part.halted = True
+            wait(futures)
+            for part in self.parts:
+                part.halted = False
+            raise
+        optimizer.count += first.n_batches
+        losses, first_losses = (np.concatenate([result[i] for result in results]) for i in (0, 1))
+        if progress.first_loss is None and np.isfinite(first_losses).any():
+            progress.first_loss = float(np.max(first_losses[np.isfinite(first_losses)]))
+        return float(np.mean(losses)), results[0][2]
+
+
+def _run_in_thread(epoch: Epoch, order: Array) -> tuple[Array, Array, float]:
+    """Run an epoch in a thread, which does not inherit how NumPy handles overflow."""
+    with np.errstate(all="ignore"):
+        return epoch.run(order)

@@ -1,93 +1,137 @@
-"""Optimizers: in place on one flat array of parameters and one of gradients.
+"""Optimizers: updates in place of all parameters (K, P), in one array, by their gradient.
 
-Each keeps its state in arrays of the same layout; `state` lists them, so that a checkpoint is a copy.  ``bind(p, g)``
-prepares a step and returns a function of the learning rate, and of which step it is, that does it.  Members do not
-meet in an optimizer: some of them can be bound alone, as p = parameters[members].
+An optimizer keeps its moments in arrays of the same shape; `state` lists them, so that a checkpoint is a copy.
+``bind(p, g)`` records the update as a tape and returns ``step(learning_rate, count)``, which runs it.  No operation
+mixes members, so that some members can be bound alone, as p = parameters[members].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 import numpy as np
 
-from ..nn.tape import Calls, call, run, scalar
+from ..nn.tape import Array, Tape
 
-__all__ = ["SGD", "Adam"]
+__all__ = ["SGD", "Adam", "Optimizer"]
 
 Step = Callable[[float, int], None]
 ALL = slice(None)
 
 
-class SGD:
-    """Gradient descent with momentum, v ← μv - ηg, p ← p + v; Nesterov's form adds μv - ηg instead of v."""
+class Optimizer:
+    """What both optimizers share.
 
-    def __init__(self, parameters: np.ndarray, momentum: float = 0.9, nesterov: bool = True):
-        self.momentum, self.nesterov = momentum, nesterov
-        self.velocity = np.zeros_like(parameters)
-        self.count = 0  # steps done: its user's to keep
+    Attributes
+    ----------
+    name : str
+        The hyper-parameter `solver` that selects it.
+    count : int
+        Number of steps taken; incremented by the caller.
+    """
+
+    name: ClassVar[str]
+    count: int
 
     @property
-    def state(self) -> list[np.ndarray]:
+    def state(self) -> list[Array]:
+        """The arrays (K, P) that a continued training needs, beside `count`."""
+        raise NotImplementedError
+
+    def bind(self, p: Array, g: Array, rates: Array | None = None, members: slice = ALL) -> Step:
+        """Record the update of `p` (K, P) by its gradient `g`; `rates` (P,) are factors on the learning rate."""
+        raise NotImplementedError
+
+    def load(self, count: int, arrays: Iterable[Array]) -> None:
+        """Copy the number of steps and the arrays of another optimizer of the same kind."""
+        self.count = count
+        for array, given in zip(self.state, arrays, strict=True):
+            np.copyto(array, given)
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum (Sutskever et al. 2013, eq. 1 and 2, and the Nesterov form of eq. 3 and 4).
+
+    v ← μ v - η g,  p ← p + v.  Nesterov's form evaluates the gradient at p + μ v; with that point as the parameters,
+    p ← p + μ v - η g.
+    """
+
+    name = "sgd"
+
+    def __init__(self, parameters: Array, momentum: float = 0.9, nesterov: bool = True):
+        self.momentum, self.nesterov = momentum, nesterov
+        self.velocity = np.zeros_like(parameters)
+        self.count = 0  # number of steps taken; incremented by the caller
+
+    @property
+    def state(self) -> list[Array]:
         """The arrays that a continued training needs, beside `count`."""
         return [self.velocity]
 
-    def bind(self, p: np.ndarray, g: np.ndarray, rates: np.ndarray | None = None, members: slice = ALL) -> Step:
-        """Prepare to move `p` against `g`; `rates` are per-value factors on the rate."""
-        v, move, momentum, size = self.velocity[members], np.empty_like(p), scalar(self.momentum, p), scalar(0, p)
-        calls: Calls = [call(np.multiply, g, size, move)]
+    def bind(self, p: Array, g: Array, rates: Array | None = None, members: slice = ALL) -> Step:
+        """Record the update of `p` (K, P) by its gradient `g`; `rates` (P,) are factors on the learning rate."""
+        tape, v, move = Tape(), self.velocity[members], np.empty_like(p)
+        minus_rate = np.array(0, p.dtype)  # -η, set at each step
+        tape.multiply(g, minus_rate, out=move)  # -η g
         if rates is not None:
-            calls.append(call(np.multiply, move, rates.astype(p.dtype), move))
-        calls += [call(np.multiply, v, momentum, v), call(np.add, v, move, v)]
+            tape.multiply(move, rates.astype(p.dtype), out=move)
+        tape.multiply(v, self.momentum, out=v)
+        tape.add(v, move, out=v)  # v ← μ v - η g
         if self.nesterov:
-            calls += [call(np.add, p, move, p), call(np.multiply, v, momentum, move), call(np.add, p, move, p)]
+            tape.add(p, move, out=p)
+            tape.multiply(v, self.momentum, out=move)
+            tape.add(p, move, out=p)  # p ← p - η g + μ v
         else:
-            calls.append(call(np.add, p, v, p))
+            tape.add(p, v, out=p)  # p ← p + v
 
-        def step(rate: float, count: int) -> None:
-            size[()] = -rate
-            run(calls)
+        def step(learning_rate: float, count: int) -> None:
+            minus_rate[()] = -learning_rate
+            tape.run()
 
         return step
 
 
-class Adam:
-    """Adam (Kingma & Ba 2015, the efficient form at the end of section 2).
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, algorithm 1, in the efficient form at the end of section 2).
 
-    The moments are kept as m / (1 - β₁) and v / (1 - β₂), which saves two passes over the arrays a step;
-    both bias corrections and the constants are folded into the two scalars `size` and `epsilon`.
+    m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,  p ← p - η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε)  at step t.
+
+    The arrays hold m / (1 - β₁) and v / (1 - β₂) instead, which saves two passes over them; the factors, and the bias
+    correction of both, go into the two numbers `size` and ε.
     """
 
-    def __init__(self, parameters: np.ndarray, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8):
+    name = "adam"
+
+    def __init__(self, parameters: Array, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.m, self.v = np.zeros_like(parameters), np.zeros_like(parameters)
-        self.count = 0  # steps done: its user's to keep
+        self.count = 0  # number of steps taken; incremented by the caller
 
     @property
-    def state(self) -> list[np.ndarray]:
+    def state(self) -> list[Array]:
         """The arrays that a continued training needs, beside `count`."""
         return [self.m, self.v]
 
-    def bind(self, p: np.ndarray, g: np.ndarray, rates: np.ndarray | None = None, members: slice = ALL) -> Step:
-        """Prepare to move `p` by Adam's step of `g`; `rates` are per-value factors on the rate."""
-        m, v, move, size = self.m[members], self.v[members], np.empty_like(p), scalar(0, p)
+    def bind(self, p: Array, g: Array, rates: Array | None = None, members: slice = ALL) -> Step:
+        """Record the update of `p` (K, P) by its gradient `g`; `rates` (P,) are factors on the learning rate."""
+        tape, m, v, move = Tape(), self.m[members], self.v[members], np.empty_like(p)
+        size = np.array(0, p.dtype)  # η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · (1 - β₁) / √(1 - β₂), set at each step
         root = (1 - self.beta_2) ** 0.5
-        calls: Calls = [
-            call(np.multiply, m, scalar(self.beta_1, p), m),
-            call(np.add, m, g, m),
-            call(np.multiply, v, scalar(self.beta_2, p), v),
-            call(np.multiply, g, g, move),
-            call(np.add, v, move, v),
-            call(np.sqrt, v, move),
-            call(np.add, move, scalar(self.epsilon / root, p), move),
-            call(np.divide, m, move, move),
-            call(np.multiply, move, size, move),
-        ]
+        tape.multiply(m, self.beta_1, out=m)
+        tape.add(m, g, out=m)  # m ← β₁ m + g
+        tape.multiply(v, self.beta_2, out=v)
+        tape.multiply(g, g, out=move)
+        tape.add(v, move, out=v)  # v ← β₂ v + g²
+        tape.sqrt(v, out=move)
+        tape.add(move, self.epsilon / root, out=move)  # √v + ε / √(1 - β₂)
+        tape.divide(m, move, out=move)
+        tape.multiply(move, size, out=move)
         if rates is not None:
-            calls.append(call(np.multiply, move, rates.astype(p.dtype), move))
-        calls.append(call(np.subtract, p, move, p))
+            tape.multiply(move, rates.astype(p.dtype), out=move)
+        tape.subtract(p, move, out=p)  # p ← p - size · m / (√v + ε / √(1 - β₂))
 
-        def step(rate: float, count: int) -> None:
+        def step(learning_rate: float, count: int) -> None:
             correction = (1 - self.beta_2**count) ** 0.5 / (1 - self.beta_1**count)
-            size[()] = rate * correction * (1 - self.beta_1) / root
-            run(calls)
+            size[()] = learning_rate * correction * (1 - self.beta_1) / root
+            tape.run()
 
         return step

@@ -1,17 +1,39 @@
-"""Learning-rate schedules: pure functions of progress u in [0, 1], giving a factor on the rate.
+"""Learning-rate schedules: factors on the learning rate as functions of progress u, from 0 to 1.
 
-The two schedules of scikit-learn that depend on more than progress ("invscaling" on the rows seen,
-"adaptive" on the loss) are named here and carried out in `training`.
+Two schedules of scikit-learn depend on more than progress: "invscaling" on the number of rows seen and "adaptive" on
+the loss.  Their factor here is constant; the training loop and early stopping add the rest.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
-__all__ = ["OPEN_ENDED", "SCHEDULES", "VALLEYS", "bump", "checked", "with_warmup"]
+__all__ = ["SCHEDULES", "Schedule", "checked", "hann", "with_warmup"]
 
-Schedule = Callable[[float], float]
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning-rate schedule; ``schedule(u)`` is its factor at progress u.
+
+    Attributes
+    ----------
+    factor : callable
+        Factor on the learning rate, as a function of progress in [0, 1].
+    cycle_ends : tuple of float
+        Progress at the end of each cycle but the last, if the schedule has several.
+    open_ended : bool
+        Whether the schedule has no end of its own, so that training goes on until the loss stops falling.
+    """
+
+    factor: Callable[[float], float]
+    cycle_ends: tuple[float, ...] = ()
+    open_ended: bool = False
+
+    def __call__(self, u: float) -> float:
+        """Factor on the learning rate at progress `u`."""
+        return self.factor(u)
 
 
 def constant(u: float) -> float:
@@ -31,40 +53,34 @@ def one_cycle(u: float) -> float:
     return cosine((u - 0.3) / 0.7)
 
 
-def bump(u: float) -> float:
-    """½ (1 - cos 2πu): from 0 up to 1 and back."""
+def hann(u: float) -> float:
+    """½ (1 - cos 2πu): from 0 up to 1 and back to 0, the Hann window."""
     return 0.5 * (1 - math.cos(2 * math.pi * u))
 
 
 def multi_cosine(u: float) -> float:
-    """½ (1 - cos(2π log₂(1 + 15u))): four bumps, each twice as long as the one before.
+    """½ (1 - cos(2π log₂(1 + 15u))): four Hann windows, each twice as long as the one before.
 
-    "coslog4" of Holzmüller et al. 2024 (RealMLP), eq. 5; it is zero at u = 0, 1/15, 3/15, 7/15 and 1.
+    This is "coslog4" of Holzmüller et al. 2024 (RealMLP), eq. 5; it is zero at u = 0, 1/15, 3/15, 7/15 and 1.
     """
-    return bump(math.log2(1 + 15 * u))
+    return hann(math.log2(1 + 15 * u))
 
 
 SCHEDULES: dict[str, Schedule] = {
-    "constant": constant,
-    "invscaling": constant,
-    "adaptive": constant,
-    "cosine": cosine,
-    "one_cycle": one_cycle,
-    "multi_cosine": multi_cosine,
+    "constant": Schedule(constant, open_ended=True),
+    "invscaling": Schedule(constant, open_ended=True),
+    "adaptive": Schedule(constant, open_ended=True),
+    "cosine": Schedule(cosine),
+    "one_cycle": Schedule(one_cycle),
+    "multi_cosine": Schedule(multi_cosine, cycle_ends=(1 / 15, 3 / 15, 7 / 15)),
 }
 
-# progress at the end of each cycle of a schedule that has several
-VALLEYS: dict[str, tuple[float, ...]] = {"multi_cosine": (1 / 15, 3 / 15, 7 / 15)}
 
-# these have no end of their own: training on them goes on until the loss stops falling
-OPEN_ENDED = frozenset({"constant", "invscaling", "adaptive"})
-
-
-def checked(schedule: Schedule) -> Schedule:
-    """A user's schedule, whose factors must be finite numbers, not below 0."""
+def checked(function: Callable[[float], Any]) -> Schedule:
+    """A user's schedule, whose factors must be finite, non-negative numbers."""
 
     def factor(u: float) -> float:
-        value: Any = schedule(u)
+        value = function(u)
         if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
             raise ValueError(
                 "A callable learning_rate must return a finite number, not below 0, for progress from 0 to 1. "
@@ -72,11 +88,11 @@ def checked(schedule: Schedule) -> Schedule:
             )
         return float(value)
 
-    return factor
+    return Schedule(factor)
 
 
 def with_warmup(schedule: Schedule, fraction: float) -> Schedule:
-    """`schedule`, multiplied by a straight rise from 0 to 1 over the first `fraction` of training."""
+    """`schedule`, multiplied by a linear rise from 0 to 1 over the first `fraction` of training."""
     if not fraction:
         return schedule
-    return lambda u: schedule(u) * min(1.0, u / fraction)
+    return replace(schedule, factor=lambda u: schedule(u) * min(1.0, u / fraction))

@@ -1,30 +1,32 @@
 """One BLAS thread while a network trains or predicts.
 
-The matrices are small: on a busy machine a second thread makes their products many times slower, and results
-would depend on how many threads a caller happens to allow.  The threads allowed train members of their own
-instead.  The caller's own limit comes back afterwards.
+The matrices are small: on a busy machine a second thread makes their products many times slower, and results would
+depend on the number of threads that the caller allows.  The allowed threads train different members instead.  The
+caller's limit is restored afterwards.
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import current_process
 from threading import Lock, current_thread, main_thread
 from typing import Any
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["allowed_threads", "one_blas_thread"]
+__all__ = ["allowed_threads", "one_blas_thread", "training_context"]
 
 _lock = Lock()
 _users = 0
-_controller: ThreadpoolController | None = None  # finding the libraries takes time: once
+_controller: ThreadpoolController | None = None  # made once, because finding the libraries takes time
 _limit: Any = None
 
 
 def allowed_threads() -> int:
-    """How many threads BLAS may use now: what a caller, or joblib in a worker, has left to this process.
+    """Return the number of threads that BLAS may use now, as limited by the caller or by joblib in a worker.
 
-    One in a thread or process that belongs to a pool, of joblib, Dask or others: its peers take the other cores.
+    It is 1 in a thread or process that belongs to a pool (joblib, Dask, ...), whose peers use the other cores.
     """
     global _controller
     if current_thread() is not main_thread() or current_process().daemon:
@@ -36,8 +38,23 @@ def allowed_threads() -> int:
 
 
 @contextmanager
-def one_blas_thread():
-    """Hold BLAS to one thread; the limit is the process's, so the last of several users to leave lifts it."""
+def training_context() -> Iterator[None]:
+    """Limit BLAS to one thread, ignore overflow, and keep NumPy's internal buffers small.
+
+    NumPy makes buffers for broadcasting and mixed types in each call.  They are the only memory that a warm step
+    allocates; an eighth of their default size is as fast.
+    """
+    with one_blas_thread(), np.errstate(all="ignore"):
+        before = np.setbufsize(1024)
+        try:
+            yield
+        finally:
+            np.setbufsize(before)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit BLAS to one thread; the limit belongs to the process, so the last of several users to leave lifts it."""
     global _users, _controller, _limit
     with _lock:
         if _users == 0:
@@ -57,9 +74,9 @@ def one_blas_thread():
 
 
 def _take_control(controller: ThreadpoolController | None) -> None:
-    """Let this thread set the limit, and after the last use any thread.
+    """Allow this thread to set the limit, and any thread after the last use.
 
-    threadpoolctl from 3.8 on obeys only the first thread that sets OpenBLAS's, and silently ignores all others.
+    From version 3.8 on, threadpoolctl obeys only the first thread that sets OpenBLAS's limit and ignores all others.
     """
     for library in controller.lib_controllers if controller else ():
         if hasattr(library, "clear_controlling_thread"):

@@ -13,6 +13,7 @@ from skscratch.nn.activations import ACTIVATIONS
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
+from skscratch.nn.tape import Tape
 from skscratch.training import optimizers
 from skscratch.training.loop import Data, Recipe, State, Step, train
 from skscratch.training.optimizers import SGD, Adam
@@ -39,7 +40,7 @@ def make_step(hidden=(32, 16), activation="relu", n_out=1, loss="squared_error",
 def counted_step(**options) -> Counter:
     """Calls in running one batch, by function."""
     _, step, _ = make_step(**options)
-    return Counter(getattr(do.func, "__name__", "").strip("_") for do in (*step.forward_calls, *step.backward_calls))
+    return Counter(getattr(do.func, "__name__", "").strip("_") for do in (*step.forward_tape, *step.backward_tape))
 
 
 def test_calls_of_a_step_of_regression():
@@ -64,11 +65,11 @@ def test_members_take_no_more_calls():
 @pytest.mark.parametrize("rates", [None, np.ones(100)], ids=["no factors", "factors"])
 @pytest.mark.parametrize(("optimizer", "calls_expected"), [(Adam, 10), (SGD, 6)])
 def test_calls_of_an_optimizer(monkeypatch, optimizer, calls_expected, rates):
-    counted = []
-    monkeypatch.setattr(optimizers, "call", lambda *args: counted.append(args) or (lambda: None))
+    tape = Tape()
+    monkeypatch.setattr(optimizers, "Tape", lambda: tape)
     p, g = np.ones((1, 100)), np.ones((1, 100))
     optimizer(p).bind(p, g, rates)
-    assert len(counted) == calls_expected + (rates is not None), counted
+    assert len(tape) == calls_expected + (rates is not None), tape
 
 
 def peak(function) -> int:

@@ -28,7 +28,6 @@ from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.nn.batch import Table
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
-from skscratch.nn.tape import run
 from tests.helpers.plain import plain
 
 RNG = np.random.RandomState(0)
@@ -473,7 +472,7 @@ def test_binary_is_a_softmax_of_two_scores():
         gradient = np.full_like(parameters, np.nan)
         bound = network.bind(parameters, gradient, Table(x))
         rows, evaluate = make_loss("log_loss", link).bind(bound.z, targets[None], bound.dz)
-        run([*bound.forward, *evaluate, *bound.backward])
+        (bound.forward + evaluate + bound.backward).run()
         runs.append((rows.copy(), network.dense(gradient), make_loss("log_loss", link).link.apply(bound.z)))
     (loss_1, g_1, p_1), (loss_2, g_2, p_2) = runs
     np.testing.assert_allclose(loss_1, loss_2, rtol=1e-12)

@@ -13,7 +13,9 @@ import skscratch
 
 PACKAGE = Path(skscratch.__file__).parent
 MODULES = sorted(
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.parent != PACKAGE
 ) + sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # what the modules of each package, and each module that stands alone, may import of the others

@@ -134,15 +134,12 @@ def wheel(folder, files, tag="py3-none-any"):
     return path
 
 
-FILES = [
-    *("skscratch/__init__.py", "skscratch/py.typed", "skscratch/README.md"),
-    "skscratch-1.0.dist-info/licenses/LICENSE",
-]
+FILES = ["skscratch/__init__.py", "skscratch/py.typed", "skscratch-1.0.dist-info/licenses/LICENSE"]
 
 
 def test_a_right_wheel_passes(tmp_path, capsys):
     script("check_wheel").check(wheel(tmp_path, FILES))
-    assert "skscratch-1.0-py3-none-any.whl: 4 files" in capsys.readouterr().out
+    assert "skscratch-1.0-py3-none-any.whl: 3 files" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

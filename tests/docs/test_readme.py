@@ -8,6 +8,8 @@ import pytest
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators.constraints import declarations
+from skscratch.estimators.docstrings import differences
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text()
@@ -51,14 +53,21 @@ def test_links_to_files_lead_somewhere():
 COMING = TEXT[TEXT.index("\n## Coming from scikit-learn's MLP\n") :].split("\n## ")[1]
 
 
+def test_the_table_of_differences_is_the_one_of_the_declarations():
+    table = differences({"classifier": ScratchMLPClassifier, "regressor": ScratchMLPRegressor})
+    assert table in COMING
+
+
 @pytest.mark.parametrize("theirs", [MLPClassifier, MLPRegressor])
-def test_the_table_of_differences_names_every_parameter_that_differs(theirs):
+def test_every_parameter_that_differs_declares_how(theirs):
     ours = {MLPClassifier: ScratchMLPClassifier, MLPRegressor: ScratchMLPRegressor}[theirs]
-    before, now = theirs().get_params(), ours().get_params()
-    table = "".join(line for line in COMING.splitlines() if line.startswith("|"))
-    named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", table))))
-    assert {name for name in now if name not in before or before[name] != now[name]} <= named
-    assert set(before) - set(now) == set()
+    before, declared = theirs().get_params(), declarations(ours)
+    assert set(before) <= set(declared)
+    for name, declaration in declared.items():
+        if name not in before:
+            assert declaration.sklearn is not None, name
+        elif before[name] != declaration.default:
+            assert f"`{before[name]!r}`" in declaration.sklearn, name
 
 
 def test_the_section_for_those_who_come_from_scikit_learn_has_code_that_is_run():

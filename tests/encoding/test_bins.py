@@ -6,21 +6,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skscratch.encoding.bins import Bins
+from skscratch.encoding.columns import RawTable
+from skscratch.encoding.features import FeatureEncoder
 from skscratch.encoding.quantiles import weighted_quantiles
+from tests.helpers.encoding import EXTREME, F4, F8, arrays_equal, encoder, is_plain
 
 RNG = np.random.RandomState
 
 
 def learn(x, count=8, weight=None):
     """Bins of one column."""
-    return Bins([(np.asarray(x, float), None if weight is None else np.asarray(weight, float))], count)
+    return learn_all([np.asarray(x, float)], count, None if weight is None else np.asarray(weight, float))
+
+
+def learn_all(columns, count=8, weight=None):
+    """Bins of several columns, in which a missing value has no components."""
+    n = len(columns)
+    return Bins.learn([(x, weight) for x in columns], np.arange(n), count, np.full(n, np.nan))
 
 
 def write(bins, *columns):
     """Components of the rows of these columns."""
     raw = np.column_stack([np.asarray(x, float) for x in columns])
     out = np.full((len(raw), bins.width), np.nan)
-    bins.write(raw, out)
+    bins.write(RawTable(raw), out)
     return out
 
 
@@ -60,7 +69,7 @@ def test_a_missing_value_has_no_components():
 
 def test_columns_stand_side_by_side():
     columns = RNG(0).normal(size=30), np.full(30, 5.0), RNG(1).exponential(size=30)
-    bins = Bins([(x, None) for x in columns], 8)
+    bins = learn_all(columns)
     alone = [learn(x) for x in columns]
     assert bins.width == sum(one.width for one in alone) and alone[1].width == 0
     np.testing.assert_array_equal(
@@ -71,9 +80,9 @@ def test_columns_stand_side_by_side():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_components_are_written_into_a_part_of_a_table(dtype):
     x = RNG(0).normal(size=(30, 2))
-    bins = Bins([(column, None) for column in x.T], 8)
+    bins = learn_all(x.T)
     table = np.full((30, bins.width + 3), 7, dtype)
-    bins.write(x, table[:, 1:-2])
+    bins.write(RawTable(x), table[:, 1:-2])
     np.testing.assert_array_equal(table[:, 1:-2], write(bins, *x.T).astype(dtype))
     assert (table[:, 0] == 7).all() and (table[:, -2:] == 7).all()
 
@@ -81,8 +90,8 @@ def test_components_are_written_into_a_part_of_a_table(dtype):
 def test_what_is_given_is_left_as_it_is():
     x = np.array([[3.0], [np.nan], [1], [2], [2.5]])
     before = x.copy()
-    bins = Bins([(x[:, 0], None)], 8)
-    bins.write(x, np.empty((5, bins.width)))
+    bins = learn_all([x[:, 0]])
+    bins.write(RawTable(x), np.empty((5, bins.width)))
     np.testing.assert_array_equal(x, before)
 
 
@@ -125,11 +134,12 @@ def test_three_values_have_bins_between_them():
 
 
 def test_without_columns_there_are_no_bins():
-    assert Bins([], 8).width == 0 and Bins([], 8).names([]) == []
+    for bins in (learn_all([]), Bins.none()):
+        assert bins.width == 0 and bins.names([]) == [] and bins.sources().shape == (0,)
 
 
 def test_names_tell_the_column_and_where_the_component_fills_up():
-    bins = Bins([(np.array([0, 1, 2, 4.0]), None), (np.ones(4), None), (np.array([1e6, 2e6, 1234567.8, 0]), None)], 4)
+    bins = learn_all([np.array([0, 1, 2, 4.0]), np.ones(4), np.array([1e6, 2e6, 1234567.8, 0])], 4)
     assert bins.names(["a", "b", "c"]) == [
         "a from 0 to 1.5",
         "a from 1.5 to 4",
@@ -208,3 +218,60 @@ def test_quantiles_are_those_of_statistics():
     """So that there is one definition for scaling and for bins."""
     x = RNG(0).normal(size=33)
     np.testing.assert_array_equal(learn(x, 4).edges[0], weighted_quantiles(x, None, [0, 0.5, 1]))
+
+
+# --------------------------------------------------------- in an encoder
+
+
+def test_missing_at_predict_but_never_at_fit_is_the_median_among_bins_too():
+    """No flag tells the network of it: bins of 0 would say that the value is the smallest, beside a median."""
+    X = RNG(0).randn(41, 2)
+    fitted = FeatureEncoder(True, bins_per_column=6).fit(X, None, ["a", "b"])
+    gone, median = X.copy(), X.copy()
+    gone[::2, 0], median[::2, 0] = np.nan, np.median(X[:, 0])
+    np.testing.assert_allclose(fitted.transform(gone, F8).X, fitted.transform(median, F8).X, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [F8, F4])
+@pytest.mark.parametrize("column", EXTREME.values(), ids=EXTREME)
+def test_extreme_values_have_bins_without_a_warning(column, dtype):
+    fitted = encoder(column[:, None], bins=4)
+    out = fitted.transform(column[:, None], dtype).X
+    assert out.dtype == dtype and np.isfinite(out).all()
+    bins = out[:, : fitted.n_bins].astype(float)
+    assert (bins >= 0).all() and (bins <= 1).all()
+    assert np.all(np.diff(bins.sum(axis=1)[np.argsort(column, kind="stable")]) >= -1e-6)  # fuller, the larger x is
+
+
+# ---------------------------------------------------------------- the block
+
+
+def test_a_missing_value_has_the_components_of_what_is_imputed():
+    x = RNG(0).normal(size=(50, 3))
+    bins = Bins.learn([(column, None) for column in x.T], np.array([1, 2, 4]), 8, np.array([0.1, np.nan, -9]))
+    gone = write(bins, *np.full((3, 1), np.nan))
+    expected = write(bins, [0.1], [-1e9], [-9])  # nothing is imputed in the second column: its components are 0
+    np.testing.assert_array_equal(gone, expected)
+    assert sorted(set(bins.sources().tolist())) == [1, 2, 4] and len(bins.sources()) == bins.width
+
+
+def test_the_block_comes_back_from_its_state():
+    x = RNG(0).normal(size=(50, 2))
+    bins = Bins.learn([(column, None) for column in x.T], np.array([1, 3]), 8, np.array([0.1, np.nan]))
+    bins.write(RawTable(x), np.empty((50, bins.width)))
+    state = bins.to_state()
+    again = Bins.from_state(state)
+    assert is_plain(state) and arrays_equal(again.to_state(), state) and set(state) == {"columns", "edges", "imputed"}
+    np.testing.assert_array_equal(write(again, *x.T), write(bins, *x.T))
+
+
+@pytest.mark.parametrize("count", [2, 8, 20])
+def test_refitted_bins_have_as_many_edges(count):
+    x, later = RNG(0).normal(size=(60, 3)), RNG(1).normal(5, 3, size=(80, 3))
+    later[:, 1], later[:, 2] = 0, later[:, 2].round(-1)  # no bins of their own, or fewer
+    bins = Bins.learn([(column, None) for column in x.T], np.arange(3), count, np.full(3, np.nan))
+    new = bins.refitted([(column, None) for column in later.T], count, np.zeros(3))
+    assert [len(edges) for edges in new.edges] == [len(edges) for edges in bins.edges]
+    np.testing.assert_array_equal(new.edges[1], bins.edges[1])
+    assert new.edges[0][0] == later[:, 0].min() and new.edges[0][-1] == later[:, 0].max()
+    assert (new.imputed == 0).all()

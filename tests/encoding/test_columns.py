@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skscratch import ScratchMLPRegressor
-from skscratch.encoding.columns import Columns, is_frame, read, wants_columns
+from skscratch.encoding.columns import ColumnTable, is_frame, read, wants_columns
 from tests.helpers.plain import plain
 
 N = 40
@@ -277,54 +277,7 @@ def test_sparse_has_no_categories():
         model.predict(sp.csr_array(np.eye(2)))
 
 
-# ---------------------------------------------------------------- names of columns
-
-
-def renamed(columns, text):
-    return pd.DataFrame({"a": NUMBERS, "b": TEXT if text else -NUMBERS}).set_axis(columns, axis=1)
-
-
-@pytest.mark.parametrize("text", [False, True])
-@pytest.mark.parametrize(
-    "columns",
-    [[3, 4], [1.5, 2.5], pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]), [("a", 1), ("b", 2)]],
-    ids=["ints", "floats", "MultiIndex", "tuples"],
-)
-def test_names_that_are_not_strings(columns, text):
-    """They are as good as none, as everywhere in scikit-learn."""
-    frame = renamed(columns, text)
-    model = fit(frame)
-    assert not hasattr(model, "feature_names_in_")
-    plain = fit(frame.to_numpy(dtype=object) if text else frame.to_numpy())
-    np.testing.assert_array_equal(model.predict(frame), plain.predict(frame.to_numpy(dtype=object if text else None)))
-
-
-def test_index_selects_the_column_where_names_are_ints():
-    assert names(renamed([1, 0], False), categorical_features=[0])[0] == "x1"
-
-
-@pytest.mark.parametrize("text", [False, True])
-def test_names_that_occur_twice_are_refused_by_name(text):
-    with pytest.raises(ValueError, match=r"(?s)unique.*'a'"):
-        fit(renamed(["a", "a"], text))
-
-
-@pytest.mark.parametrize("text", [False, True])
-def test_names_of_mixed_types_are_refused_as_by_scikit_learn(text):
-    with pytest.raises(TypeError, match="Feature names are only supported if all input features have string names"):
-        fit(renamed(["a", 1], text))
-
-
-@pytest.mark.parametrize("library", [pd, pl])
-@pytest.mark.parametrize("text", [False, True])
-def test_columns_in_another_order_or_missing(library, text):
-    frame = library.DataFrame({"a": NUMBERS, "b": TEXT if text else -NUMBERS, "c": NUMBERS})
-    model = fit(frame)
-    assert model.feature_names_in_.tolist() == ["a", "b", "c"] and model.n_features_in_ == 3
-    with pytest.raises(ValueError, match="must be in the same order"):
-        model.predict(frame[["c", "b", "a"]])
-    with pytest.raises(ValueError, match="Feature names seen at fit time, yet now missing:\n- c"):
-        model.predict(frame[["a", "b"]])
+# ---------------------------------------------------------------- sparse frames
 
 
 def test_sparse_frame_stays_sparse():
@@ -348,7 +301,7 @@ def test_sparse_columns_beside_others():
 
 def test_read_gives_columns():
     table = read(pd.DataFrame({"n": [1, 2, 3], "t": ["b", None, "a"]}), "from_dtype")
-    assert isinstance(table, Columns) and table.shape == (3, 2)
+    assert isinstance(table, ColumnTable) and table.shape == (3, 2)
     assert table.names == ["n", "t"] and table.categorical == [False, True]
     assert table.values[0].dtype == np.float64 and table.values[1].tolist() == ["b", None, "a"]
     part = table[np.array([2, 0])]

@@ -174,7 +174,7 @@ def test_scales_by_hand():
     for name, (center, spread) in expected.items():
         targets = NumberTargets(y, None, loss_named(name), True)
         assert targets.center[0] == pytest.approx(center) and targets.spread[0] == pytest.approx(spread), name
-    low = NumberTargets(y, None, make_loss("quantile", None, levels=[0.1, 0.9]), True)
+    low = NumberTargets(y, None, make_loss("quantile", None, quantile=[0.1, 0.9]), True)
     assert low.center[0] == 1  # of several quantiles the lowest: the others are steps above it
 
 

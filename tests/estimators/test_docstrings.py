@@ -6,9 +6,6 @@ import html
 import inspect
 import pydoc
 import re
-from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import numpy as np
 import pytest
@@ -17,9 +14,11 @@ from sklearn.utils.fixes import parse_version
 
 import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators import docstrings
+from skscratch.estimators.constraints import GROUPS
+from skscratch.estimators.docstrings import documentation_address, documented
 
 CLASSES = [ScratchMLPClassifier, ScratchMLPRegressor]
-GROUPS = {"network", "ensemble", "loss", "optimisation", "regularisation", "stopping", "table", "running"}
 MISSING = object()
 
 
@@ -83,7 +82,13 @@ def test_stated_defaults_are_the_real_ones(cls):
     }
 
 
-def test_every_parameter_names_its_group_and_says_something(cls):
+def test_parameters_are_sorted_by_group(cls):
+    texts = [text for _, text in entries(sections(cls.__doc__)["Parameters"]).values()]
+    groups = [GROUPS.index(re.match(r"\s+\[(\w+)\]", text)[1]) for text in texts]
+    assert groups == sorted(groups) and len(set(groups)) == len(GROUPS)
+
+
+def test_every_parameter_names_its_group_and_has_a_description(cls):
     for name, (_, text) in entries(sections(cls.__doc__)["Parameters"]).items():
         group = re.match(r"\s+\[(\w+)\] (.+)", text)
         assert group, name
@@ -104,7 +109,7 @@ def test_every_fitted_attribute_is_documented_and_no_other(cls, fitted):
 
 def test_all_choices_of_a_parameter_are_listed(cls):
     from skscratch.nn.activations import ACTIVATIONS
-    from skscratch.nn.layers import INITIALIZERS
+    from skscratch.nn.initializers import INITIALIZERS
     from skscratch.nn.links import LINKS
     from skscratch.nn.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
     from skscratch.training.schedules import SCHEDULES
@@ -128,33 +133,41 @@ def test_all_choices_of_a_parameter_are_listed(cls):
 
 
 def test_numbers_in_the_text_are_those_of_the_code(cls):
-    from skscratch.encoding.features import LIMIT, MAX_ONE_HOT
+    from skscratch.encoding.categories import MAX_ONE_HOT
+    from skscratch.encoding.numeric import CLIP_LIMIT
     from skscratch.estimators.base import DOUBLE_UP_TO, SAMPLE
     from skscratch.estimators.plan import TINY, automatic_batch, automatic_bins
     from skscratch.training.early_stopping import GAIN
 
     told = {name: " ".join(text.split()) for name, (_, text) in entries(sections(cls.__doc__)["Parameters"]).items()}
-    assert f"over {SAMPLE} of the rows" in told["init"]
+    assert f"fitted to {SAMPLE} of the rows" in told["init"]
     assert (
         f"more than {TINY} rows" in told["early_stopping"] and f"less than {100 * GAIN:g} %" in told["early_stopping"]
     )
-    assert f"up to {TINY}." in told["batch_size"]
+    assert f"up to {TINY} rows are one batch" in told["batch_size"]
     assert f"up to {DOUBLE_UP_TO} rows" in told["dtype"]
-    assert f"into (-{LIMIT:g}, {LIMIT:g})" in told["scale_features"]
+    assert f"into (-{CLIP_LIMIT:g}, {CLIP_LIMIT:g})" in told["scale_features"]
     assert f"Up to {MAX_ONE_HOT} categories" in told["categorical_features"]
     for size, n_rows in ((32, 992), (64, 2496), (128, 4992), (256, 25600)):
         assert automatic_batch(n_rows) == size and str(size) in told["batch_size"]
     assert automatic_bins(600, 10) * 10 <= 600 / 6 and "a sixth of the rows" in told["n_bins"]
     assert automatic_bins(10**5, 16) * 16 == 384 and "384" in told["n_bins"]
     assert automatic_bins(10**5, 1) == 48 and "48" in told["n_bins"]
-    assert automatic_bins(1000, 130) == 0 and "fewer than three are none" in told["n_bins"]
+    assert automatic_bins(1000, 130) == 0 and "below three means no bins" in told["n_bins"]
 
 
 def test_no_placeholder_is_left_in_the_text(cls):
     choices_in_braces = re.findall(r"\{([^}]*)\}", cls.__doc__)
     assert choices_in_braces  # "{'adam', 'sgd', 'lbfgs'}"
     assert all(text.startswith("'") for text in choices_in_braces)
-    assert "{{" not in cls.__doc__
+
+
+def test_help_fits_a_terminal(cls):
+    assert max(len(line) for line in cls.__doc__.splitlines()) <= docstrings.WIDTH
+    start, end = cls.__doc__.splitlines()[0], "Methods defined here"
+    shown = pydoc.plain(pydoc.render_doc(cls))
+    shown = shown[shown.index(start) : shown.index(end)]
+    assert max(map(len, shown[: shown.index("Method resolution order")].splitlines())) <= 100
 
 
 def test_examples_run(cls):
@@ -181,6 +194,31 @@ def test_help_starts_with_what_to_change_first(cls):
     assert all(group in advice for group in GROUPS)
 
 
+def test_a_docstring_without_details_or_own_attributes():
+    @documented(example=">>> 1")
+    class Model(ScratchMLPRegressor):
+        """A model."""
+
+    parts = sections(Model.__doc__)
+    assert parts[""].startswith("A model.\n\nWhat to change first")
+    assert parts["Parameters"] == sections(ScratchMLPRegressor.__doc__)["Parameters"]
+    assert parts["Examples"].strip() == ">>> 1"
+
+
+def test_details_and_attributes_are_wrapped_into_the_docstring():
+    attribute = docstrings.Attribute("extra_", "float", "word " * 40)
+
+    @documented(example=">>> 1", details="First.\n\n" + "second " * 40, attributes=[attribute])
+    class Model(ScratchMLPRegressor):
+        """A model."""
+
+    parts = sections(Model.__doc__)
+    assert parts[""].startswith("A model.\n\nFirst.\n\nsecond second")
+    kind, text = entries(parts["Attributes"])["extra_"]
+    assert kind == "float" and text.split() == ["word"] * 40
+    assert max(map(len, Model.__doc__.splitlines())) <= docstrings.WIDTH
+
+
 def test_sections_come_in_numpydoc_order(cls):
     assert list(sections(cls.__doc__)) == ["", "Parameters", "Attributes", "Notes", "Examples"]
 
@@ -188,8 +226,8 @@ def test_sections_come_in_numpydoc_order(cls):
 def test_notes_name_files_that_exist(cls):
     import importlib
 
-    named = re.findall(r"`(\w+)`", sections(cls.__doc__)["Notes"])
-    assert {"encoding", "losses", "training"} <= set(named)
+    named = re.findall(r"`([\w.]+)`", sections(cls.__doc__)["Notes"])
+    assert {"encoding.features", "nn.losses", "training.loop"} <= set(named)
     for name in named:
         assert importlib.import_module(f"skscratch.{name}").__doc__
 
@@ -222,31 +260,43 @@ def test_methods_document_no_parameter_they_do_not_have(cls):
         assert documented == set(inspect.signature(method).parameters) - {"self"}, name
 
 
-def test_the_package_and_its_modules_say_what_they_are():
+def test_every_module_opens_with_a_sentence():
     import importlib
     import pkgutil
 
-    modules = [module.name for module in pkgutil.iter_modules(skscratch.__path__)]
-    assert {"base", "estimators", "network"} <= set(modules)
+    modules = [module.name for module in pkgutil.walk_packages(skscratch.__path__, "skscratch.")]
+    assert {"skscratch.estimators.base", "skscratch.nn.network"} <= set(modules)
     for name in modules:
-        first = importlib.import_module(f"skscratch.{name}").__doc__.splitlines()[0]
+        first = importlib.import_module(name).__doc__.splitlines()[0]
         assert first.endswith((".", ":")), name
 
 
-def test_notebooks_show_parameters_and_results_with_what_they_mean(cls, fitted):
+class Metadata:
+    """Metadata of a package that names these addresses."""
+
+    def __init__(self, *entries):
+        self.entries = list(entries)
+
+    def get_all(self, name):
+        return self.entries if name == "Project-URL" else None
+
+
+@pytest.fixture
+def with_documentation(monkeypatch):
+    found = Metadata("Source, https://example.org/source", "Documentation, https://example.org/docs")
+    monkeypatch.setattr(docstrings, "metadata", lambda name: found)
+    return "https://example.org/docs"
+
+
+def test_notebooks_show_each_parameter_and_attribute_with_its_text(cls, fitted, with_documentation):
     """scikit-learn 1.9 shows each name with its description if there is a page to link to; before, the link alone."""
     page = fitted._repr_html_()
-    link = fitted._get_doc_link()
-    assert link.endswith("README.md#use")
-    readme = Path(url2pathname(urlparse(link).path))
-    assert "\n## Use\n" in readme.read_text(encoding="utf-8")
-    assert f'href="{html.escape(link)}"' in page
+    assert f'href="{with_documentation}"' in page
     assert len(page) < 200_000
     if parse_version(sklearn.__version__) < parse_version("1.9"):
         return
     for title in ("Parameters", "Attributes"):
-        described = entries(sections(cls.__doc__)[title])
-        for name, (_, text) in described.items():
+        for name, (_, text) in entries(sections(cls.__doc__)[title]).items():
             if title == "Parameters" or hasattr(fitted, name):
                 first = html.escape(text.strip().splitlines()[0])
                 assert first in page, name
@@ -256,24 +306,18 @@ def test_notebooks_show_parameters_and_results_with_what_they_mean(cls, fitted):
     )
 
 
-def test_the_link_is_to_the_web_where_the_metadata_names_a_page(monkeypatch):
-    from skscratch.estimators import docstrings as documentation
-
-    class Named:
-        def get_all(self, name):
-            return ["Source, https://example.org/source", "Documentation, https://example.org/docs"]
-
-    monkeypatch.setattr(documentation, "metadata", lambda name: Named())
-    assert documentation.link_to_readme("use") == "https://example.org/docs#use"
+def test_the_link_is_the_documentation_page_in_the_metadata(fitted, with_documentation):
+    assert documentation_address() == fitted._get_doc_link() == with_documentation
 
 
-def test_without_metadata_or_readme_there_is_no_link(monkeypatch, tmp_path):
-    from skscratch.estimators import docstrings as documentation
+@pytest.mark.parametrize("found", [None, Metadata(), Metadata("Source, https://example.org/source")])
+def test_without_a_documentation_page_there_is_no_link(cls, fitted, found, monkeypatch):
+    def read(name):
+        if found is None:
+            raise docstrings.PackageNotFoundError
+        return found
 
-    def absent(name):
-        raise documentation.PackageNotFoundError
-
-    monkeypatch.setattr(documentation, "metadata", absent)
-    assert documentation.link_to_readme("use").startswith("file:")
-    monkeypatch.setattr(documentation, "__file__", str(tmp_path / "deep" / "module.py"))
-    assert documentation.link_to_readme("use") == ""
+    monkeypatch.setattr(docstrings, "metadata", read)
+    assert documentation_address() == fitted._get_doc_link() == ""
+    assert 'sk-estimator-doc-link"' not in fitted._repr_html_()
+    assert cls.__name__ in fitted._repr_html_()

@@ -57,12 +57,12 @@ LOSS_CASES = {
     "squared_error softmax": ("squared_error", "softmax", {}, 3, _shares),
     "absolute_error": ("absolute_error", None, {}, 2, _numbers),
     "absolute_error exp": ("absolute_error", "exp", {}, 1, _positive),
-    "huber": ("huber", None, {"delta": 0.5}, 2, _numbers),
+    "huber": ("huber", None, {"huber_delta": 0.5}, 2, _numbers),
     "poisson": ("poisson", None, {}, 2, _counts),
     "gamma": ("gamma", None, {}, 2, _positive),
-    "quantile": ("quantile", None, {"levels": [0.3]}, 2, _numbers),
-    "quantile softplus": ("quantile", "softplus", {"levels": [0.8]}, 1, _positive),
-    "quantile ordered": ("quantile", None, {"levels": [0.1, 0.5, 0.7]}, 3, _one_column),
+    "quantile": ("quantile", None, {"quantile": [0.3]}, 2, _numbers),
+    "quantile softplus": ("quantile", "softplus", {"quantile": [0.8]}, 1, _positive),
+    "quantile ordered": ("quantile", None, {"quantile": [0.1, 0.5, 0.7]}, 3, _one_column),
     "callable": (log_cosh, None, {}, 2, _numbers),
     "callable logistic": (log_cosh, "logistic", {}, 1, _fractions),
 }
@@ -122,7 +122,7 @@ def check_gradient(network, loss, data, parameters, rng, mask_seed=None, attempt
     parameters = parameters.copy()
     gradient = np.empty_like(parameters)
     n = len(data.table)
-    masks = None if mask_seed is None else lambda: np.random.Generator(np.random.SFC64(mask_seed))
+    masks = None if mask_seed is None else np.random.Generator(np.random.SFC64(mask_seed))
     total = data.total()
     step = Step(network, loss, parameters, gradient, data, n, masks, total)
     step.load(rng.permutation(n))
@@ -131,6 +131,8 @@ def check_gradient(network, loss, data, parameters, rng, mask_seed=None, attempt
     def objective(p):
         parameters[...] = p
         gradient[...] = np.nan  # whatever the backward pass does not overwrite stays NaN
+        if masks is not None:
+            masks.bit_generator.state = np.random.SFC64(mask_seed).state  # the same masks at each evaluation
         return float(np.sum(step.run() / total))
 
     objective(at)

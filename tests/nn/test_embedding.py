@@ -6,14 +6,13 @@ import pytest
 from skscratch.nn.batch import Table
 from skscratch.nn.embedding import Embedding
 from skscratch.nn.parameters import Layout
-from skscratch.nn.tape import run
 from tests.helpers.gradients import check_case, make_table
 
 CATEGORIES = (4, 2, 6)
 
 
 def bound(layer, table, n_members=2):
-    layout = Layout([tuple(layer.slots())])
+    layout = Layout([layer.slots()])
     (p,) = layout.views(np.random.RandomState(0).normal(size=(n_members, layout.size)))
     (g,) = layout.views(np.full((n_members, layout.size), np.nan))
     return p, g, *layer.bind(p, g, table)
@@ -24,7 +23,7 @@ def test_each_row_is_its_numbers_and_the_vectors_of_its_codes(n_numeric):
     layer = Embedding(n_numeric, CATEGORIES, width=5)
     table = make_table(np.random.RandomState(1), 8, n_numeric, CATEGORIES)
     p, _, y, _, forward, _ = bound(layer, table)
-    run(forward)
+    forward.run()
     assert y.shape == (2, 8, layer.n_out) and layer.n_out == n_numeric + 15
     for k in range(2):
         for i in range(8):
@@ -36,9 +35,9 @@ def test_gradient_adds_up_the_rows_that_share_a_code():
     layer = Embedding(1, (3,), width=2)
     table = Table(np.zeros((5, 1)), np.array([[2], [0], [2], [1], [2]], dtype=np.int32))
     _, g, _, dy, forward, backward = bound(layer, table)
-    run(forward)
+    forward.run()
     dy[...] = np.random.RandomState(1).normal(size=dy.shape)
-    run(backward)
+    backward.run()
     vectors = dy[..., 1:]
     np.testing.assert_allclose(g.E0[:, 2], vectors[:, [0, 2, 4]].sum(axis=1), rtol=1e-14)
     np.testing.assert_array_equal(g.E0[:, 0], vectors[:, 1])
@@ -50,18 +49,18 @@ def test_the_same_buffer_takes_other_codes():
     layer = Embedding(0, (3,), width=2)
     table = Table(np.zeros((3, 0)), np.array([[1], [2], [3]], dtype=np.int32))
     p, g, y, dy, forward, backward = bound(layer, table)
-    run(forward)
+    forward.run()
     table.codes[...] = [[3], [3], [0]]
-    run(forward)
+    forward.run()
     np.testing.assert_array_equal(y, p.E0[:, [3, 3, 0]])
     dy[...] = 1
-    run(backward)
+    backward.run()
     np.testing.assert_array_equal(g.E0[0, :, 0], [1, 0, 0, 2])
 
 
 def test_row_zero_starts_at_zero_and_the_others_at_unit_length():
     layer = Embedding(2, (500, 300))
-    layout = Layout([tuple(layer.slots())])
+    layout = Layout([layer.slots()])
     (p,) = layout.views(np.ones((1, layout.size)))
     layer.initialise(p, np.random.RandomState(0))
     for table, count in ((p.E0, 500), (p.E1, 300)):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from skscratch.nn.links import LINKS, ordered
-from skscratch.nn.tape import run
 
 ALL = {**LINKS, "ordered": ordered}
 # how far raw scores go: near the ends of each range, and not where exp overflows
@@ -81,10 +80,10 @@ def test_backward_is_the_transposed_derivative(name):
     p, width = z.copy(), 1e-5
     dz = np.empty(4)
     forward, backward = ALL[name].bind(p, dz)
-    run(forward)
+    forward.run()
     for j in range(4):
         dz[...] = np.eye(4)[j]
-        run(backward)  # derivative of p_j with respect to each z
+        backward.run()  # derivative of p_j with respect to each z
         for i, step in enumerate(np.eye(4) * width):
             slope = (ALL[name].apply(z + step)[j] - ALL[name].apply(z - step)[j]) / (2 * width)
             assert dz[i] == pytest.approx(slope, abs=1e-9)  # width² / 6 and 1e-16 / width

@@ -1,21 +1,23 @@
 """Losses: values against plain formulas and scikit-learn's metrics, best constants, extremes."""
 
+import inspect
+
 import numpy as np
 import pytest
 from scipy.special import log_expit, log_softmax
 from sklearn import metrics
 
+from skscratch.encoding.targets import target_scale
 from skscratch.nn.links import LINKS
 from skscratch.nn.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, make_loss
-from skscratch.nn.tape import run
 from tests.helpers.gradients import LOSS_CASES, log_cosh, make_case
 
 
 def evaluate(loss, z, t):
     """Loss of each row (K, B) and gradient (K, B, out)."""
     dz = np.full_like(z, np.nan)
-    rows, calls = loss.bind(z, t[None], dz)
-    run(calls)
+    rows, tape = loss.bind(z, t[None], dz)
+    tape.run()
     assert rows.shape == (*z.shape[:2], 1) and rows.dtype == dz.dtype == z.dtype
     return rows[..., 0], dz
 
@@ -42,11 +44,11 @@ def test_gradient_of_every_raw_score(case):
 def test_evaluating_again_gives_the_same_bits_and_leaves_the_input(case):
     loss, z, t = targets(case)
     kept, dz = (z.copy(), t.copy()), np.empty_like(z)
-    rows, calls = loss.bind(z, t[None], dz)
-    run(calls)
+    rows, tape = loss.bind(z, t[None], dz)
+    tape.run()
     first = rows.copy(), dz.copy()
     dz[...], rows[...] = np.nan, np.nan
-    run(calls)
+    tape.run()
     for now, then in zip((rows, dz, z, t), (*first, *kept), strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -120,14 +122,14 @@ def test_mean_loss_is_scikit_learns_metric(case, metric):
 
 def test_huber_is_its_formula_on_both_sides():
     r = np.array([-3.0, -0.5, -0.2, 0.0, 0.2, 0.5, 3.0]).reshape(1, 7, 1)
-    value, slope = evaluate(make_loss("huber", None, delta=0.5), r, np.zeros((7, 1)))
+    value, slope = evaluate(make_loss("huber", None, huber_delta=0.5), r, np.zeros((7, 1)))
     np.testing.assert_allclose(value[0], [1.375, 0.125, 0.02, 0, 0.02, 0.125, 1.375], rtol=1e-15)
     np.testing.assert_allclose(slope[0, :, 0], [-0.5, -0.5, -0.2, 0, 0.2, 0.5, 0.5], rtol=1e-15)
 
 
 @pytest.mark.parametrize("name", ["absolute_error", "quantile", "huber"])
 def test_slope_is_zero_where_the_prediction_is_the_target(name):
-    options = {"levels": [0.3]} if name == "quantile" else {}
+    options = {"quantile": 0.3} if name == "quantile" else {}
     value, slope = evaluate(make_loss(name, None, **options), np.array([[[-2.0], [0.0], [3.0]]]), np.zeros((3, 1)))
     assert (value[0] == 0).tolist() == (slope[0, :, 0] == 0).tolist() == [False, True, False]
 
@@ -179,11 +181,11 @@ def test_default_links(name):
 def test_the_link_may_be_chosen():
     assert make_loss("squared_error", "tanh").link is LINKS["tanh"]
     assert make_loss(log_cosh, "exp").link is LINKS["exp"]
-    assert make_loss("quantile", "exp", levels=[0.5]).link is LINKS["exp"]
+    assert make_loss("quantile", "exp", quantile=[0.5]).link is LINKS["exp"]
 
 
 def test_several_quantiles_are_ordered():
-    assert make_loss("quantile", None, levels=[0.2, 0.8]).link.name == "ordered"
+    assert make_loss("quantile", None, quantile=[0.2, 0.8]).link.name == "ordered"
 
 
 def test_the_common_class_is_no_loss():
@@ -217,7 +219,7 @@ def slope_at_constant(loss, z, t, weight):
 def test_gradient_vanishes_at_the_constant_that_scaling_finds(name, link, weight):
     """A raw score of 0 is the mean, the median, or (scaled by the mean, with the link exp) log 1."""
     loss = make_loss(name, link)
-    center, spread = loss.scaling(Y, weight)
+    center, spread = target_scale(loss, Y, weight)
     slope = slope_at_constant(loss, 0.0, (Y - center) / spread, weight)
     if name == "absolute_error" and weight is not None:
         # the median is a row: its own slope is 0, and those above and below differ by less than its weight
@@ -230,8 +232,8 @@ def test_gradient_vanishes_at_the_constant_that_scaling_finds(name, link, weight
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["no weights", "weights"])
 @pytest.mark.parametrize("level", [0.1, 0.37, 0.5, 0.9])
 def test_pinball_loss_is_lowest_at_the_quantile_that_scaling_finds(level, weight):
-    loss = make_loss("quantile", None, levels=[level])
-    center, spread = loss.scaling(Y, weight)
+    loss = make_loss("quantile", None, quantile=level)
+    center, spread = target_scale(loss, Y, weight)
     t = (Y - center) / spread
     assert (slope_at_constant(loss, -1e-9, t, weight) <= 1e-15).all()
     assert (slope_at_constant(loss, 1e-9, t, weight) >= -1e-15).all()
@@ -239,8 +241,8 @@ def test_pinball_loss_is_lowest_at_the_quantile_that_scaling_finds(level, weight
 
 def test_pinball_slope_is_exactly_zero_between_two_rows():
     y = np.arange(10.0)[:, None]
-    loss = make_loss("quantile", None, levels=[0.3])
-    assert loss.scaling(y, None)[0] == 2.5
+    loss = make_loss("quantile", None, quantile=[0.3])
+    assert target_scale(loss, y, None)[0] == 2.5
     np.testing.assert_allclose(slope_at_constant(loss, 2.5, y, None), 0, atol=1e-16)
 
 
@@ -254,7 +256,7 @@ def test_log_loss_is_lowest_at_the_log_of_the_shares():
 
 def test_scaling_by_mean_and_deviation():
     for loss in (make_loss("squared_error", None), make_loss(log_cosh, None)):
-        center, spread = loss.scaling(Y, WEIGHT)
+        center, spread = target_scale(loss, Y, WEIGHT)
         repeated = np.repeat(Y, WEIGHT.astype(int), axis=0)
         np.testing.assert_allclose(center, repeated.mean(axis=0), rtol=1e-13)
         np.testing.assert_allclose(spread, repeated.std(axis=0), rtol=1e-13)
@@ -265,32 +267,34 @@ def test_outliers_do_not_move_the_scale_of_robust_losses(name):
     loss = make_loss(name, None)
     spoilt = Y.copy()
     spoilt[Y.argmax(axis=0), [0, 1]] *= 1e9
-    for now, then in zip(loss.scaling(spoilt, None), loss.scaling(Y, None), strict=True):
+    for now, then in zip(target_scale(loss, spoilt, None), target_scale(loss, Y, None), strict=True):
         np.testing.assert_array_equal(now, then)
-    np.testing.assert_allclose(loss.scaling(Y, None)[0], np.median(Y, axis=0), rtol=1e-15)
+    np.testing.assert_allclose(target_scale(loss, Y, None)[0], np.median(Y, axis=0), rtol=1e-15)
     normal = np.random.RandomState(0).normal(7, 3, (4000, 1))
-    np.testing.assert_allclose(loss.scaling(normal, None)[1], 3, rtol=0.1)  # 4000 draws: quartiles are good to 2 %
+    np.testing.assert_allclose(
+        target_scale(loss, normal, None)[1], 3, rtol=0.1
+    )  # 4000 draws: quartiles are good to 2 %
 
 
 def test_several_quantiles_start_from_the_lowest():
-    loss = make_loss("quantile", None, levels=[0.1, 0.5, 0.9])
-    assert loss.scaling(np.arange(10.0)[:, None], None)[0] == 0.5
+    loss = make_loss("quantile", None, quantile=[0.1, 0.5, 0.9])
+    assert target_scale(loss, np.arange(10.0)[:, None], None)[0] == 0.5
 
 
 @pytest.mark.parametrize("link", ["logistic", "tanh", "softplus"])
 def test_targets_are_not_scaled_where_the_link_has_a_range(link):
-    center, spread = make_loss("squared_error", link).scaling(Y, None)
+    center, spread = target_scale(make_loss("squared_error", link), Y, None)
     assert center.tolist() == [0, 0] and spread.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("name", REGRESSION_LOSSES)
 def test_constant_targets_have_no_spread_but_that_of_their_unit(name):
-    center, spread = make_loss(name, None).scaling(np.full((5, 1), 4.0), None)
+    center, spread = target_scale(make_loss(name, None), np.full((5, 1), 4.0), None)
     assert (center, spread) == ((0, 4) if name in ("poisson", "gamma") else (4, 0))
 
 
 def test_all_zero_counts_have_a_scale():
-    assert make_loss("poisson", None).scaling(np.zeros((5, 1)), None)[1] == 1
+    assert target_scale(make_loss("poisson", None), np.zeros((5, 1)), None)[1] == 1
 
 
 # ------------------------------------------------------------------------ extremes
@@ -330,7 +334,28 @@ def test_deviances_vanish_where_the_prediction_is_right():
         np.testing.assert_allclose(slope, 0, atol=1e-14)
 
 
-def test_domains():
-    assert make_loss("poisson", None).lowest == (0, True)
-    assert make_loss("gamma", None).lowest == (0, False)
-    assert all(make_loss(n, None).lowest[0] == -np.inf for n in set(REGRESSION_LOSSES) - {"poisson", "gamma"})
+def test_smallest_targets():
+    def smallest(name):
+        loss = make_loss(name, None)
+        return loss.min_target, loss.min_target_allowed
+
+    assert smallest("poisson") == (0, True)
+    assert smallest("gamma") == (0, False)
+    assert all(smallest(name)[0] == -np.inf for name in set(REGRESSION_LOSSES) - {"poisson", "gamma"})
+
+
+@pytest.mark.parametrize("name", {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES})
+def test_options_are_the_constructors_parameters(name):
+    loss = {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES}[name]
+    assert list(inspect.signature(loss).parameters) == ["link", *loss.options]
+
+
+def test_every_loss_has_a_gradient_case():
+    missing = sorted({*REGRESSION_LOSSES, *CLASSIFICATION_LOSSES} - {loss for loss, *_ in LOSS_CASES.values()})
+    assert not missing, f"The losses {missing} have no case in tests/helpers/gradients.py: LOSS_CASES."
+
+
+def test_every_link_has_a_gradient_case():
+    cases = (make_case(case, np.random.RandomState(0))[0] for case in LOSS_CASES)
+    missing = sorted(set(LINKS) - {loss.link.name for loss in cases})
+    assert not missing, f"The links {missing} have no case in tests/helpers/gradients.py: LOSS_CASES."

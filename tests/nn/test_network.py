@@ -9,7 +9,6 @@ from skscratch.nn.batch import Table
 from skscratch.nn.embedding import Embedding
 from skscratch.nn.layers import Activation, Dense, Dropout
 from skscratch.nn.network import build
-from skscratch.nn.tape import run as do
 from skscratch.training.loop import Data, Step
 from tests.helpers.gradients import (
     LOSS_CASES,
@@ -158,8 +157,11 @@ def test_the_start_from_data_is_zero_in_the_output_alone(hidden):
 @pytest.mark.parametrize("hidden", [(), (5, 4)])
 def test_bins_are_a_kind_of_input_of_their_own_in_the_first_layer(hidden):
     layers = dense_layers(build(9, (30,), hidden, 2, ["silu"] * len(hidden), n_bins=6))
-    assert [layer.blocks for layer in layers] == [(6, 3 + 8), *[()] * len(hidden)]  # the vectors count with the numbers
-    assert all(layer.blocks == () for layer in dense_layers(build(9, (30,), hidden, 2, ["silu"] * len(hidden))))
+    assert [layer.input_groups for layer in layers] == [
+        (6, 3 + 8),
+        *[()] * len(hidden),
+    ]  # the vectors count with the numbers
+    assert all(layer.input_groups == () for layer in dense_layers(build(9, (30,), hidden, 2, ["silu"] * len(hidden))))
 
 
 def test_rates_by_the_number_of_inputs_are_in_every_layer():
@@ -198,7 +200,7 @@ def pre_activations(network, parameters, table):
     x, found = table if table.codes is not None else table.as_batch().X if sp.issparse(table.X) else table.X[None], []
     for layer, p in zip(network.layers[:-1], network.layout.views(parameters), strict=False):
         x, _, forward, _ = layer.bind(p, None, x, None)
-        do(forward)
+        forward.run()
         if isinstance(layer, Dense):
             found.append(x.copy())
     return found
@@ -399,9 +401,9 @@ def test_two_bound_networks_do_not_disturb_each_other():
     first, second = make_table(rng), make_table(rng)
     network, parameters = make_network(rng, (4,), "gelu", 2, 2)
     one, other = network.bind(parameters, None, first), network.bind(parameters, None, second)
-    do(one.forward)
+    one.forward.run()
     expected = one.z.copy()
-    do(other.forward)
+    other.forward.run()
     np.testing.assert_array_equal(one.z, expected)
     assert (one.z != other.z).all()
 

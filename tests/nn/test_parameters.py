@@ -74,8 +74,3 @@ def test_a_rate_may_be_one_for_each_row_of_an_array():
 
 def test_rates_are_none_where_all_are_one():
     assert Layout([LAYERS[0]]).rates() is None
-
-
-def test_slot_size():
-    assert Slot("W", (3, 4)).size == 12
-    assert Slot("W", (0, 4)).size == 0

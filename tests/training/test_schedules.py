@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from skscratch.training.schedules import OPEN_ENDED, SCHEDULES, VALLEYS, bump, checked, with_warmup
+from skscratch.training.schedules import SCHEDULES, Schedule, checked, hann, with_warmup
 
 GRID = [i / 1000 for i in range(1001)]
+OPEN_ENDED = {name for name, schedule in SCHEDULES.items() if schedule.open_ended}
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -49,7 +50,7 @@ def test_multi_cosine_at_the_values_of_its_paper(u, value):
 
 
 @pytest.mark.parametrize("u", [0, 1 / 15, 3 / 15, 7 / 15, 1])
-def test_multi_cosine_is_zero_between_its_bumps(u):
+def test_multi_cosine_is_zero_between_its_cycles(u):
     assert SCHEDULES["multi_cosine"](u) == pytest.approx(0, abs=1e-15)
 
 
@@ -59,15 +60,15 @@ def test_multi_cosine_peaks_in_the_middle_of_each_cycle(cycle):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_valleys_are_where_a_schedule_touches_zero_on_its_way(name):
+def test_cycles_end_where_a_schedule_touches_zero_on_its_way(name):
     fine = np.array([SCHEDULES[name](i / 15000) for i in range(15001)])
     lowest = 1 + np.flatnonzero((fine[1:-1] < fine[:-2]) & (fine[1:-1] <= fine[2:]))
-    assert [i / 15000 for i in lowest] == pytest.approx(list(VALLEYS.get(name, ())), abs=1e-12)
+    assert [i / 15000 for i in lowest] == pytest.approx(list(SCHEDULES[name].cycle_ends), abs=1e-12)
 
 
 @pytest.mark.parametrize(("u", "value"), [(0.0, 0), (1 / 6, 0.25), (0.25, 0.5), (0.5, 1), (0.75, 0.5), (1.0, 0)])
-def test_bump(u, value):
-    assert bump(u) == pytest.approx(value, abs=1e-15)
+def test_hann(u, value):
+    assert hann(u) == pytest.approx(value, abs=1e-15)
 
 
 def test_warmup_rises_straight_to_the_schedule():
@@ -76,6 +77,12 @@ def test_warmup_rises_straight_to_the_schedule():
     assert warm(0.05) == pytest.approx(0.25 * 0.5 * (1 + math.cos(0.05 * math.pi)))
     for u in (0.2, 0.5, 1.0):
         assert warm(u) == SCHEDULES["cosine"](u)
+
+
+def test_warmup_keeps_cycles_and_end():
+    schedule = Schedule(lambda u: 1.0, cycle_ends=(0.5,), open_ended=True)
+    warm = with_warmup(schedule, 0.2)
+    assert (warm.cycle_ends, warm.open_ended) == ((0.5,), True)
 
 
 def test_no_warmup_leaves_the_schedule_as_it_is():

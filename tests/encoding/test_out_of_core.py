@@ -1,23 +1,25 @@
-"""Tables that come in chunks or lie in a file: scaling follows a stream; mapped rows are read when asked for."""
+"""Tables that come in chunks or lie in a file: the scaling follows a stream; mapped rows are read batch by batch."""
 
 import pickle
 import tracemalloc
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.encoding import check_input as checking
+from skscratch.encoding import check_input
+from skscratch.encoding.bins import Bins
 from skscratch.encoding.features import FeatureEncoder
-from skscratch.encoding.sketches import SAMPLE, Stream
+from skscratch.encoding.numeric import Numbers
+from skscratch.encoding.out_of_core import SAMPLE_ROWS, StreamSample, transfer_weights
 from skscratch.encoding.targets import NumberTargets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
+from tests.helpers.encoding import arrays_equal, is_plain
 
 F8 = np.dtype(np.float64)
 SMALL = {"hidden_layer_sizes": (16,), "n_members": 2, "n_jobs": 1, "random_state": 0}
@@ -43,11 +45,11 @@ def passes(model, X, y, n_chunks, n_passes, **options):
     return model
 
 
-# ----------------------------------------------------------------- the sample
+# ------------------------------------------------ the sample of a stream
 
 
 def sampled(X, weight, size):
-    stream = Stream.of(X.shape[1])
+    stream = StreamSample.empty(X.shape[1])
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
         stream = stream.after(list(X[rows].T), None if weight is None else weight[rows])
@@ -62,42 +64,41 @@ def test_up_to_its_size_the_sample_is_all_rows(size, n, seed):
     order = np.argsort(stream.rows[:, 0])
     np.testing.assert_array_equal(stream.rows[order], X[np.argsort(X[:, 0])])
     np.testing.assert_array_equal(stream.weight[order], weight[np.argsort(X[:, 0])])
-    assert stream.n == n and np.all(np.diff(stream.lots) > 0)
+    assert stream.n_seen == n and np.all(np.diff(stream.priorities) > 0)
 
 
 @pytest.mark.parametrize("size", [7, 500, 20_000])
 def test_each_row_of_a_long_stream_is_as_likely_in_it(size):
     n = 20_000
     stream = sampled(np.arange(n, dtype=float)[:, None], None, size)
-    assert len(stream.rows) == SAMPLE
-    shares = np.histogram(stream.rows, 10, (0, n))[0] / SAMPLE
-    np.testing.assert_allclose(shares, 0.1, atol=4 * (0.09 / SAMPLE) ** 0.5)  # four standard errors
+    assert len(stream.rows) == SAMPLE_ROWS
+    shares = np.histogram(stream.rows, 10, (0, n))[0] / SAMPLE_ROWS
+    np.testing.assert_allclose(shares, 0.1, atol=4 * (0.09 / SAMPLE_ROWS) ** 0.5)  # four standard errors
 
 
 @pytest.mark.parametrize("n", [600, 5000])
 def test_chunks_that_come_again_change_nothing(n):
     X = rng().normal(size=(n, 3))
     X[::5, 1] = np.nan
-    once = sampled(X, None, 100).learnt()
+    once = sampled(X, None, 100).mark_used()
     again = once
     for start in rng(1).permutation(range(0, n, 100)):  # in another order, too
         again = again.after(list(X[start : start + 100].T), None)
     np.testing.assert_array_equal(again.rows, once.rows)
-    assert again.n == 2 * n and not again.changed and not again.due
+    assert again.n_seen == 2 * n and not again.changed and not again.is_stale
 
 
 def test_learning_is_due_ever_less_often():
-    stream, due = Stream.of(1), []
+    stream, due = StreamSample.empty(1), []
     for number in range(100):
         stream = stream.after([rng(number).normal(size=200)], None)
-        if stream.due:
+        if stream.is_stale:
             due.append(number + 1)
-            stream = stream.learnt()
+            stream = stream.mark_used()
     assert due == [1, 2, 3, 5, 8, 12, 18, 27, 41, 62, 93]
 
 
-# ---------------------------------------- an encoder that follows, and the weights
-
+# -------------------------------------------- refitting, and the weights
 
 NUMBERS = st.sampled_from(["normal", "ties", "constant", "heavy", "huge", "tiny", "gaps", "two"])
 
@@ -123,10 +124,10 @@ def test_an_encoder_follows_into_the_same_columns(kinds, scale, bins, seed):
     names = [f"x{j}" for j in range(len(kinds))]
     old = FeatureEncoder(scale, True, bins).fit(first, None, names)
     with np.errstate(over="ignore"):
-        new = old.following(then, np.ones(200))
+        new = old.refitted(then, np.ones(200))
     assert len(new.names) == len(old.names) and new.n_bins == old.n_bins
     assert new.names[new.n_bins :] == old.names[old.n_bins :]
-    np.testing.assert_array_equal(new.sources(), old.sources())
+    np.testing.assert_array_equal(new.sources, old.sources)
     fresh = FeatureEncoder(scale, True, bins).fit(then, None, names)
     for table in (first, then):
         ours, theirs = new.transform(table, F8).X, fresh.transform(table, F8).X
@@ -135,13 +136,13 @@ def test_an_encoder_follows_into_the_same_columns(kinds, scale, bins, seed):
         # means of those columns that rarely differ from their median are weighted, which rounds differently
         np.testing.assert_allclose(ours[:, new.n_bins :][:, :n], theirs[:, fresh.n_bins :][:, :n], rtol=1e-12)
     if old.n_bins:
-        for edges, before in zip(new._bins.edges, old._bins.edges, strict=True):
+        for edges, before in zip(new.block(Bins).edges, old.block(Bins).edges, strict=True):
             assert len(edges) == len(before) and np.all(np.diff(edges) > 0)
 
     network = build(len(old.names), (), (5,), 1, ["relu"], n_bins=old.n_bins)
     parameters = rng(seed).normal(size=(2, network.layout.size))
     with np.errstate(over="ignore"):
-        old.carry(new, then, np.ones(200), network.dense(parameters)[0])
+        transfer_weights(old, new, then, np.ones(200), network.dense(parameters)[0])
     assert np.isfinite(parameters).all()
 
 
@@ -158,12 +159,12 @@ def outputs(encoder, layer, X):
 def test_what_bins_say_is_kept_at_the_new_edges():
     first, then = rng().normal(size=(300, 2)), rng(1).normal([1, -2], 3, size=(500, 2))
     old = FeatureEncoder(True, True, 12).fit(first, None, ["a", "b"])
-    new = old.following(then, np.ones(500))
+    new = old.refitted(then, np.ones(500))
     layer = layer_of(old)
     layer.W[:, old.n_bins :] = 0  # the numbers themselves say nothing
-    at = np.column_stack([edges[rng().randint(len(edges), size=40)] for edges in new._bins.edges])
+    at = np.column_stack([edges[rng().randint(len(edges), size=40)] for edges in new.block(Bins).edges])
     before = outputs(old, layer, at)
-    old.carry(new, then, np.ones(500), layer)
+    transfer_weights(old, new, then, np.ones(500), layer)
     np.testing.assert_allclose(outputs(new, layer, at), before, rtol=1e-10, atol=1e-12)
 
 
@@ -171,12 +172,12 @@ def test_what_a_scaled_number_says_is_kept_where_scaling_is_a_line():
     first = rng().normal(size=(300, 2))
     then = first * 1.01 + 0.01  # near the middle nothing is squeezed
     old = FeatureEncoder(True, True).fit(first, None, ["a", "b"])
-    new = old.following(then, np.ones(300))
+    new = old.refitted(then, np.ones(300))
     layer, X = layer_of(old), rng(2).uniform(-0.3, 0.3, size=(50, 2))
     before = outputs(old, layer, X)
-    old.carry(new, then, np.ones(300), layer)
+    transfer_weights(old, new, then, np.ones(300), layer)
     np.testing.assert_allclose(outputs(new, layer, X), before, atol=0.02)
-    far = old.following(then + 100, np.ones(300))
+    far = old.refitted(then + 100, np.ones(300))
     untouched = np.abs(outputs(far, layer, X) - before).max()
     assert untouched > 1  # else the test shows nothing
 
@@ -185,14 +186,14 @@ def test_what_is_said_of_a_missing_value_stays():
     first, then = rng().normal(size=(300, 2)), 5 + 3 * rng(1).normal(size=(300, 2))
     first[::7, 1] = np.nan
     old = FeatureEncoder(True, True, 8).fit(first, None, ["a", "b"])
-    new = old.following(then, np.ones(300))
+    new = old.refitted(then, np.ones(300))
     missing = np.array([[np.nan, np.nan]])
     for bias in (True, False):
         layer = layer_of(old, bias=bias)
-        layer.W[:, : len(old._bins.edges[0]) - 1] = 0  # of "a", that cannot be missing, the median is told
+        layer.W[:, : len(old.block(Bins).edges[0]) - 1] = 0  # of "a", that cannot be missing, the median is told
         layer.W[:, old.n_bins] = 0
         before = outputs(old, layer, missing)
-        old.carry(new, then, np.ones(300), layer)
+        transfer_weights(old, new, then, np.ones(300), layer)
         np.testing.assert_allclose(outputs(new, layer, missing), before, rtol=1e-10, atol=1e-12)
 
 
@@ -218,7 +219,7 @@ def test_a_target_constant_for_a_while_keeps_its_scale():
     assert old.following(np.full((9, 1), 7.0), np.ones(9), made).spread == old.spread == 7
 
 
-# ------------------------------------------------------------- whole streams
+# --------------------------------------------------------- whole streams
 
 
 def test_a_first_chunk_like_no_other_does_no_lasting_harm(monkeypatch):
@@ -238,9 +239,9 @@ def test_a_stream_in_any_order_is_scaled_as_the_whole_table():
     X, y = drifting(2000)
     model = passes(ScratchMLPRegressor(**STREAMED), X, y, 8, 2)
     whole = FeatureEncoder(True, True).fit(X, None, list("abcd"))
-    ranks = [np.mean(x <= center) for x, center in zip(X.T, model._encoder._center, strict=True)]
-    np.testing.assert_allclose(ranks, 0.5, atol=4 * 0.5 / SAMPLE**0.5)
-    np.testing.assert_allclose(model._encoder._factor, whole._factor, rtol=0.2)
+    ranks = [np.mean(x <= center) for x, center in zip(X.T, model._encoder.block(Numbers).center, strict=True)]
+    np.testing.assert_allclose(ranks, 0.5, atol=4 * 0.5 / SAMPLE_ROWS**0.5)
+    np.testing.assert_allclose(model._encoder.block(Numbers).factor, whole.block(Numbers).factor, rtol=0.2)
     np.testing.assert_allclose([model._numbers.center[0], model._numbers.spread[0]], [y.mean(), y.std()], rtol=0.2)
 
 
@@ -289,7 +290,7 @@ def test_weights_count_in_the_scaling():
         one.partial_fit(X[part], y[part], weight[part])
         twice = repeated[(repeated >= part[0]) & (repeated <= part[-1])]
         other.partial_fit(X[twice], y[twice])
-    np.testing.assert_allclose(one._encoder._center, other._encoder._center, rtol=1e-12)
+    np.testing.assert_allclose(one._encoder.block(Numbers).center, other._encoder.block(Numbers).center, rtol=1e-12)
     np.testing.assert_allclose(one._numbers.spread, other._numbers.spread, rtol=1e-12)
 
 
@@ -386,56 +387,13 @@ def test_the_best_call_is_looked_for_anew_where_the_scaling_moves():
     assert [found[i] for i in moved] == [i + 1 for i in moved]
 
 
-# ------------------------------------------------------- declared categories
-
-
-def as_pandas(codes, z):
-    return pd.DataFrame({"k": pd.Categorical.from_codes(codes, list("abcdef")), "z": z})
-
-
-def as_polars(codes, z):
-    return pl.DataFrame({"k": pl.Series([list("abcdef")[c] for c in codes], dtype=pl.Enum(list("abcdef"))), "z": z})
-
-
-@pytest.mark.parametrize("form", [as_pandas, as_polars])
-def test_declared_categories_are_known_before_they_come(form):
-    codes = np.repeat(np.arange(6), 40)
-    y = (codes % 2).astype(int)
-    table, chunk = form(codes, rng().normal(size=240)), slice(0, 3)  # fewer rows than categories
-    model = ScratchMLPClassifier(**STREAMED).partial_fit(table[chunk], y[chunk], classes=[0, 1])
-    assert model._encoder.names == ["z", *(f"k={letter}" for letter in "abcdef")]
-    for _ in range(20):
-        for part in (slice(start, start + 40) for start in range(0, 240, 40)):
-            model.partial_fit(table[part], y[part])
-    assert model.score(table, y) == 1
-
-
-def test_categories_that_are_not_declared_are_those_of_the_first_chunk():
-    table = pd.DataFrame({"k": list("aabbcc") * 10, "z": rng().normal(size=60)})
-    model = ScratchMLPRegressor(**STREAMED).partial_fit(table[:4], np.arange(4.0))
-    assert model._encoder.names == ["z", "k=a", "k=b"]
-    other, lost = table[4:6].assign(z=0.0), table[:2].assign(k=None, z=0.0)
-    np.testing.assert_array_equal(model.predict(other), model.predict(lost))
-
-
-def test_a_fit_learns_the_categories_that_occur_and_refuses_too_many():
-    table = as_pandas([0, 1, 0, 1, 0, 1, 2], np.arange(7.0))
-    assert ScratchMLPRegressor(**SMALL, max_iter=1).fit(table, np.arange(7.0))._encoder.names[1:] == [
-        "k=a",
-        "k=b",
-        "k=c",
-    ]
-    with pytest.raises(ValueError, match="'k' has 6 categories, more than the 5 rows"):
-        ScratchMLPRegressor(**SMALL).fit(table[:5], np.arange(5.0))
-
-
-# ------------------------------------------------------- memory-mapped tables
+# -------------------------------------------------- memory-mapped tables
 
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
     """Function from an array to the same array in a file, all of which count as large."""
-    monkeypatch.setattr(checking, "MAPPED", 0)
+    monkeypatch.setattr(check_input, "MIN_MEMMAP_BYTES", 0)
 
     def save(array, mode="r"):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.npy"
@@ -447,7 +405,7 @@ def mapped(tmp_path, monkeypatch):
 
 def eagerly(model, monkeypatch, *args, **options):
     with monkeypatch.context() as patch:
-        patch.setattr(checking, "MAPPED", np.inf)
+        patch.setattr(check_input, "MIN_MEMMAP_BYTES", np.inf)
         return model.fit(*args, **options)
 
 
@@ -464,6 +422,7 @@ TABLES = {
     "Fortran": np.asfortranarray,
     "missing": lambda X: np.where(X > 12, np.nan, X).astype(X.dtype),
 }
+
 OPTIONS = {
     "default": {},
     "as it is": {"scale_features": False, "numeric_embedding": None},
@@ -535,7 +494,7 @@ def test_mapped_tables_are_told_from_one_another(mapped):
     X, y = table()
     model = ScratchMLPRegressor(**SMALL, max_iter=1).fit(mapped(X), y)
     marks = [
-        model._as_data(checking.Rows(None, y, model._check_X(x, False), y[:, None], None), F8).fingerprint()
+        model._as_data(check_input.Rows(None, y, model._check_X(x, False), y[:, None], None), F8).fingerprint()
         for x in (mapped(X), mapped(X), mapped(X + 1))
     ]
     assert marks[0] == marks[1] != marks[2]
@@ -546,34 +505,6 @@ def test_chunks_of_a_mapped_table_are_read_and_followed(mapped):
     X = mapped(X)
     one, other = (passes(ScratchMLPRegressor(**STREAMED), part, y, 5, 2) for part in (X, np.array(X)))
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
-
-
-def test_what_is_wrong_with_a_mapped_table_is_told(mapped):
-    X, y = table()
-    model = ScratchMLPRegressor(**SMALL, max_iter=1).fit(mapped(X), y)
-    with pytest.raises(ValueError, match="X has 5 features, but ScratchMLPRegressor is expecting 6 features as input"):
-        model.predict(mapped(X[:, :5]))
-    X[400, 3] = np.inf
-    for method in (lambda rows: model.predict(rows), lambda rows: model.fit(rows, y)):
-        with pytest.raises(ValueError, match="Input X contains infinity"):
-            method(mapped(X))
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        model.fit(mapped(X[:300]), y)
-    big = mapped(np.full((500, 6), 1e300))
-    with pytest.raises(ValueError, match="X contains a value too large for float32: leave scale_features on"):
-        ScratchMLPRegressor(**SMALL, dtype="float32", scale_features=False, numeric_embedding=None).fit(big, y)
-
-
-def test_only_large_files_are_mapped(tmp_path):
-    X, _ = table()
-    np.save(tmp_path / "X.npy", X)
-    assert not checking._is_mapped(np.load(tmp_path / "X.npy", mmap_mode="r"))
-    large = np.lib.format.open_memmap(tmp_path / "L.npy", "w+", np.float32, (2**14, 2**10))  # zeros that take no room
-    for view in (large, large[1:], np.asarray(large)[:, ::1]):
-        assert checking._is_mapped(view) == (view.nbytes >= checking.MAPPED)
-    assert checking._is_mapped(large)
-    for other in (large.tolist, np.zeros((2**14, 2**10), np.float32), large.reshape(-1), pd.DataFrame(X), large[:10]):
-        assert not checking._is_mapped(other)
 
 
 @pytest.mark.parametrize(
@@ -595,3 +526,13 @@ def test_the_memory_of_a_fit_does_not_grow_with_a_mapped_table(options, mapped):
         sizes.append(X.nbytes)
     assert peaks[1] - peaks[0] < 0.2 * (sizes[1] - sizes[0])  # weights, folds, targets: 60 bytes a row of 800
     assert peaks[1] < 0.5 * sizes[1]
+
+
+def test_a_sample_comes_back_from_its_state():
+    X = rng().normal(size=(3000, 2))
+    sample = sampled(X[:2000], None, 500).mark_used()
+    state = sample.to_state()
+    again = StreamSample.from_state(state)
+    assert is_plain(state) and arrays_equal(again.to_state(), state)
+    one, other = (s.after(list(X[2000:].T), None) for s in (sample, again))
+    assert arrays_equal(one.to_state(), other.to_state()) and one.is_stale

@@ -1,0 +1,155 @@
+"""Category columns: their codes, and the block of one-hot columns.
+
+The k-th category of a column, in sorted order, has the code k + 1; a missing or unknown category has the code 0.  A
+column of few categories becomes one-hot columns; the codes of a column of many categories go to a learned embedding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from .columns import Array, RawTable
+from .numeric import CLIP_LIMIT
+
+__all__ = ["MAX_ONE_HOT", "ONE_HOT_VALUE", "OneHot", "Vocabulary"]
+
+MAX_ONE_HOT = 50  # a column of more categories has a learned embedding
+# a rare 0/1 column has the median 0 and the half range 1/2: its ones are scaled to u = 2, and clipped smoothly
+ONE_HOT_VALUE = 2 / (1 + (2 / CLIP_LIMIT) ** 2) ** 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The categories of each category column.
+
+    Attributes
+    ----------
+    columns : ndarray of int, shape (c,)
+        Which columns of the raw table are categories.
+    values : list of ndarray of objects
+        Categories of each of these columns, sorted.
+    """
+
+    columns: Array
+    values: list[Array]
+
+    @classmethod
+    def learn(cls, data: Sequence[Array], columns: Array, declared: Sequence[Sequence[Any]] = ()) -> Self:
+        """Collect the categories that occur in `data`, a column (n,) each, or that are declared for the column."""
+        values = []
+        for i, column in enumerate(data):
+            present = set(column.tolist()).union(declared[i] if declared else ())
+            present.discard(None)
+            values.append(_objects(sorted(present, key=lambda value: (type(value).__name__, value))))
+        return cls(columns, values)
+
+    @cached_property
+    def counts(self) -> Array:
+        """Number of categories of each column, (c,)."""
+        return np.array([len(values) for values in self.values], dtype=int)
+
+    @cached_property
+    def is_embedded(self) -> Array:
+        """Which columns have a learned embedding, (c,)."""
+        return self.counts > MAX_ONE_HOT
+
+    def codes(self, data: Sequence[Array]) -> Array:
+        """Codes (n, c) of category columns (n,), as int32."""
+        import pandas as pd
+
+        codes = np.empty((len(data[0]), len(self.values)), np.int32)
+        for i, (values, column) in enumerate(zip(self.values, data, strict=True)):
+            _check_type(values, column)
+            codes[:, i] = pd.Index(values, dtype=object).get_indexer(pd.Index(column, dtype=object))  # -1: unknown
+        codes += 1
+        return codes
+
+    def to_state(self) -> dict[str, Any]:
+        """The categories as a dictionary of lists."""
+        return {"columns": self.columns, "values": [_plain(values) for values in self.values]}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The vocabulary that `to_state` described."""
+        return cls(state["columns"], [_objects(values) for values in state["values"]])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"columns": self.columns, "values": self.values}
+
+
+@dataclass(frozen=True, eq=False)
+class OneHot:
+    """A column per category: `value` where a row is of that category, else 0.
+
+    Attributes
+    ----------
+    vocabulary : Vocabulary
+        Of all category columns; the block contains those that have no learned embedding.
+    value : float
+    """
+
+    vocabulary: Vocabulary
+    value: float
+
+    @cached_property
+    def positions(self) -> Array:
+        """Positions of the block's columns among the category columns."""
+        return np.flatnonzero(~self.vocabulary.is_embedded)
+
+    @cached_property
+    def starts(self) -> Array:
+        """The encoded column at which each of the block's columns begins; after them, the width."""
+        return np.append(0, np.cumsum(self.vocabulary.counts[self.positions]))
+
+    @cached_property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return int(self.starts[-1])
+
+    def names(self, feature_names: Sequence[str]) -> list[str]:
+        """Name of each encoded column."""
+        columns, values = self.vocabulary.columns, self.vocabulary.values
+        return [f"{feature_names[columns[i]]}={value}" for i in self.positions for value in values[i]]
+
+    def sources(self) -> Array:
+        """Column of the raw table that each encoded column comes from."""
+        return np.repeat(self.vocabulary.columns[self.positions], self.vocabulary.counts[self.positions])
+
+    def write(self, table: RawTable, out: Array) -> None:
+        """Write the one-hot columns (n, width) into `out`."""
+        out[...] = 0
+        if table.codes is not None:
+            codes = table.codes.take(self.positions, 1)
+            row, column = np.nonzero(codes)
+            out[row, self.starts[column] + codes[row, column] - 1] = self.value
+
+
+def _objects(values: Sequence[Any]) -> Array:
+    """A 1-D array of objects."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _plain(values: Array) -> list[Any]:
+    """The categories as a list of Python's own strings and numbers."""
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
+
+
+def _check_type(values: Array, column: Array) -> None:
+    """Raise TypeError if strings were learned and other values come, or the reverse: all would count as unknown."""
+    if not len(values):
+        return
+    for present in column:
+        if present is not None:
+            break
+    else:
+        return  # all are missing
+    if isinstance(values[0], str) != isinstance(present, str):
+        raise TypeError(
+            f"A column of categories held {values[0]!r} ({type(values[0]).__name__}) when fitting and now holds "
+            f"{present!r} ({type(present).__name__}). Convert the column to the type that it had."
+        )

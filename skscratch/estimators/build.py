@@ -1,0 +1,149 @@
+"""Building a model: learn the encoding of a table, build the network, draw its parameters.
+
+`LocalBackend` is how a fit reads its rows; `dask.backend.ClusterBackend` takes its place on a cluster.
+"""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..encoding.check_input import Rows, check_table, declared_categories
+from ..encoding.columns import ColumnTable
+from ..encoding.features import FeatureEncoder
+from ..encoding.out_of_core import MemmapTable, StreamSample, sketch_memmap, transfer_weights
+from ..encoding.targets import TargetEncoder
+from ..nn.losses import Loss
+from ..nn.network import Network, build
+from ..nn.tape import Array
+from ..training.loop import Epoch
+from ..training.objective import Objective
+from ..training.state import TrainingState
+from ..training.threads import one_blas_thread
+from .constraints import frozen, is_activation_pair
+from .fitted import FittedNetwork
+from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
+
+__all__ = ["LocalBackend", "build_model", "build_network", "build_parameters", "follow_stream", "initial_parameters"]
+
+SAMPLE_ROWS = 256  # rows that the data-dependent initialisation uses
+
+
+class LocalBackend:
+    """How a fit reads its rows, which are in this process."""
+
+    max_batch: int = MAX_BATCH  # rows of a step that batch_size="auto" chooses at most
+    epoch_type: type[Epoch] = Epoch
+
+    def check_table(self, estimator: Any, X: Any, kinds: list[bool] | None, reset: bool) -> Any:
+        """Return X checked; set or compare the feature names of the estimator."""
+        return check_table(estimator, X, estimator.categorical_features, kinds, reset)
+
+    def statistics(self, rows: Rows) -> Any:
+        """Return what the encoder learns from: the table, or a sketch of its columns."""
+        return sketch_memmap(rows.data, rows.weight) if isinstance(rows.data, MemmapTable) else rows.data
+
+    def objective(self, model: FittedNetwork, rows: Rows, dtype: Any) -> Objective:
+        """Return the objective over these rows, encoded."""
+        weight = None if rows.weight is None else rows.weight[None].astype(dtype)
+        table, targets = model.encode(rows.data, dtype), model.targets.encode(rows.values, dtype)
+        return Objective(model.network, model.loss, table, targets, weight)
+
+    def sample(self, model: FittedNetwork, objective: Objective, rows: Rows, chosen: Array, dtype: Any) -> Any:
+        """Return the chosen rows, encoded in the precision of the network; the objective has the precision `dtype`."""
+        return objective.sample(chosen) if dtype == model.dtype else model.encode(rows[chosen].data)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the fitted attributes that this backend adds to those of every fit."""
+        return {}
+
+
+def build_model(
+    estimator: Any, backend: LocalBackend, rows: Rows, targets: TargetEncoder, loss: Loss, incremental: bool
+) -> FittedNetwork:
+    """Learn the encoding of table and targets, and build the network; its parameters are still zero."""
+    names = getattr(estimator, "feature_names_in_", None)
+    n_features = estimator.n_features_in_
+    names = [f"x{j}" for j in range(n_features)] if names is None else [str(name) for name in names]
+    bins = 0
+    if estimator.numeric_embedding is not None:
+        n_numbers = n_features - sum(getattr(rows.data, "categorical", None) or [])
+        bins = automatic_bins(len(rows), n_numbers) if isinstance(estimator.n_bins, str) else estimator.n_bins
+    declared = declared_categories(rows.X) if incremental and isinstance(rows.data, ColumnTable) else []
+    encoder = FeatureEncoder(estimator.scale_features, incremental, bins)
+    encoder.fit(backend.statistics(rows), rows.weight, names, declared)
+    targets = targets.fitted(rows.values, rows.weight, loss, incremental)
+    network = build_network(estimator, encoder, targets.n_scores(loss))
+    parameters = np.zeros((estimator.n_members, network.layout.size), automatic_dtype(estimator, len(rows)))
+    return FittedNetwork(encoder, targets, network, loss, parameters, 1.0, build_parameters(estimator))
+
+
+def build_network(estimator: Any, encoder: FeatureEncoder, n_outputs: int) -> Network:
+    """Return the network that the hyper-parameters of `estimator` describe."""
+    hidden = hidden_sizes(estimator)
+    shared = isinstance(estimator.activation, str) or is_activation_pair(estimator.activation)
+    return build(
+        encoder.width,
+        encoder.categories,
+        hidden,
+        n_outputs,
+        [estimator.activation] * len(hidden) if shared else list(estimator.activation),
+        bias=estimator.fit_intercept,
+        dropout=float(estimator.dropout),
+        init=estimator.init if isinstance(estimator.init, str) else "auto",
+        ntk=estimator.parametrization == "ntk",
+        n_bins=encoder.n_bins,
+    )
+
+
+def build_parameters(estimator: Any) -> dict[str, Any]:
+    """Return the hyper-parameters that network and loss are built with."""
+    return {name: copy.copy(getattr(estimator, name)) for name in frozen(type(estimator), "network", "loss")}
+
+
+def initial_parameters(
+    estimator: Any,
+    backend: LocalBackend,
+    model: FittedNetwork,
+    objective: Objective,
+    rows: Rows,
+    dtype: Any,
+    rng: np.random.RandomState,
+) -> Array:
+    """Draw the initial parameters (K, P), or take over those that the user gave as `init`."""
+    parameters, sample, weight = np.zeros_like(model.parameters), None, None
+    with one_blas_thread():  # also, the bits must not depend on the number of threads
+        if isinstance(estimator.init, str) and estimator.init == "data":
+            n = len(rows)
+            chosen = rng.choice(n, SAMPLE_ROWS, replace=False) if n > SAMPLE_ROWS else np.arange(n)
+            sample = backend.sample(model, objective, rows, chosen, dtype)
+            weight = None if rows.weight is None else rows.weight[chosen]
+        model.network.initialise(parameters, rng, sample, weight)
+    if not isinstance(estimator.init, str):
+        model.network.assign(parameters, *estimator.init)
+    return parameters
+
+
+def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> FittedNetwork:
+    """Add rows to the sample of a stream; when it has grown enough, refit the scaling and adapt the weights to it."""
+    encoder, targets = model.encoder, model.targets
+    follows = isinstance(rows.data, np.ndarray | ColumnTable) and (encoder.scale or encoder.n_bins)
+    numbers = encoder.number_columns(rows.data) if follows else []
+    target_columns = targets.stream_columns(rows.values)
+    n_columns = len(numbers) + len(target_columns)
+    stream = state.stream or StreamSample.empty(n_columns)
+    if n_columns == 0 or stream.rows.shape[1] != n_columns:  # a sparse chunk among dense ones is left out
+        return model
+    stream = stream.after([*numbers, *target_columns], rows.weight)
+    if stream.is_stale and state.stream:
+        sample, weight, layers = stream.rows, stream.weight, model.network.dense(state.parameters)
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+            if numbers:
+                encoder = model.encoder.refitted(sample, weight)
+                transfer_weights(model.encoder, encoder, sample, weight, layers[0])
+            if target_columns:
+                targets = model.targets.refitted(sample[:, len(numbers) :], weight, model.loss)
+                model.targets.transfer_weights(targets, model.loss, layers[-1])
+    state.stream = stream.mark_used() if stream.is_stale else stream
+    return replace(model, encoder=encoder, targets=targets)

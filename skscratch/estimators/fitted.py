@@ -1,0 +1,166 @@
+"""FittedNetwork: the inside of a fitted estimator, and the form in which files hold it.
+
+A file holds plain dictionaries, lists, strings, numbers and arrays; the estimator's class is the only name in it.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..encoding.features import FeatureEncoder
+from ..encoding.out_of_core import MemmapTable, encode_lazily
+from ..encoding.targets import TargetEncoder, target_encoder
+from ..nn.losses import Loss
+from ..nn.network import Network
+from ..nn.tape import Array
+from ..training.state import TrainingState
+from ..training.threads import one_blas_thread
+from ..version import VERSION
+
+__all__ = ["FORMAT", "UPGRADES", "FittedNetwork", "packed", "unpacked"]
+
+PREDICT_CHUNK_VALUES = 2**20  # numbers of an encoded table that prediction holds at a time
+SERIAL_MULTIPLICATIONS = 2**18  # below this number BLAS does not start threads
+
+FORMAT = 1  # of the state in a file; each change that `unpacked` has to know of increases it
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from a format to the next one
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A fitted network with everything that turns a table into raw scores.
+
+    Attributes
+    ----------
+    encoder : FeatureEncoder
+        Turns a checked table into the network's input.
+    targets : TargetEncoder
+        Turns y into the network's targets, and raw scores into predictions.
+    network : Network
+        Layers, and the layout of their parameters.
+    loss : Loss
+        The loss, with the link from raw scores to predictions.
+    parameters : ndarray of shape (K, P)
+        The parameters of the K members.
+    temperature : float
+        Divides the mean of the members' raw scores.
+    built_with : dict
+        The hyper-parameters that network and loss were built with.
+    """
+
+    encoder: FeatureEncoder
+    targets: TargetEncoder
+    network: Network
+    loss: Loss
+    parameters: Array
+    temperature: float
+    built_with: dict[str, Any]
+
+    @property
+    def n_members(self) -> int:
+        """Number of members, K."""
+        return len(self.parameters)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of the network."""
+        return self.parameters.dtype
+
+    @property
+    def input_names(self) -> list[str]:
+        """Name of each column of the encoded table, the rows of ``coefs_[0]``."""
+        return self.encoder.names
+
+    @property
+    def input_columns(self) -> Array:
+        """Index of the raw column that each of `input_names`, and then each embedding, comes from."""
+        return self.encoder.sources
+
+    def encode(self, data: Any, dtype: Any = None) -> Any:
+        """Return the encoded rows of a checked table: a Table, or a LazyTable of a memory-mapped one."""
+        ones, dtype = self.built_with["fit_intercept"], dtype or self.parameters.dtype
+        if isinstance(data, MemmapTable):
+            return encode_lazily(self.encoder, data, dtype, ones)
+        return self.encoder.transform(data, dtype, ones)
+
+    def raw_scores(self, data: Any, pooled: bool = True) -> Array:
+        """Return the raw scores of a checked table over the temperature, in chunks of rows.
+
+        They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out).
+        """
+        n = data.shape[0]
+        size = max(PREDICT_CHUNK_VALUES // max(self.encoder.width, 1), 1)
+        with nullcontext() if n * self.parameters.size <= SERIAL_MULTIPLICATIONS else one_blas_thread():
+            if n <= size:
+                return self._raw_scores(data, pooled)
+            starts = range(0, n, size)
+            parts = [self._raw_scores(data[start : min(start + size, n)], pooled) for start in starts]
+            return np.concatenate(parts, axis=-2)
+
+    def _raw_scores(self, data: Any, pooled: bool) -> Array:
+        z = self.network.scores(self.parameters, self.encode(data))  # (K, n, out)
+        if pooled:
+            z = z[0] if len(z) == 1 else z.mean(axis=0)
+        return z if self.temperature == 1 else z / z.dtype.type(self.temperature)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain values and arrays; network and loss are built again from `built_with`."""
+        return {
+            "encoder": self.encoder.to_state(),
+            "targets": self.targets.to_state(),
+            "parameters": self.parameters,
+            "temperature": self.temperature,
+            "built_with": self.built_with,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], build: Callable[..., tuple[Network, Loss]]) -> "FittedNetwork":
+        """Make the fitted network from what `to_state` returned.
+
+        `build` maps the hyper-parameters that the network was built with, the encoder and the targets to the network
+        and the loss.
+        """
+        encoder, targets = FeatureEncoder.from_state(state["encoder"]), target_encoder(state["targets"])
+        network, loss = build(state["built_with"], encoder, targets)
+        return cls(encoder, targets, network, loss, state["parameters"], state["temperature"], state["built_with"])
+
+
+def packed(attributes: dict[str, Any], continues: bool) -> dict[str, Any]:
+    """Return the state of an estimator for a file: its attributes in plain form, with format and version.
+
+    The state of training is in it only if the training `continues` from the file.
+    """
+    state = {name: value for name, value in attributes.items() if name != "oof_predictions_"}
+    if "fitted_" in state:
+        state["fitted_"] = state["fitted_"].to_state()
+    training: TrainingState | None = state.get("_state")
+    if training is not None:
+        stream = training.stream
+        plain = {**training.to_state(), "stream": stream and stream.to_state()}
+        state["_state"] = plain if continues else None
+    return {**state, "_format": FORMAT, "_version": VERSION}
+
+
+def unpacked(state: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return the attributes in a file's state, upgraded to the present format, without format and version.
+
+    Raises ValueError, with advice, for a state without a format, or of a later format.
+    """
+    state = dict(state)
+    found, version = state.get("_format"), state.get("_version", "unknown")
+    if not isinstance(found, int) or found < 1:
+        raise ValueError(
+            f"This file of a {kind} has no format number, so that no released version of skscratch wrote it. Fit the "
+            "estimator again."
+        )
+    if found > FORMAT:
+        raise ValueError(
+            f"This file of a {kind} was written by skscratch {version} in format {found}, and skscratch {VERSION} "
+            f"reads formats up to {FORMAT}. Install skscratch {version} or newer."
+        )
+    for old in range(found, FORMAT):
+        state = UPGRADES[old](state)
+    return {name: value for name, value in state.items() if name not in ("_format", "_version")}

@@ -1,0 +1,229 @@
+"""ScratchMLPRegressor: what is specific to a regressor."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeAlias, get_args, overload
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
+
+from ..encoding.targets import NumericTargets
+from ..nn.losses import Loss, make_loss
+from ..nn.tape import Array
+from . import constraints as c
+from .base import Inputs, ScratchMLP, takes_steps
+from .constraints import boolean, choice, either, function, parameter, real
+from .docstrings import documented
+from .from_sklearn import from_sklearn
+
+__all__ = ["RegressionLoss", "ScratchMLPRegressor"]
+
+RegressionLoss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "poisson", "gamma", "quantile"]
+
+
+@documented(
+    example="""
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from skscratch import ScratchMLPRegressor
+        >>> X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
+        >>> float(cross_val_score(ScratchMLPRegressor(random_state=0), X, y).mean()) > 0.4
+        True
+    """,
+)
+@dataclass(kw_only=True, eq=False, repr=False)
+class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
+    """Neural network regressor for tables: numbers in any units, categories, missing values."""
+
+    loss: RegressionLoss | c.CustomLoss = parameter(
+        "squared_error",
+        either(choice(get_args(RegressionLoss)), function),
+        "loss",
+        """Loss function: {choices}; or a callable. 'squared_error' is ½ (p - y)², averaged over the rows. 'poisson' and
+        'gamma' are for counts and positive targets, and their predictions pass through exp. A callable receives scaled
+        targets and raw scores, both (n, n_outputs), and returns the loss of each row (n,) and its gradient with respect
+        to the raw scores.""",
+        frozen="loss",
+        sklearn="Six losses or your own; scikit-learn has squared error and Poisson.",
+    )
+    quantile: c.QuantileLevels = parameter(
+        0.5,
+        c.quantile_levels,
+        "loss",
+        """Quantile that the loss 'quantile' predicts. Several give one column each, and the columns never cross.""",
+        frozen="loss",
+        sklearn="New: one quantile, or several that never cross.",
+    )
+    huber_delta: float = parameter(
+        1.35,
+        real(0, closed="neither"),
+        "loss",
+        "Residual, in units of the target's scale, beyond which the loss 'huber' is linear.",
+        frozen="loss",
+        sklearn="New: belongs to the Huber loss.",
+    )
+    scale_target: bool = parameter(
+        True,
+        boolean,
+        "table",
+        """Whether y is centered and scaled for training, as the loss requires: by mean and standard deviation for
+        squared error, by median and interquartile range for losses that are robust to outliers. Predictions are in the
+        units of y.""",
+        frozen="network",
+        sklearn="New: the target is scaled; scikit-learn uses it as given.",
+    )
+    clip_target: bool = parameter(
+        True,
+        boolean,
+        "table",
+        """Whether predictions are clipped to the range of the y seen in training, over all calls of a continued
+        training. A training that begins with `partial_fit` has no range.""",
+        sklearn="New: predictions stay within the range of the training targets.",
+    )
+
+    _target_type = NumericTargets
+
+    @available_if(takes_steps)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Continue training with one pass over the given rows.
+
+        Each call is one epoch. On a schedule with an end the learning rate falls over `max_iter` calls and then starts
+        again. If the number of calls is known, set `max_iter` to it; otherwise `learning_rate='constant'` suits a
+        stream better.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val
+            As in `fit`. With `X_val`, the weights of the best call so far are used for prediction.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Notes
+        -----
+        The first call determines the inputs: the categories (those that occur, and those that a column's type
+        declares), the columns that may have missing values, and the number of bins. The scaling of dense number
+        columns and of the targets and the edges of the bins follow the stream. They are learned again from a sample of
+        all rows so far, each time that the number of rows has grown by half. The weights are adapted such that
+        predictions hardly change, and the search for the best call restarts. A chunk that comes again, in another pass
+        over a table, changes nothing.
+
+        To stop a stream early, pass `X_val` in some calls, such as the last of each pass over a table, until
+        ``len(model.loss_curve_) - model.best_iteration_``, the number of calls since the best one, is too large.
+        """
+        return self._partial_fit(Inputs(X, y, sample_weight, X_val, y_val, sample_weight_val))
+
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = ...) -> Array: ...
+
+    @overload
+    def predict(self, X: Any, return_std: Literal[True]) -> tuple[Array, Array]: ...
+
+    def predict(self, X: Any, return_std: bool = False) -> Array | tuple[Array, Array]:
+        """Predict numbers, in the units of the y that was fitted.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether to return the standard deviation over the members as well.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            One column for each of several targets or quantiles.
+        y_std : ndarray of the same shape
+            With `return_std`, the standard deviation over the predictions of the single members, before they are
+            clipped to the range of y. It measures how much the networks disagree, in the units of y, and is large where
+            similar rows were rare in training. It does not include the noise of y (use `loss='quantile'` for that). It
+            is 0 for a single member.
+        """
+        z = self._raw_scores(X, pooled=not return_std)
+        y = self._in_units(z.mean(axis=0) if return_std else z, self.clip_target)
+        return (y, self._in_units(z, clip=False).std(axis=0)) if return_std else y
+
+    def _in_units(self, z: Array, clip: bool) -> Array:
+        """Return predictions (..., n) or (..., n, out) for raw scores (..., n, out)."""
+        model = self.fitted_
+        y = model.targets.decode(model.loss.link.apply(z), clip)
+        return y[..., 0] if y.shape[-1] == 1 else y
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination R²; for several quantiles, their mean D² pinball score.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+            1 is perfect; 0 is as good as a constant.
+        """
+        quantiles: Any = self.quantile
+        if self.loss != "quantile" or np.ndim(quantiles) == 0 or np.size(quantiles) == 1:
+            return float(super().score(X, y, sample_weight))
+        from sklearn.metrics import d2_pinball_score
+
+        columns = zip(quantiles, self.predict(X).T, strict=True)
+        return float(np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=q) for q, p in columns]))
+
+    def _make_targets(self, y: Array, classes: Any, before: Any) -> NumericTargets:
+        return NumericTargets(1 if y.ndim == 1 else y.shape[1], self.scale_target) if before is None else before
+
+    def _make_loss(self, targets: NumericTargets) -> Loss:
+        options: dict[str, Any] = {}
+        if self.loss == "huber":
+            options["huber_delta"] = self.huber_delta
+        if self.loss == "quantile":
+            options["quantile"] = np.atleast_1d(self.quantile)
+            several = len(options["quantile"]) > 1
+            if several and (targets.n_targets > 1 or self.out_activation not in ("auto", "identity")):
+                raise ValueError(
+                    "Several quantiles are supported for one target only, and without out_activation. Got y of "
+                    f"{targets.n_targets} columns and out_activation={self.out_activation!r}; fit one regressor per "
+                    "column (sklearn.multioutput) or predict one quantile."
+                )
+        loss = make_loss(self.loss, None if self.out_activation == "auto" else self.out_activation, **options)
+        if self.out_activation == "softmax" or (loss.canonical and loss.link.name != "exp"):
+            raise ValueError(
+                f"The 'out_activation' parameter of {type(self).__name__} cannot be {self.out_activation!r} with "
+                f"loss={self.loss!r}: " + ("its output is 'exp'." if loss.canonical else "it is for classes.")
+            )
+        return loss
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = self.loss in ("poisson", "gamma")
+        return tags
+
+    @classmethod
+    def from_sklearn(cls, mlp: Any) -> Self:
+        """Make the equivalent of a scikit-learn MLPRegressor.
+
+        Parameters
+        ----------
+        mlp : sklearn.neural_network.MLPRegressor
+            Fitted or not.
+
+        Returns
+        -------
+        estimator : ScratchMLPRegressor
+            With the same hyper-parameters and everything else switched off; for a fitted `mlp`, with the same weights,
+            predictions and curves.
+        """
+        return from_sklearn(cls, mlp, "MLPRegressor")

@@ -1,0 +1,253 @@
+"""fit_network: train a network as a `TrainingPlan` says, evaluate it, and refit it on all rows.
+
+The plan holds numbers and rules only; `estimators.plan` makes it from the hyper-parameters.
+"""
+
+import copy
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ..nn.tape import Array
+from .evaluation import Evaluation
+from .lbfgs import minimise
+from .listeners import EarlyStopping, Listener, Listeners, ProgressLines, warn
+from .loop import Epoch, StepSettings, train
+from .objective import Objective
+from .optimizers import SGD, Adam
+from .schedules import Schedule, hann
+from .state import Progress, TrainingState
+from .threads import training_context
+
+__all__ = ["FitResult", "TrainingPlan", "fit_network"]
+
+ENSEMBLE_TEMPERATURE_POWER = 0.7  # of the out-of-fold temperature, for the mean of all members; found by benchmark
+REFIT_RATE = 0.5  # highest learning rate of the refit, as a share of the first one; found by benchmark
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How to train.
+
+    Attributes
+    ----------
+    settings : StepSettings
+    schedule : Schedule
+        The learning-rate schedule, which also says where its cycles end and whether it has an end.
+    make_optimizer : callable or None
+        Maps parameters (K, P) to a new optimizer; None for L-BFGS.
+    n_epochs : int
+        Epochs of one call of `fit`, and of the schedule; iterations for L-BFGS.
+    incremental : bool
+        Whether this call is one of `partial_fit`, which trains for a single epoch.
+    stops_early : bool
+        Whether the validation score decides when to stop.
+    keep_best : bool
+        Whether the parameters of the best epoch are kept, where a loss or score chooses one.
+    refit : float
+        Number of refit epochs as a share of the best epoch; 0 for no refit.
+    n_iter_no_change, tol, max_evaluations, verbose
+        As the hyper-parameters of these names.
+    adaptive_rate : float or None
+        Base learning rate of the "adaptive" schedule.
+    shows_score : bool
+        Whether progress lines have a score besides the loss.
+    n_threads : int
+        Number of threads that the members are divided among.
+    epoch_type : type
+    """
+
+    settings: StepSettings
+    schedule: Schedule
+    make_optimizer: Callable[[Array], SGD | Adam] | None
+    n_epochs: int
+    incremental: bool = False
+    stops_early: bool = False
+    keep_best: bool = True
+    refit: float = 0.0
+    n_iter_no_change: float = 10
+    tol: float = 1e-4
+    max_evaluations: int = 15000
+    adaptive_rate: float | None = None
+    verbose: bool = False
+    shows_score: bool = False
+    n_threads: int = 1
+    epoch_type: type[Epoch] = Epoch
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether only the loss or the score ends the training."""
+        return self.make_optimizer is None or self.schedule.open_ended
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The outcome of a training."""
+
+    parameters: Array  # (K, P)
+    epoch: int  # whose parameters they are
+    temperature: float = 1.0
+    scores: Array | None = None  # (n, out), raw scores of the validation rows, divided by their own temperature
+
+
+def fit_network(
+    plan: TrainingPlan,
+    objective: Objective,
+    evaluation: Evaluation | None,
+    state: TrainingState,
+    listener: Listener,
+) -> FitResult:
+    """Train `state` for one epoch if the plan is incremental, otherwise until its end; return the best parameters."""
+    _start_or_resume(plan, state)
+    chooses = evaluation is not None or (
+        plan.is_open_ended and plan.make_optimizer is not None and not plan.incremental
+    )
+    keep_best = plan.keep_best and chooses
+    if keep_best:
+        state.best.choose_on((objective if evaluation is None else evaluation.objective).checksum())
+    listeners = Listeners([*_own_listeners(plan, evaluation, state, keep_best, chooses), listener])
+
+    def best_so_far() -> FitResult:
+        best = state.best
+        if keep_best and best.parameters is not None:
+            return FitResult(best.parameters, best.epoch)
+        return FitResult(state.parameters, state.progress.epoch)
+
+    listeners.on_train_begin(lambda: _evaluated(best_so_far(), evaluation))
+    progress = state.progress
+    with training_context():
+        if state.finished or progress.epoch >= progress.end:  # resuming from a checkpoint taken just before the refit
+            stopped = state.finished
+        elif plan.make_optimizer is None:
+            stopped = _run_lbfgs(plan, objective, state, listeners)
+        else:
+            state.optimizer = _continued(plan.make_optimizer(state.parameters), state.optimizer)
+            stop_at = progress.epoch + 1 if plan.incremental else progress.end
+            stopped = train(objective, state, plan.settings, stop_at, listeners, plan.n_threads, plan.epoch_type)
+    if not stopped and not plan.incremental and plan.is_open_ended and np.isfinite(plan.n_iter_no_change):
+        _warn_not_converged(plan)
+    result = best_so_far()
+    try:
+        with training_context():
+            result = _evaluated(result, evaluation)
+            interrupted = stopped and not state.finished
+            if plan.refit and result.scores is not None and not interrupted and evaluation is not None:
+                if evaluation.folds is not None:
+                    result = _refitted(plan, evaluation.objective, state, result, listener)
+    except KeyboardInterrupt:
+        warn("Training interrupted by user.", UserWarning)
+    return result
+
+
+def _start_or_resume(plan: TrainingPlan, state: TrainingState) -> None:
+    """Start the schedule anew where the last call ended it, or where it has another length now."""
+    progress = state.progress
+    ended = not state.is_snapshot and (state.finished or progress.epoch >= progress.end)
+    if progress.n_planned != plan.n_epochs or ended:
+        progress.start, progress.end, state.finished = progress.epoch, progress.epoch + plan.n_epochs, False
+    state.is_snapshot = False
+
+
+def _own_listeners(
+    plan: TrainingPlan, evaluation: Evaluation | None, state: TrainingState, keep_best: bool, chooses: bool
+) -> list[Listener]:
+    by_epochs, by_folds = plan.make_optimizer is not None, evaluation is not None and evaluation.folds is not None
+    may_stop = not plan.incremental and (plan.stops_early or (by_epochs and plan.is_open_ended))
+    early_stopping = EarlyStopping(
+        state,
+        evaluate=evaluation,
+        evaluate_at=_while_rate_falls(plan, state.progress) if by_folds and not plan.is_open_ended else None,
+        cycle_ends=_cycle_ends(plan, state.progress) if by_folds else (),
+        patience=plan.n_iter_no_change if may_stop else np.inf,
+        tol=plan.tol,
+        adaptive_rate=plan.adaptive_rate,
+        keep_best=keep_best,
+        chooses=chooses,
+    )
+    if not plan.verbose:
+        return [early_stopping]
+    return [early_stopping, ProgressLines(state.progress.epoch + 1, state.progress.end, plan.shows_score)]
+
+
+def _while_rate_falls(plan: TrainingPlan, progress: Progress) -> Callable[[int], bool]:
+    """Return when epochs are validated: while the learning rate falls and is below 75 % of its peak, and at the end."""
+    factor, start, n_planned = plan.settings.schedule, progress.start, max(progress.n_planned, 1)
+
+    def evaluate_at(epoch: int) -> bool:
+        before, after = (factor(min((e - start) / n_planned, 1.0)) for e in (epoch - 1, epoch))
+        return (after < before and after <= 0.75) or epoch == start + n_planned
+
+    return evaluate_at
+
+
+def _cycle_ends(plan: TrainingPlan, progress: Progress) -> Collection[int]:
+    """Return the epochs that end a cycle of the learning rate."""
+    n_planned = progress.n_planned
+    return {progress.start + round(u * n_planned) for u in plan.schedule.cycle_ends}
+
+
+def _run_lbfgs(plan: TrainingPlan, objective: Objective, state: TrainingState, listener: Listener) -> bool:
+    """Run all iterations; return whether L-BFGS converged or was stopped."""
+    stopped = minimise(
+        objective,
+        state,
+        alpha=plan.settings.alpha,
+        max_evaluations=plan.max_evaluations,
+        gradient_tolerance=plan.tol,
+        listener=listener,
+    )
+    state.finished = True
+    return stopped
+
+
+def _continued(optimizer: SGD | Adam, before: SGD | Adam | None) -> SGD | Adam:
+    """Return the new optimizer with the moments of the one before, if it is of the same kind."""
+    if before is not None and type(before) is type(optimizer):
+        optimizer.load(before.count, before.state)
+    return optimizer
+
+
+def _warn_not_converged(plan: TrainingPlan) -> None:
+    advice = "" if plan.make_optimizer is None else ", or use a schedule with an end, such as learning_rate='cosine'"
+    warn(
+        f"Maximum iterations ({plan.n_epochs}) reached and the optimization hasn't converged yet. Increase max_iter"
+        f"{advice}.",
+        ConvergenceWarning,
+    )
+
+
+def _evaluated(result: FitResult, evaluation: Evaluation | None) -> FitResult:
+    """Return the result with the temperature of the validation rows, and with their scaled raw scores."""
+    if evaluation is None or not np.isfinite(result.parameters).all():
+        return result
+    scored = evaluation.score(result.parameters)
+    _, temperature = evaluation.loss_and_temperature(scored)
+    # Out of fold, each row is scored by one member; at prediction all are averaged.  The average is less confident, so
+    # that it needs a temperature closer to 1.
+    of_ensemble = temperature if evaluation.folds is None else temperature**ENSEMBLE_TEMPERATURE_POWER
+    return replace(result, temperature=of_ensemble, scores=scored.scaled_by(temperature))
+
+
+def _refitted(
+    plan: TrainingPlan, objective: Objective, state: TrainingState, result: FitResult, listener: Listener
+) -> FitResult:
+    """Return the result after some more epochs on all rows, none of them held out, along one Hann window of the rate.
+
+    No validation follows these epochs: they are few, and their number and learning rate were chosen by benchmark.  If
+    they are cut short, the result stays as it was.
+    """
+    assert plan.make_optimizer is not None
+    parameters, settings = result.parameters.copy(), plan.settings
+    n_epochs = max(round(plan.refit * (result.epoch - state.progress.start)), 1)
+    optimizer, rng = plan.make_optimizer(parameters), copy.deepcopy(state.rng)
+    refit_state = TrainingState(parameters, optimizer, rng, Progress(end=n_epochs))
+    half_a_step = 0.5 * min(settings.batch_size / len(objective), 1) / n_epochs  # otherwise the first step has rate 0
+    settings = replace(
+        settings, learning_rate=settings.learning_rate * REFIT_RATE, schedule=lambda u: hann(u + half_a_step)
+    )
+    refitted = replace(result, parameters=parameters)
+    listener.on_train_begin(lambda: refitted)
+    stopped = train(objective, refit_state, settings, n_epochs, listener, plan.n_threads, plan.epoch_type)
+    return result if stopped or not np.isfinite(parameters).all() else refitted

@@ -1,0 +1,290 @@
+"""Objective: what training minimises, the weighted mean loss of a network over some rows; and `Step`, a mini-batch.
+
+A step returns sums over its rows, of losses and of gradients.  The sum of gradients is divided once, by the sum of the
+weights, so that mini-batches, sample weights, whole tables and parts of a table on several machines are one addition.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+from zlib import crc32
+
+import numpy as np
+
+from ..nn.batch import Targets
+from ..nn.losses import Loss
+from ..nn.network import Network
+from ..nn.tape import Array, Tape
+
+__all__ = ["AccumulatedStep", "LocalStep", "Objective", "ScoredRows", "Step", "fold_weights"]
+
+MICRO_BATCH = 512  # rows per micro-batch, so that the hidden layers stay in the cache
+SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so that there are few shapes
+
+
+class Step(Protocol):
+    """Sums over one mini-batch of an objective."""
+
+    def load(self, rows: Array) -> None:
+        """Gather the rows with these indices (B,) into the buffers."""
+
+    def loss_only(self) -> Array:
+        """Forward pass: return the weighted sum of losses of each member, (K,)."""
+
+    def loss_and_gradient(self) -> Array:
+        """Forward and backward pass: return the losses (K,); write the gradient (K, P), divided by the total weight."""
+
+    def total_weight(self) -> Array:
+        """Return the sum of the weights of the batch, (1 or K,)."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The weighted mean loss of a network over some rows.
+
+    `dask.objective.ClusterObjective` has the same methods for rows that the workers of a cluster hold.
+
+    Attributes
+    ----------
+    network : Network
+    loss : Loss
+    table : Table or LazyTable
+        Encoded rows (n, d).
+    targets : Targets
+    weight : ndarray of shape (1 or K, n), or None
+        Weights of the rows, of each member where they differ; None where all are 1.
+    """
+
+    network: Network
+    loss: Loss
+    table: Any
+    targets: Targets
+    weight: Array | None = None
+
+    is_remote: ClassVar[bool] = False  # whether each batch costs a network round trip
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def total_weight(self) -> Array:
+        """Return the sum of the weights, (1 or K,)."""
+        return np.array([float(len(self))]) if self.weight is None else self.weight.sum(axis=1)
+
+    def checksum(self) -> int:
+        """Return a checksum of the rows; losses on rows with different checksums are not comparable."""
+        code: int = self.table.checksum()
+        for array in (self.targets.values, self.weight):
+            if array is not None:
+                code = crc32(np.ascontiguousarray(array), code)
+        return code
+
+    def for_members(self, members: slice) -> "Objective":
+        """Return the objective of some of the members."""
+        if self.weight is None or len(self.weight) == 1:
+            return self
+        return replace(self, weight=self.weight[members])
+
+    def holding_out(self, folds: Array, n_members: int, dtype: Any) -> "Objective":
+        """Return the objective in which member k does not see the rows of fold k mod F."""
+        return replace(self, weight=fold_weights(folds, n_members, self.weight, dtype))
+
+    def sample(self, rows: Array) -> Any:
+        """Return the encoded rows with these indices, few, as a Table."""
+        return self.table.take(rows)
+
+    def step(
+        self,
+        parameters: Array,
+        gradient: Array,
+        n_rows: int,
+        rng: np.random.Generator | None = None,
+        total: Array | None = None,
+    ) -> Step:
+        """Return a step on batches of `n_rows` rows.
+
+        Parameters
+        ----------
+        parameters, gradient : ndarray of shape (K, P)
+            The parameters that the step reads, and the gradient that it writes.
+        n_rows : int
+        rng : Generator, optional
+            Draws the masks of dropout.
+        total : ndarray of shape (1 or K,), optional
+            The weight that gradients are divided by; by default that of the batch.
+        """
+        return LocalStep(self, parameters, gradient, n_rows, rng, total)
+
+    def score(self, parameters: Array, folds: Array | None = None) -> "ScoredRows":
+        """Score all rows, each by the members that do not see it where there are folds."""
+        return ScoredRows(self, out_of_fold_scores(self, parameters, folds))
+
+
+def fold_weights(folds: Array, n_members: int, weight: Array | None, dtype: Any, n_folds: int | None = None) -> Array:
+    """Return training weights (K, n): the rows' own (1, n), and 0 where the row is in the member's held-out fold."""
+    held_out = folds == (np.arange(n_members) % (n_folds or folds.max() + 1))[:, None]
+    return np.where(held_out, 0, 1 if weight is None else weight).astype(dtype)
+
+
+class LocalStep:
+    """One mini-batch of `n_rows` rows: its buffers, and the network's and the loss's passes over them."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        parameters: Array,
+        gradient: Array,
+        n_rows: int,
+        rng: np.random.Generator | None = None,
+        total: Array | None = None,
+    ):
+        weight = objective.weight
+        self.objective, self._total, self._n_rows = objective, total, np.full(1, float(n_rows))
+        self.batch = objective.table.buffer(n_rows)
+        self.targets = objective.targets.buffer(n_rows)  # (B, out)
+        self.weight = np.ones((1 if weight is None else len(weight), n_rows), parameters.dtype)  # (1 or K, B)
+        bound = objective.network.bind(parameters, gradient, self.batch, rng)
+        loss_of_rows, evaluate = objective.loss.bind(bound.z, self.targets[None], bound.dz)  # (K, B, 1)
+        loss = np.empty((len(parameters), 1, 1), parameters.dtype)
+        self.loss = loss[:, 0, 0]  # (K,)
+        # share of each row in the mean: a single number where all weights are 1
+        whole = n_rows if total is None else total[0]
+        self._share = np.array(1 / whole, parameters.dtype) if weight is None else np.empty_like(self.weight[..., None])
+        self.forward = Tape() + bound.forward + evaluate
+        self.forward.matmul(self.weight[:, None, :], loss_of_rows, out=loss)  # Σ w l
+        self.backward = Tape()
+        self.backward.multiply(bound.dz, self._share, out=bound.dz)  # dz = w l'(z) / Σ w
+        self.backward += bound.backward
+
+    def load(self, rows: Array) -> None:
+        """Gather the rows with these indices (B,) into the buffers."""
+        self.objective.table.gather(rows, self.batch)
+        self.objective.targets.gather(rows, self.targets)
+        if self.objective.weight is not None:
+            self.objective.weight.take(rows, 1, self.weight, "clip")
+
+    def total_weight(self) -> Array:
+        """Return the sum of the weights of the batch, (1 or K,)."""
+        return self._n_rows if self.objective.weight is None else self.weight.sum(axis=1, dtype=np.float64)
+
+    def loss_only(self) -> Array:
+        """Forward pass: return the weighted sum of losses of each member, (K,)."""
+        self.forward.run()
+        return self.loss
+
+    def loss_and_gradient(self) -> Array:
+        """Forward and backward pass: return the losses (K,); write the gradient (K, P), divided by the total weight."""
+        self.forward.run()
+        if self.objective.weight is not None:
+            total = self.total_weight() if self._total is None else self._total
+            np.divide(self.weight[..., None], np.maximum(total, 1e-30)[:, None, None], self._share, casting="same_kind")
+        self.backward.run()
+        return self.loss
+
+
+class AccumulatedStep:
+    """A mini-batch of any number of rows, by gradient accumulation over micro-batches of few shapes.
+
+    The last micro-batch is padded with rows of weight 0.  The objective must have weights.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        parameters: Array,
+        gradient: Array,
+        rng: np.random.Generator | None = None,
+        total: Array | None = None,
+    ):
+        assert objective.weight is not None
+        self._objective, self._parameters, self._rng, self._total = objective, parameters, rng, total
+        self._gradient, self._part = gradient, np.empty_like(gradient)
+        self._steps: dict[int, LocalStep] = {}  # by number of rows
+        self._rows = np.empty(0, dtype=int)
+        self.loss = np.zeros(len(parameters))  # (K,)
+        self._weight = np.zeros(len(objective.weight))  # (1 or K,)
+
+    def load(self, rows: Array) -> None:
+        """Set the rows of the batch by their indices (B,)."""
+        self._rows = rows
+
+    def total_weight(self) -> Array:
+        """Return the sum of the weights of the batch that ran last, (1 or K,)."""
+        return self._weight
+
+    def loss_only(self) -> Array:
+        """Forward pass: return the weighted sum of losses of each member, (K,)."""
+        self._accumulate(LocalStep.loss_only)
+        return self.loss
+
+    def loss_and_gradient(self) -> Array:
+        """Forward and backward pass: return the losses (K,); write the gradient (K, P), divided by the total weight."""
+        self._gradient[...] = 0
+        self._accumulate(LocalStep.loss_and_gradient, self._gradient)
+        divide_by_weight(self._gradient, self._weight if self._total is None else self._total)
+        return self.loss
+
+    def _accumulate(self, act: Callable[[LocalStep], Array], gradient: Array | None = None) -> None:
+        self.loss[...], self._weight[...] = 0, 0
+        for start in range(0, len(self._rows), MICRO_BATCH):
+            rows = self._rows[start : start + MICRO_BATCH]
+            n = len(rows)
+            step = self._step(-(-n // SHAPE_STEP) * SHAPE_STEP)
+            step.load(np.append(rows, np.repeat(rows[:1], len(step.targets) - n)))
+            step.weight[:, n:] = 0
+            self.loss += act(step)
+            self._weight += step.total_weight()
+            if gradient is not None:
+                gradient += self._part
+
+    def _step(self, n_rows: int) -> LocalStep:
+        if n_rows not in self._steps:
+            args = (self._objective, self._parameters, self._part, n_rows, self._rng)
+            self._steps[n_rows] = LocalStep(*args, total=np.ones(1))  # not divided yet
+        return self._steps[n_rows]
+
+
+def divide_by_weight(gradient: Array, total: Array) -> None:
+    """Divide gradients (K, P) by the weights (1 or K,) that they sum over, in place."""
+    np.divide(gradient, np.maximum(total, 1e-30)[:, None], gradient, casting="same_kind")
+
+
+def out_of_fold_scores(
+    objective: Objective, parameters: Array, folds: Array | None, n_folds: int | None = None
+) -> Array:
+    """Return raw scores (n, out): the mean over the members (K, P) that do not see the row, or over all members."""
+    network, table = objective.network, objective.table
+    n_folds = n_folds or (0 if folds is None else int(folds.max()) + 1)
+    if folds is None or not n_folds:
+        return np.asarray(network.scores(parameters, table).mean(axis=0))
+    z = np.empty((len(parameters) // n_folds, len(folds), network.n_out), parameters.dtype)
+    for fold in range(n_folds):
+        rows, held_out = np.flatnonzero(folds == fold), slice(fold, None, n_folds)
+        z[:, rows] = network.scores(parameters[held_out], table, rows)
+    return np.asarray(z.mean(axis=0))
+
+
+class ScoredRows:
+    """Rows with their raw scores z (n, out), and the loss that these have when a temperature T divides them."""
+
+    def __init__(self, objective: Objective, z: Array):
+        self.z = z
+        self._scaled, self._dz = np.empty_like(z)[None], np.empty_like(z)[None]
+        targets = objective.targets.buffer(len(z))
+        objective.targets.gather(np.arange(len(z)), targets)
+        self._loss_of_rows, self._evaluate = objective.loss.bind(self._scaled, targets[None], self._dz)
+        self._weight = np.ones(len(z)) if objective.weight is None else objective.weight[0].astype(np.float64)
+
+    def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
+        """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""
+        np.multiply(self.z, np.exp(log_inverse_temperature), out=self._scaled[0], casting="same_kind")
+        self._evaluate.run()
+        slopes = np.einsum("nj,nj->n", self._dz[0], self._scaled[0])
+        return (
+            float(self._weight @ self._loss_of_rows[0, :, 0]),
+            float(self._weight @ slopes),
+            float(self._weight.sum()),
+        )
+
+    def scaled_by(self, temperature: float) -> Array:
+        """Return z / T, (n, out)."""
+        return np.asarray((self.z / temperature).astype(self.z.dtype))

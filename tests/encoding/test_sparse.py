@@ -1,0 +1,56 @@
+"""A sparse table is encoded as the same table without zeros left out, at the cost of its stored values."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skscratch.encoding import sparse
+from skscratch.encoding.numeric import MissingFlags, Numbers
+from tests.helpers.encoding import F8, dense, encoder
+
+RNG = np.random.RandomState(0)
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, sp.csc_matrix])
+def test_a_sparse_table_has_no_bins(form):
+    X = RNG.randn(30, 2) * (RNG.rand(30, 2) < 0.5)
+    fitted = encoder(sp.csr_array(form(X)), bins=4)
+    assert fitted.n_bins == 0 and fitted.names == ["c0", "c1"]
+    assert fitted.transform(sp.csr_array(form(X)), F8).X.shape == (30, 2)
+
+
+def table(n=200):
+    """Columns with none, few, some and all values stored, with missing ones, and constant."""
+    X = RNG.randn(n, 7)
+    X[RNG.rand(n, 7) > [0, 0.05, 0.3, 0.9, 1, 1, 1]] = 0
+    X[::9, 2], X[:, 4], X[::7, 5], X[:, 6] = np.nan, 3, np.nan, np.nan
+    return X
+
+
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("chunk", [5, 10**6])
+def test_a_sparse_table_has_the_statistics_of_the_dense_one(scale, weighted, chunk, monkeypatch):
+    monkeypatch.setattr(sparse, "CHUNK_VALUES", chunk)
+    X = table()
+    weight = RNG.uniform(size=len(X)) if weighted else None
+    here, there = encoder(X, weight, scale), encoder(sp.csr_matrix(X), weight, scale)
+    assert here.names == there.names and here.sources.tolist() == there.sources.tolist()
+    for name in ("center", "factor"):  # sums of weights are added in another order
+        mine, theirs = (getattr(fitted.block(Numbers), name) for fitted in (here, there))
+        np.testing.assert_allclose(theirs, mine, rtol=1e-12)
+    assert there.block(MissingFlags).positions.tolist() == [2, 5]
+    np.testing.assert_allclose(dense(there.transform(sp.csr_matrix(X), F8)), here.transform(X, F8).X, atol=1e-12)
+
+
+def test_no_value_is_stored_that_was_not():
+    X = sp.random(100, 20, 0.1, format="csr", random_state=0)
+    assert encoder(X).transform(X, F8).X.nnz == X.nnz
+
+
+def test_values_stored_twice_count_once():
+    X = sp.csr_matrix((np.array([1.0, 2, 4]), np.array([0, 0, 1]), np.array([0, 2, 3])), shape=(2, 2))
+    assert not X.has_canonical_format
+    encoded = encoder(X.toarray(), scale=False).transform(X, F8)
+    np.testing.assert_array_equal(dense(encoded), [[3, 0], [0, 4]])
+    assert X.nnz == 3  # the table that was passed is as it was
