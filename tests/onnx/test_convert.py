@@ -459,6 +459,7 @@ KINDS = st.sampled_from(["normal", "skewed", "constant", "holes", "single", "int
         }
     ),
 )
+@pytest.mark.slow
 def test_any_table_and_network(kinds, seed, target, options):
     n, draw = 90, np.random.default_rng(seed)
 
