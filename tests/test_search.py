@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators.constraints import check
+from skscratch.estimators.plan import check_together
 from skscratch.search import search_space
 
 optuna = pytest.importorskip("optuna")
@@ -75,7 +76,7 @@ def test_every_draw_passes_the_check_of_a_fit(kind, seed, solver):
     [drawn] = ParameterSampler(search_space(kind(solver=solver)), 1, random_state=seed)
     estimator = kind(solver=solver).set_params(**drawn)
     check(estimator)
-    estimator._check_together()
+    check_together(estimator, None)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -181,6 +182,7 @@ def test_randomized_search(kind):
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("n_candidates", [6, "exhaust"])  # 'exhaust' draws more than there are settings in the lists
+@pytest.mark.slow
 def test_halving_search(kind, n_candidates):
     model = kind(random_state=0)
     search = HalvingRandomSearchCV(
@@ -200,6 +202,7 @@ def test_one_whole_draw_is_fitted_as_it_is(kind):
 @pytest.mark.filterwarnings(*THEIR_OWN)
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.slow
 def test_optuna_search(kind, stored, tmp_path, monkeypatch):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     model = make_pipeline(StandardScaler(), kind(random_state=0))

@@ -383,6 +383,7 @@ def test_a_list_of_class_weights_needs_a_multilabel_target():
 
 
 @pytest.mark.parametrize("way", ["warm_start", "partial_fit"])
+@pytest.mark.slow
 def test_a_continued_training_widens_the_range_of_predictions(way):
     X = np.linspace(0, 1, 300)[:, None]
     y = X[:, 0]
