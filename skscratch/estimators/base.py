@@ -151,7 +151,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             # 2 split: rows that validate
             state = None if before is None else new._resumed_state(before)
             rng = new._generator() if state is None else state.rng
-            split = Split() if state is None else Split(folds=state.split.folds)
+            split = Split()
             if validation is None and self.early_stopping is True and not incremental:
                 rows, validation, split = split_rows(self, rows, targets, state, rng)
             # 3 build: encoding and network
@@ -170,7 +170,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 model = follow_stream(model, state, rows) if incremental else model
             state.parameters = state.parameters.astype(dtype, copy=False)
             state.incremental |= incremental
-            state.split = split if incremental or validation else fold_split(self, rows.values, split, rng)
+            assigns_folds = validation is None and not incremental
+            state.split = fold_split(self, rows.values, state.split, rng) if assigns_folds else split
             new._keep_structure(model)
             objective, evaluation = new._evaluation(backend, objective, rows, validation, dtype, state.split.folds)
             # 5 train

@@ -84,6 +84,12 @@ ATTRIBUTES = (
         "dict of list",
         "Records of each epoch: loss, learning rate, seconds, validation loss and validation score.",
     ),
+    Attribute(
+        "fitted_",
+        "FittedNetwork",
+        """The fitted network with all that turns a table into raw scores: encoder, targets, network, loss and
+        parameters (see `skscratch.estimators.fitted`).""",
+    ),
     Attribute("n_iter_", "int", "Number of epochs in the last call of `fit`."),
     Attribute("t_", "int", "Number of rows seen in training, counting repetitions."),
     Attribute("n_layers_", "int", "Number of layers, including input and output."),
