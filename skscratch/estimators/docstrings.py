@@ -29,6 +29,12 @@ class Attribute(NamedTuple):
 
 ATTRIBUTES = (
     Attribute(
+        "fitted_",
+        "FittedNetwork",
+        """Parts of the fitted model: `encoder`, `targets`, `network`, `loss`, `parameters` of shape (n_members,
+        n_parameters) and `temperature`.""",
+    ),
+    Attribute(
         "coefs_",
         "list of ndarray",
         """Weight matrix (n_in, n_out) of each layer; with several members a leading axis indexes them. The rows of the
@@ -83,12 +89,6 @@ ATTRIBUTES = (
         "history_",
         "dict of list",
         "Records of each epoch: loss, learning rate, seconds, validation loss and validation score.",
-    ),
-    Attribute(
-        "fitted_",
-        "FittedNetwork",
-        """The fitted network with all that turns a table into raw scores: encoder, targets, network, loss and
-        parameters (see `skscratch.estimators.fitted`).""",
     ),
     Attribute("n_iter_", "int", "Number of epochs in the last call of `fit`."),
     Attribute("t_", "int", "Number of rows seen in training, counting repetitions."),

@@ -116,8 +116,16 @@ def fit_network(
         return FitResult(state.parameters, state.progress.epoch)
 
     listeners.on_train_begin(lambda: _evaluated(best_so_far(), evaluation))
+    progress = state.progress
     with training_context():
-        stopped = _run_solver(plan, objective, state, listeners)
+        if state.finished or progress.epoch >= progress.end:  # resuming from a checkpoint taken just before the refit
+            stopped = state.finished
+        elif plan.make_optimizer is None:
+            stopped = _run_lbfgs(plan, objective, state, listeners)
+        else:
+            state.optimizer = _continued(plan.make_optimizer(state.parameters), state.optimizer)
+            stop_at = progress.epoch + 1 if plan.incremental else progress.end
+            stopped = train(objective, state, plan.settings, stop_at, listeners, plan.n_threads, plan.epoch_type)
     if not stopped and not plan.incremental and plan.is_open_ended and np.isfinite(plan.n_iter_no_change):
         _warn_not_converged(plan)
     result = best_so_far()
@@ -176,28 +184,22 @@ def _while_rate_falls(plan: TrainingPlan, progress: Progress) -> Callable[[int],
 
 def _cycle_ends(plan: TrainingPlan, progress: Progress) -> Collection[int]:
     """Return the epochs that end a cycle of the learning rate."""
-    return frozenset(progress.start + round(u * progress.n_planned) for u in plan.schedule.cycle_ends)
+    n_planned = progress.n_planned
+    return {progress.start + round(u * n_planned) for u in plan.schedule.cycle_ends}
 
 
-def _run_solver(plan: TrainingPlan, objective: Objective, state: TrainingState, listeners: Listener) -> bool:
-    """Run the epochs or iterations that are left; return whether anything stopped them before the planned end."""
-    progress = state.progress
-    if state.finished or progress.epoch >= progress.end:  # resuming from a checkpoint taken just before the refit
-        return state.finished
-    if plan.make_optimizer is None:
-        stopped = minimise(
-            objective,
-            state,
-            alpha=plan.settings.alpha,
-            max_evaluations=plan.max_evaluations,
-            gradient_tolerance=plan.tol,
-            listener=listeners,
-        )
-        state.finished = True
-        return stopped
-    state.optimizer = _continued(plan.make_optimizer(state.parameters), state.optimizer)
-    stop_at = progress.epoch + 1 if plan.incremental else progress.end
-    return train(objective, state, plan.settings, stop_at, listeners, plan.n_threads, plan.epoch_type)
+def _run_lbfgs(plan: TrainingPlan, objective: Objective, state: TrainingState, listener: Listener) -> bool:
+    """Run all iterations; return whether L-BFGS converged or was stopped."""
+    stopped = minimise(
+        objective,
+        state,
+        alpha=plan.settings.alpha,
+        max_evaluations=plan.max_evaluations,
+        gradient_tolerance=plan.tol,
+        listener=listener,
+    )
+    state.finished = True
+    return stopped
 
 
 def _continued(optimizer: SGD | Adam, before: SGD | Adam | None) -> SGD | Adam:

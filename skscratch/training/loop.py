@@ -113,7 +113,9 @@ class Epoch:
         parameters = state.parameters[members]  # (K, P)
         self.gradient = np.empty_like(parameters)
         last = n - self.size * (self.n_batches - 1)
-        self.steps = {b: objective.step(parameters, self.gradient, b, rng) for b in {self.size, last}}
+        self.steps: dict[int, Step] = {}  # by number of rows
+        for n_rows in {self.size, last}:
+            self.steps[n_rows] = objective.step(parameters, self.gradient, n_rows, rng)
         self.weights = parameters[:, : layout.n_decayed]
         self.total = np.maximum(objective.total_weight(), 1e-30)  # (1 or K,)
         self._decay_factor = np.array(1, parameters.dtype)
@@ -210,15 +212,14 @@ class _MemberThreads:
         n_threads: int,
         epoch_type: type[Epoch],
     ):
-        dropout = any(getattr(layer, "random", False) for layer in objective.network.layers)
+        dropout = objective.network.random
         self.rng = np.random.Generator(np.random.SFC64(0)) if dropout else None
         self.state, n_members = state, len(state.parameters)
         n_parts = 1 if dropout or objective.is_remote else min(n_threads, n_members)
         edges = np.linspace(0, n_members, n_parts + 1).round().astype(int).tolist()
-        self.parts = [
-            epoch_type(objective, state, settings, self.rng, slice(a, b))
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        self.parts: list[Epoch] = []
+        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+            self.parts.append(epoch_type(objective, state, settings, self.rng, slice(start, stop)))
 
     def __enter__(self) -> "_MemberThreads":
         self._pool = ThreadPoolExecutor(len(self.parts))

@@ -256,7 +256,7 @@ def out_of_fold_scores(
     n_folds = n_folds or (0 if folds is None else int(folds.max()) + 1)
     if folds is None or not n_folds:
         return np.asarray(network.scores(parameters, table).mean(axis=0))
-    z = np.empty((len(parameters) // n_folds, len(folds), network.layers[-1].n_out), parameters.dtype)
+    z = np.empty((len(parameters) // n_folds, len(folds), network.n_out), parameters.dtype)
     for fold in range(n_folds):
         rows, held_out = np.flatnonzero(folds == fold), slice(fold, None, n_folds)
         z[:, rows] = network.scores(parameters[held_out], table, rows)

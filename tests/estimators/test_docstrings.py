@@ -139,22 +139,22 @@ def test_numbers_in_the_text_are_those_of_the_code(cls):
     from skscratch.estimators.plan import FLOAT64_UP_TO, FULL_BATCH_UP_TO, automatic_batch_size, automatic_bins
     from skscratch.training.listeners import MIN_CYCLE_GAIN
 
-    text = {name: " ".join(entry.split()) for name, (_, entry) in entries(sections(cls.__doc__)["Parameters"]).items()}
-    assert f"fitted to {SAMPLE_ROWS} of the rows" in text["init"]
+    stated = {name: " ".join(text.split()) for name, (_, text) in entries(sections(cls.__doc__)["Parameters"]).items()}
+    assert f"fitted to {SAMPLE_ROWS} of the rows" in stated["init"]
     assert (
-        f"more than {FULL_BATCH_UP_TO} rows" in text["early_stopping"]
-        and f"less than {100 * MIN_CYCLE_GAIN:g} %" in text["early_stopping"]
+        f"more than {FULL_BATCH_UP_TO} rows" in stated["early_stopping"]
+        and f"less than {100 * MIN_CYCLE_GAIN:g} %" in stated["early_stopping"]
     )
-    assert f"up to {FULL_BATCH_UP_TO} rows are one batch" in text["batch_size"]
-    assert f"up to {FLOAT64_UP_TO} rows" in text["dtype"]
-    assert f"into (-{CLIP_LIMIT:g}, {CLIP_LIMIT:g})" in text["scale_features"]
-    assert f"Up to {MAX_ONE_HOT} categories" in text["categorical_features"]
+    assert f"up to {FULL_BATCH_UP_TO} rows are one batch" in stated["batch_size"]
+    assert f"up to {FLOAT64_UP_TO} rows" in stated["dtype"]
+    assert f"into (-{CLIP_LIMIT:g}, {CLIP_LIMIT:g})" in stated["scale_features"]
+    assert f"Up to {MAX_ONE_HOT} categories" in stated["categorical_features"]
     for size, n_rows in ((32, 992), (64, 2496), (128, 4992), (256, 25600)):
-        assert automatic_batch_size(n_rows) == size and str(size) in text["batch_size"]
-    assert automatic_bins(600, 10) * 10 <= 600 / 6 and "a sixth of the rows" in text["n_bins"]
-    assert automatic_bins(10**5, 16) * 16 == 384 and "384" in text["n_bins"]
-    assert automatic_bins(10**5, 1) == 48 and "48" in text["n_bins"]
-    assert automatic_bins(1000, 130) == 0 and "below three means no bins" in text["n_bins"]
+        assert automatic_batch_size(n_rows) == size and str(size) in stated["batch_size"]
+    assert automatic_bins(600, 10) * 10 <= 600 / 6 and "a sixth of the rows" in stated["n_bins"]
+    assert automatic_bins(10**5, 16) * 16 == 384 and "384" in stated["n_bins"]
+    assert automatic_bins(10**5, 1) == 48 and "48" in stated["n_bins"]
+    assert automatic_bins(1000, 130) == 0 and "below three means no bins" in stated["n_bins"]
 
 
 def test_no_placeholder_is_left_in_the_text(cls):
