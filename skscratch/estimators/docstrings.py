@@ -188,10 +188,13 @@ def differences(classes: Mapping[str, type]) -> str:
 
 
 def documentation_address() -> str:
-    """Address of the documentation in the metadata of the installed package; empty if there is none."""
+    """Address of the documentation in the metadata of the installed package; "#", the page itself, if there is none.
+
+    scikit-learn shows the texts of parameters in notebooks only if this address is not empty.
+    """
     try:
         entries = metadata("skscratch").get_all("Project-URL") or []
     except PackageNotFoundError:
-        return ""
+        entries = []
     addresses: dict[str, str] = dict(entry.split(", ", 1) for entry in entries)
-    return addresses.get("Documentation", "")
+    return addresses.get("Documentation", "#")

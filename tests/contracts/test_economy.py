@@ -146,6 +146,7 @@ def test_predict_takes_rows_in_chunks():
 
 
 @pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+@pytest.mark.slow
 def test_predict_holds_no_more_for_more_rows(kind):
     """At the defaults, with bins: the encoded table of 100,000 rows would take 20 MB."""
     X = np.random.RandomState(0).normal(size=(100_000, 10)).astype(np.float32)

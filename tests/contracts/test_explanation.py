@@ -217,6 +217,7 @@ def chances(n, seed):
     return X, p.to_numpy(), np.where(np.random.RandomState(seed).random_sample(n) < p, "yes", "no")
 
 
+@pytest.mark.slow
 def test_calibration_curve_lies_on_the_diagonal():
     X, _, y = chances(1000, 1)
     X_new, _, y_new = chances(4000, 2)

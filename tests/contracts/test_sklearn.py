@@ -67,7 +67,7 @@ def run_checks(estimator):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of convergence and column vectors; no others
-@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("cls", [pytest.param(ScratchMLPClassifier, marks=pytest.mark.slow), ScratchMLPRegressor])
 def test_all_checks_pass_at_the_defaults(cls):
     names, bad = run_checks(cls())
     assert bad == {}
@@ -216,6 +216,7 @@ SETTINGS = {
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("cls", "options", "impossible"), SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.slow
 def test_checks_under_other_settings(cls, options, impossible):
     names, bad = run_checks(cls(**{**SMALL, **options}))
     assert set(impossible) <= set(names)
@@ -437,6 +438,7 @@ def test_grid_search_inside_a_pipeline_finds_the_better_value(iris):
 
 
 @pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.slow
 def test_the_same_bits_whatever_n_jobs(cls, tables):
     X, y = tables[cls]
     model = cls(**TINY, batch_size=50, dropout=0.1)
@@ -461,6 +463,7 @@ def test_cross_validate_with_several_scorers(cls, scoring, tables):
 # -------------------------------------------------------------------- estimators around it
 
 
+@pytest.mark.slow
 def test_calibrated_bagging_voting_stacking_one_vs_rest_classifiers(iris):
     X, y = iris
     net = ScratchMLPClassifier((8,), max_iter=40, learning_rate_init=0.1, random_state=0)

@@ -509,6 +509,7 @@ def networks():
         ({"font.size": 6, "figure.dpi": 150, "figure.facecolor": "none"}, ["wide", "no hidden layer", "labels"]),
     ],
 )
+@pytest.mark.slow
 def test_nothing_overlaps_in_a_figure_of_its_own(networks, settings, names):
     with matplotlib.rc_context(settings):
         for name in names:
@@ -526,6 +527,7 @@ def test_nothing_overlaps_in_a_figure_of_its_own(networks, settings, names):
         ("tight", ["mixed", "quantiles"]),
     ],
 )
+@pytest.mark.slow
 def test_nothing_overlaps_in_axes_that_are_given(networks, layout, names):
     figure, axes = pyplot.subplots(2, len(names) // 2, figsize=(2 * len(names), 6), layout=layout)
     displays = [NetworkDisplay.from_estimator(networks[n], ax=ax) for n, ax in zip(names, axes.flat, strict=True)]
@@ -535,6 +537,7 @@ def test_nothing_overlaps_in_axes_that_are_given(networks, layout, names):
         assert_nothing_overlaps(display)
 
 
+@pytest.mark.slow
 def test_nothing_overlaps_in_a_part_of_a_figure(networks, wine):
     left, right = pyplot.figure(figsize=(10, 4), layout="constrained").subfigures(1, 2)
     LossCurveDisplay.from_estimator(wine, ax=left.subplots())
@@ -550,6 +553,7 @@ LETTERS = st.text(st.characters(categories=["Lu", "Ll", "Nd"], max_codepoint=0xF
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=2, max_size=5), names=st.lists(LETTERS, min_size=1), seed=st.integers(0)
 )
+@pytest.mark.slow
 def test_nothing_overlaps_whatever_the_widths_and_names(sizes, names, seed):
     rng = np.random.default_rng(seed)
     display = NetworkDisplay(
@@ -600,8 +604,9 @@ def test_colors_stand_out_from_the_background(style, background):
         assert min(contrast(color, background) for color in (*colors[:3], NEUTRAL)) > 3
 
 
+@pytest.mark.slow
 def test_matplotlib_is_imported_only_to_draw():
-    code = "import sys, skscratch.display, skscratch.network_display; print('matplotlib' in sys.modules)"
+    code = "import sys, skscratch.display.network; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"
 
 

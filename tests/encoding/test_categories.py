@@ -168,6 +168,7 @@ cells = st.one_of(st.none(), st.text("abcdeé ", max_size=2))
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(cells, min_size=1, max_size=60), st.lists(cells, min_size=1, max_size=10))
+@pytest.mark.slow
 def test_any_column_of_strings(seen, later):
     table = read(pd.DataFrame({"t": pd.Series(seen, dtype=object)}), [0])
     fitted, out = encode_frame(table)

@@ -385,6 +385,7 @@ def check_any_frame(frame, is_text):
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(pandas_frames())
+@pytest.mark.slow
 def test_any_pandas_frame(frame):
     def is_text(column):  # before pandas 3 strings are objects
         strings = column.dtype == object and any(isinstance(value, str) for value in column)
@@ -396,5 +397,6 @@ def test_any_pandas_frame(frame):
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(polars_frames())
+@pytest.mark.slow
 def test_any_polars_frame(frame):
     check_any_frame(frame, {name: kind in (pl.String, pl.Categorical) for name, kind in frame.schema.items()})

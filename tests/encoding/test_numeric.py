@@ -111,6 +111,7 @@ def test_integers_do_not_overflow():
     ),
     st.booleans(),
 )
+@pytest.mark.slow
 def test_any_table_of_numbers(X, scale):
     fitted = encoder(X, scale=scale)
     out = fitted.transform(X, F8).X

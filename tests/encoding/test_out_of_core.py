@@ -222,6 +222,7 @@ def test_a_target_constant_for_a_while_keeps_its_scale():
 # --------------------------------------------------------- whole streams
 
 
+@pytest.mark.slow
 def test_a_first_chunk_like_no_other_does_no_lasting_harm(monkeypatch):
     X, y = drifting()
     test, train = slice(0, None, 5), np.arange(len(y)) % 5 > 0
@@ -510,6 +511,7 @@ def test_chunks_of_a_mapped_table_are_read_and_followed(mapped):
 @pytest.mark.parametrize(
     "options", [{}, {"scale_features": False, "numeric_embedding": None}], ids=["scaled", "as it is"]
 )
+@pytest.mark.slow
 def test_the_memory_of_a_fit_does_not_grow_with_a_mapped_table(options, mapped):
     model = ScratchMLPRegressor(**{**SMALL, "hidden_layer_sizes": (4,), "max_iter": 1, "refit": 0, **options})
     model.fit(*table())  # what is imported or made once

@@ -356,6 +356,7 @@ def test_list_of_class_weights_is_for_several_labels_alone():
 
 
 @pytest.mark.parametrize("way", ["warm_start", "partial_fit"])
+@pytest.mark.slow
 def test_a_training_that_goes_on_widens_the_range_that_predictions_are_held_to(way):
     X = np.linspace(0, 1, 300)[:, None]
     y = X[:, 0]

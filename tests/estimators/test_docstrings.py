@@ -312,13 +312,15 @@ def test_the_link_is_the_documentation_page_in_the_metadata(fitted, with_documen
 
 
 @pytest.mark.parametrize("found", [None, Metadata(), Metadata("Source, https://example.org/source")])
-def test_without_a_documentation_page_there_is_no_link(cls, fitted, found, monkeypatch):
+def test_without_a_documentation_page_the_texts_are_shown_too(cls, fitted, found, monkeypatch):
     def read(name):
         if found is None:
             raise docstrings.PackageNotFoundError
         return found
 
     monkeypatch.setattr(docstrings, "metadata", read)
-    assert documentation_address() == fitted._get_doc_link() == ""
-    assert 'sk-estimator-doc-link"' not in fitted._repr_html_()
-    assert cls.__name__ in fitted._repr_html_()
+    assert documentation_address() == fitted._get_doc_link() == "#"
+    page = fitted._repr_html_()
+    assert cls.__name__ in page and "file:" not in page
+    if parse_version(sklearn.__version__) >= parse_version("1.9"):
+        assert html.escape("Number of epochs") in page

@@ -79,6 +79,7 @@ def test_the_out_of_fold_score_of_noise_is_that_of_a_guess():
     assert model.score(table, y > 0) > 0.8 and model.oof_score_ < 0.6  # 0.1 is 2.4 standard deviations
 
 
+@pytest.mark.slow
 def test_the_out_of_fold_score_is_close_to_that_of_cross_validation():
     X, y = load_diabetes(return_X_y=True)
     model = ScratchMLPRegressor(random_state=0)

@@ -127,17 +127,20 @@ def test_without_logging_lines_are_printed_once_each():
     assert ([line[:9] for line in out], err) == (["epoch 1/2", "epoch 2/2"] * 2, [])
 
 
+@pytest.mark.slow
 def test_with_logging_set_up_they_go_there_and_nowhere_else():
     out, err = printed(setup="logging.basicConfig(format='%(name)s|%(message)s')")
     assert (out, [line[:19] for line in err]) == ([], ["skscratch|epoch 1/2", "skscratch|epoch 2/2"] * 2)
 
 
+@pytest.mark.slow
 def test_logging_that_is_set_up_later_takes_over():
     later = "logging.basicConfig(); ScratchMLPRegressor(max_iter=1, n_members=1, verbose=True).fit(X, X[:, 0])"
     out, err = printed(later=later)
     assert (len(out), len(err)) == (4, 1)
 
 
+@pytest.mark.slow
 def test_a_level_that_the_user_set_holds():
     out, err = printed(setup="logging.getLogger('skscratch').setLevel(logging.WARNING)")
     assert (out, err) == ([], [])
