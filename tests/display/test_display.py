@@ -27,7 +27,7 @@ from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.display.canvas import COLORS, NEUTRAL, palette
 from skscratch.display.loss_curve import LossCurveDisplay
 from skscratch.display.network import NetworkDisplay
-from skscratch.inspection import find
+from skscratch.inspection import find_network
 from tests.helpers.plain import plain
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -62,7 +62,7 @@ def wine():
 
 
 def scratch_in(estimator):
-    return find(estimator)[-1]
+    return find_network(estimator)[-1]
 
 
 # ---------------------------------------------------------------- finding the network
@@ -81,7 +81,7 @@ def test_the_network_is_found_wherever_it_lies():
     assert scratch_in(calibrated) is calibrated.calibrated_classifiers_[0].estimator
     target = TransformedTargetRegressor(make_pipeline(StandardScaler(), small(ScratchMLPRegressor)))
     target.fit(DIABETES.data, DIABETES.target)
-    assert find(target) == [target, target.regressor_, target.regressor_[-1]]
+    assert find_network(target) == [target, target.regressor_, target.regressor_[-1]]
 
 
 def test_a_search_among_models_finds_the_best_one():
@@ -108,17 +108,17 @@ def test_what_is_not_fitted_is_refused(estimator, display):
 @pytest.mark.parametrize("other", [LogisticRegression(), make_pipeline(LogisticRegression()), None, "model"])
 def test_other_estimators_are_refused(other):
     with pytest.raises(TypeError, match="There is no ScratchMLPClassifier or ScratchMLPRegressor in this"):
-        find(other)
+        find_network(other)
 
 
 def test_of_several_networks_the_error_says_where_they_are():
     several = VotingClassifier([("a", small()), ("b", small())]).fit(IRIS.data, IRIS.target)
     with pytest.raises(ValueError, match="holds 2 fitted networks; pass one of them") as caught:
-        find(several)
+        find_network(several)
     places = str(caught.value).rpartition(": ")[2].rstrip(".").split(", ")
     assert [eval(place, {"estimator": several}) for place in places] == several.estimators_
     with pytest.raises(ValueError, match=r"This list holds 4 fitted networks; .*estimator\[2\], \.\.\.\.$"):
-        find([small().fit(IRIS.data, IRIS.target) for _ in range(4)])
+        find_network([small().fit(IRIS.data, IRIS.target) for _ in range(4)])
 
 
 # ---------------------------------------------------------------- losses
@@ -328,7 +328,7 @@ def test_a_feature_is_one_unit_however_many_columns_it_is_encoded_as(embedding):
     X, y = mixed_table()
     model = ScratchMLPClassifier(numeric_embedding=embedding, **QUICK).fit(X, y)
     display = NetworkDisplay.from_estimator(model, member=3)
-    W, names = model.coefs_[0][3], model._encoder.names  # after those named come the vectors of the towns
+    W, names = model.coefs_[0][3], model.fitted_.input_names  # after those named come the vectors of the towns
     assert len(display.weights[0]) == X.shape[1] and len(W) == len(names) + 8
     for j, feature in enumerate(X):
         own = [i for i, name in enumerate(names) if name.startswith(feature)]
@@ -601,7 +601,7 @@ def test_colors_stand_out_from_the_background(style, background):
 
 
 def test_matplotlib_is_imported_only_to_draw():
-    code = "import sys, skscratch.display, skscratch.network_display; print('matplotlib' in sys.modules)"
+    code = "import sys, skscratch.display.network, skscratch.display.loss_curve; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"
 
 
