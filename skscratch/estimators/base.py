@@ -319,7 +319,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.best_validation_score_ = best.score if validated else None
         self.oof_predictions_ = self.oof_score_ = None
         if state.split.folds is not None and result.scores is not None and rows is not None:
-            replaying: Any = with_known_scores(self, rows, result.scores)
+            replaying: Any = with_known_scores(self, rows.X, result.scores)
             self.oof_predictions_ = (replaying.predict_proba if is_classifier(self) else replaying.predict)(rows.X)
             with np.errstate(over="ignore", invalid="ignore"):  # squares of targets in any units
                 self.oof_score_ = float(replaying.score(rows.X, rows.y, rows.weight))

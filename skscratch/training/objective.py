@@ -16,7 +16,16 @@ from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array, Tape
 
-__all__ = ["AccumulatedStep", "LocalStep", "Objective", "ScoredRows", "Step", "fold_weights"]
+__all__ = [
+    "AccumulatedStep",
+    "LocalStep",
+    "Objective",
+    "ScoredRows",
+    "Step",
+    "divide_by_weight",
+    "fold_weights",
+    "out_of_fold_scores",
+]
 
 MICRO_BATCH = 512  # rows per micro-batch, so that the hidden layers stay in the cache
 SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so that there are few shapes
