@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from skscratch.training.accumulation import CHUNK
 
 from skscratch.estimators.plan import small_buffers
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
-from skscratch.training.accumulation import CHUNK
 from skscratch.training.loop import Data, Step
 from skscratch.training.optimizers import Adam
 from skscratch.training.threads import one_blas_thread

@@ -37,6 +37,7 @@ from .build import (
     build_network,
     build_parameters,
     follow_stream,
+    forget_unseen,
     initial_parameters,
 )
 from .callback_support import CallbackSupport, fit_with_callbacks
@@ -181,6 +182,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             state.incremental |= incremental
             assigns_folds = validation is None and not incremental
             state.split = fold_split(self, rows.values, state.split, rng) if assigns_folds else split
+            if before is None and isinstance(self.init, str) and (incremental or state.split.folds is not None):
+                forget_unseen(model, objective, state.parameters, state.split.folds)
             new._keep_structure(model)
             objective, evaluation = new._evaluation(backend, objective, rows, validation, dtype, state.split.folds)
             # 5 train

@@ -88,6 +88,17 @@ class Objective:
         """Return the objective in which member k does not see the rows of fold k mod F."""
         return replace(self, weight=fold_weights(folds, n_members, self.weight, dtype))
 
+    def counts_by_fold(self, folds: Array, columns: Array) -> tuple[Array, list[Array]]:
+        """Count the rows of each fold in which a column is not zero, and those that have each category code.
+
+        Returns
+        -------
+        nonzero : ndarray of shape (n_folds, len(columns))
+        codes : list of ndarray of shape (n_folds, n_codes)
+            For each column that has a learned embedding.
+        """
+        return self.table.counts_by_fold(folds, columns)  # type: ignore[no-any-return]
+
     def sample(self, rows: Array) -> Any:
         """Return the encoded rows with these indices, few, as a Table."""
         return self.table.take(rows)
