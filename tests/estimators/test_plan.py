@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from joblib import cpu_count
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.encoding.check_input import Rows
@@ -126,6 +127,8 @@ def test_numbers_become_python_floats_and_functions_of_the_user_run_in_one_threa
     settings = training_plan(ScratchMLPRegressor(alpha=np.float64(1), clip_norm=np.float32(2)), 100).settings
     assert type(settings.alpha) is type(settings.clip_norm) is float
     assert training_plan(ScratchMLPRegressor(n_jobs=3), 100).n_threads == 3
+    assert training_plan(ScratchMLPRegressor(n_jobs=-1), 100).n_threads == cpu_count()
+    assert training_plan(ScratchMLPRegressor(n_jobs=-(10**6)), 100).n_threads == 1
     for own in (
         {"activation": (np.sin, np.cos)},
         {"learning_rate": lambda u: 1 - u},
