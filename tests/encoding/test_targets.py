@@ -131,6 +131,7 @@ labels = st.one_of(
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(labels, st.floats(0, 0.4))
+@pytest.mark.slow
 def test_any_labels_come_back(y, smoothing):
     y = np.asarray(y, dtype=object if isinstance(y[0], str) else int)
     targets = ClassTargets(y)
@@ -197,6 +198,7 @@ def test_scaling_off_leaves_numbers_as_they_are(loss):
 
 @pytest.mark.parametrize("loss", REGRESSION_LOSSES)
 @pytest.mark.parametrize("value", [0.0, 7.0, 1e6])
+@pytest.mark.slow
 def test_constant_target_is_learned(loss, value):
     if loss == "gamma" and not value:
         value = 1e-6  # gamma has no zeros

@@ -596,6 +596,7 @@ PULLS = {"alpha": 0.1, "clip_norm": 0.5, "weight_decay": 0.2}
     [{}, PULLS, {"solver": "nesterov"}, {"dropout": 0.4}, {"dtype": np.float32}],
     ids=["plain", "pulls", "nesterov", "dropout", "single precision"],
 )
+@pytest.mark.slow
 def test_threads_change_no_bit(options, batch_size, n_threads):
     alone, threaded = (Training(**MANY, **options, batch_size=batch_size) for _ in range(2))
     alone.run(4), threaded.run(4, n_threads=n_threads)
