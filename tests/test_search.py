@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators.constraints import check
+from skscratch.estimators.plan import check_together
 from skscratch.search import search_space
 
 optuna = pytest.importorskip("optuna")
@@ -75,7 +76,7 @@ def test_every_draw_passes_the_check_of_a_fit(kind, seed, solver):
     [drawn] = ParameterSampler(search_space(kind(solver=solver)), 1, random_state=seed)
     estimator = kind(solver=solver).set_params(**drawn)
     check(estimator)
-    estimator._check_together()
+    check_together(estimator, None)
 
 
 @pytest.mark.parametrize("kind", CLASSES)

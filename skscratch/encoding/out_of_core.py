@@ -12,8 +12,9 @@ from zlib import crc32
 import numpy as np
 
 from ..nn.batch import Table
+from ..nn.tape import Array
 from .bins import Bins
-from .columns import Array, RawTable
+from .columns import RawTable
 from .features import FeatureEncoder
 from .numeric import MissingFlags, Numbers
 from .quantiles import QuantileSketch, merge, sketch

@@ -607,7 +607,7 @@ def test_colors_stand_out_from_the_background(style, background):
 
 @pytest.mark.slow
 def test_matplotlib_is_imported_only_to_draw():
-    code = "import sys, skscratch.display, skscratch.network_display; print('matplotlib' in sys.modules)"
+    code = "import sys, skscratch.display.network; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"
 
 

@@ -179,7 +179,7 @@ FIGURES = {
         r"dz +\(5, 32, 1\)",
         r"dW +\(5, 73, 64\)",
         r"one call: True",
-        r"/ 2h = (0\.00299\d*), and backward says dW = 0\.00299",
+        r"/ 2h = (0\.00299\d*), and the backward pass gives 0\.00299",
         r"bit for bit: True",
     ],
 }

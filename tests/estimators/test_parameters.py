@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.estimators import constraints, estimators
+from skscratch.estimators import classifier, constraints, regressor
 from skscratch.estimators.constraints import InvalidParameterError, check, declarations, frozen
 from skscratch.nn import activations, links, losses
 from skscratch.nn.initializers import INITIALIZERS
@@ -249,8 +249,8 @@ def test_choices_in_a_message_are_those_that_are_accepted(kind):
         (constraints.InitializerName, INITIALIZERS),
         (constraints.LinkName, links.LINKS),
         (constraints.ScheduleName, schedules.SCHEDULES),
-        (estimators.ClassificationLoss, losses.CLASSIFICATION_LOSSES),
-        (estimators.RegressionLoss, losses.REGRESSION_LOSSES),
+        (classifier.ClassificationLoss, losses.CLASSIFICATION_LOSSES),
+        (regressor.RegressionLoss, losses.REGRESSION_LOSSES),
     ],
 )
 def test_a_literal_has_the_names_of_the_table_that_implements_them(names, table):

@@ -27,9 +27,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.encoding.features import FeatureEncoder
 from skscratch.nn import links
 from skscratch.nn.activations import ACTIVATIONS
+from skscratch.nn.layers import Layer
 from skscratch.nn.losses import REGRESSION_LOSSES
+from skscratch.onnx.convert import OPSET
+from skscratch.onnx.encoding import BLOCK_EMITTERS
 from skscratch.onnx.network import ACTIVATION_EMITTERS, LAYER_EMITTERS, LINK_EMITTERS
 
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -147,8 +151,13 @@ def test_every_link_has_an_emitter():
 def test_every_layer_has_an_emitter():
     modules = [module for name, module in sys.modules.items() if name.startswith("skscratch.")]
     classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
-    layers = {c for c in classes if all(hasattr(c, name) for name in ("slots", "initialise", "bind"))}
+    layers = {c for c in classes if all(hasattr(c, name) for name in ("slots", "initialise", "bind"))} - {Layer}
     assert set(LAYER_EMITTERS) == layers
+
+
+def test_every_block_of_the_encoder_has_an_emitter():
+    encoder = FeatureEncoder(True).fit(np.ones((3, 1)), None, ["x"])
+    assert set(BLOCK_EMITTERS) == {type(block) for block in encoder.blocks}
 
 
 # ------------------------------------------------------------------ classifiers
@@ -674,8 +683,8 @@ def test_versions_of_onnx():
         assert {place.domain: place.version for place in converted.opset_import}[""] <= version
         assert_equal(model, X, model=converted)
     used = {place.domain: place.version for place in onnx.to_onnx(model, X).opset_import}
-    assert used[""] == onnx.OPSET[""]
-    assert used["ai.onnx.ml"] <= onnx.OPSET["ai.onnx.ml"]
+    assert used[""] == OPSET[""]
+    assert used["ai.onnx.ml"] <= OPSET["ai.onnx.ml"]
     with pytest.raises(ValueError, match="target_opset must be at least 13"):
         onnx.to_onnx(model, X, target_opset=12)
 
@@ -716,9 +725,9 @@ def test_a_table_that_does_not_match():
         (
             X.assign(age="old"),
             TypeError,
-            "Column 'age' held numbers when fitting, but its ONNX input 'age' is of strings",
+            "Column 'age' held numbers when fitting, but its ONNX input 'age' holds strings",
         ),
-        (X.assign(city=1.5), TypeError, "Column 'city' held strings when fitting, but .* is of numbers"),
+        (X.assign(city=1.5), TypeError, "Column 'city' held strings when fitting, but .* holds numbers"),
         (X.assign(age=pd.Timestamp("2026-01-01")), TypeError, "Column 'age' holds dates or times"),
         (X.assign(age=1j), TypeError, "Column 'age' holds .*complex"),
         (X.assign(city=[("a",)] * len(X)), TypeError, "Column 'city' holds .*tuple"),
@@ -741,7 +750,7 @@ def test_categories_that_onnx_does_not_know():
     model = classifier().fit(X, np.arange(80) % 2)
     with pytest.raises(TypeError, match="Column 'span' holds Interval"):
         onnx.to_onnx(model, X)
-    with pytest.raises(TypeError, match="Column 'span' has the category Interval.*into strings before fitting"):
+    with pytest.raises(TypeError, match="Column 'span' has the category Interval.*to strings before fitting"):
         onnx.to_onnx(model, X.astype(str))
 
 

@@ -65,7 +65,7 @@ def test_an_interruption_in_the_refit_points_to_the_line_of_fit(monkeypatch):
     def interrupted(progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solving, "bump", interrupted)
+    monkeypatch.setattr(solving, "hann", interrupted)
     model = ScratchMLPClassifier(random_state=0, max_iter=4)
     _, caught = line_of(lambda: model.fit(X, y > 0))
     assert [str(w.message) for w in caught] == ["Training interrupted by user."]
