@@ -25,7 +25,15 @@ from .constraints import frozen, is_activation_pair
 from .fitted import FittedNetwork
 from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
 
-__all__ = ["LocalBackend", "build_model", "build_network", "build_parameters", "follow_stream", "initial_parameters"]
+__all__ = [
+    "SAMPLE_ROWS",
+    "LocalBackend",
+    "build_model",
+    "build_network",
+    "build_parameters",
+    "follow_stream",
+    "initial_parameters",
+]
 
 SAMPLE_ROWS = 256  # rows that the data-dependent initialisation uses
 
@@ -113,7 +121,7 @@ def initial_parameters(
 ) -> Array:
     """Draw the initial parameters (K, P), or take over those that the user gave as `init`."""
     parameters, sample, weight = np.zeros_like(model.parameters), None, None
-    with one_blas_thread():  # also, the bits must not depend on the number of threads
+    with one_blas_thread(), np.errstate(all="ignore"):  # the bits must not depend on the number of threads
         if isinstance(estimator.init, str) and estimator.init == "data":
             n = len(rows)
             chosen = rng.choice(n, SAMPLE_ROWS, replace=False) if n > SAMPLE_ROWS else np.arange(n)

@@ -285,6 +285,10 @@ class ScoredRows:
             float(self._weight.sum()),
         )
 
+    def is_finite(self) -> bool:
+        """Whether no raw score is NaN or infinite."""
+        return bool(np.isfinite(self.z).all())
+
     def scaled_by(self, temperature: float) -> Array:
         """Return z / T, (n, out)."""
         return np.asarray((self.z / temperature).astype(self.z.dtype))
