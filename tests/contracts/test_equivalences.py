@@ -124,6 +124,7 @@ def test_linear_is_logistic_regression(weight, C, classes):
 
 @pytest.mark.parametrize("weight", [None, W_GLM], ids=["plain", "weighted"])
 @pytest.mark.parametrize(("loss", "glm"), [("poisson", PoissonRegressor), ("gamma", GammaRegressor)])
+@pytest.mark.slow
 def test_linear_is_the_glm_of_its_deviance(weight, loss, glm):
     y = np.exp(Y_GLM) if loss == "gamma" else np.round(np.exp(Y_GLM))
     glm = glm(alpha=0.1, tol=1e-12, max_iter=5000).fit(X_GLM, y, weight)
@@ -231,6 +232,7 @@ def test_weight_zero_is_the_row_absent_in_partial_fit():
 @pytest.mark.parametrize("sample_weight", [False, True])
 @pytest.mark.parametrize("class_weight", ["dict", "balanced"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+@pytest.mark.slow
 def test_class_weight_is_sample_weight(task, class_weight, sample_weight, early_stopping):
     n_members = 2 if early_stopping == "folds" else 1
     model, X, y = make(task, batch_size=16, early_stopping=early_stopping, n_members=n_members, dtype="float64")
@@ -515,6 +517,7 @@ def reload(model):
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
 @pytest.mark.parametrize("parameters", CONTINUED.values(), ids=CONTINUED)
 @pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.slow
 def test_two_fits_are_one_of_twice_the_epochs(task, parameters, pickled):
     model, X, y = make(task, **{"learning_rate": "constant", "batch_size": 32, "warm_start": True, **parameters})
     parts = clone(model).set_params(max_iter=3).fit(X, y)
@@ -578,6 +581,7 @@ def fit_interrupted(model, X, y):
 @pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("learning_rate", ["constant", "cosine"])
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True}, {"dropout": 0.3, "solver": "sgd"}])
+@pytest.mark.slow
 def test_interrupted_fit_is_finished_by_the_next(call, pickled, learning_rate, parameters):
     model, X, y = make("regression", learning_rate=learning_rate, batch_size=32, warm_start=True, max_iter=8)
     model.set_params(**parameters)
@@ -625,6 +629,7 @@ def assert_same_folds(one, other):
 @pytest.mark.parametrize("call", [1, 9, 12, 25, 40])  # within an epoch, or when the plan asks for its rate at the end
 @pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
+@pytest.mark.slow
 def test_interrupted_fit_with_folds_is_finished_by_the_next(call, pickled, task):
     model, X, y = make(task, **FOLDS, batch_size=32, warm_start=True, max_iter=8, calibrate=True, dropout=0.1)
     whole = clone(model).set_params(learning_rate=Falling(np.inf)).fit(X, y)
@@ -666,6 +671,7 @@ def test_interrupted_lbfgs_keeps_its_last_iterate():
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("early_stopping", [True, "folds"])
+@pytest.mark.slow
 def test_same_seed_same_bits(task, early_stopping):
     model, X, y = make(task, dropout=0.2, early_stopping=early_stopping, batch_size=16, n_members=2)
     one = clone(model).fit(X, y)
@@ -687,6 +693,7 @@ def test_same_seed_same_bits(task, early_stopping):
     ],
     ids=["folds", "dropout", "sgd"],
 )
+@pytest.mark.slow
 def test_threads_change_no_bit(task, parameters):
     model, X, y = make(task, batch_size=25, **parameters)
     one = clone(model).set_params(n_jobs=1).fit(X, y)
@@ -697,6 +704,7 @@ def test_threads_change_no_bit(task, parameters):
             assert_same_folds(other, one)
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_the_number_of_jobs():
     X, y = load_breast_cancer(return_X_y=True)
     model = ScratchMLPClassifier((64,), max_iter=3, random_state=0, batch_size=64)

@@ -434,6 +434,7 @@ def test_the_grids_cover_every_parameter(cls):
 @pytest.mark.parametrize(
     ("cls", "name"), [(cls, name) for cls in CLASSES for name in [*GRIDS, *GRIDS_FOR[cls]]], ids=lambda v: str(v)
 )
+@pytest.mark.slow
 def test_grid_search_over(cls, name, tables):
     X, y = tables[cls]
     grid = {**GRIDS, **GRIDS_FOR[cls]}[name]
