@@ -64,6 +64,7 @@ def through_joblib(model):
 
 @EACH
 @pytest.mark.parametrize("through", [lambda model: pickle.loads(pickle.dumps(model)), through_joblib])
+@pytest.mark.slow
 def test_a_file_predicts_the_same_bits(name, through, fitted):
     model = fitted[name]
     loaded = through(model)

@@ -37,6 +37,7 @@ from .build import (
     build_network,
     build_parameters,
     follow_stream,
+    forget_unseen,
     initial_parameters,
 )
 from .callback_support import CallbackSupport, fit_with_callbacks
@@ -160,7 +161,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             # 2 split: rows that validate
             state = None if before is None else new._resumed_state(before)
             rng = new._generator() if state is None else state.rng
-            split = Split() if state is None else Split(folds=state.split.folds)
+            split = Split()
             if validation is None and self.early_stopping is True and not incremental:
                 rows, validation, split = split_rows(self, rows, targets, state, rng)
             # 3 build: encoding and network
@@ -179,7 +180,10 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 model = follow_stream(model, state, rows) if incremental else model
             state.parameters = state.parameters.astype(dtype, copy=False)
             state.incremental |= incremental
-            state.split = split if incremental or validation else fold_split(self, rows.values, split, rng)
+            assigns_folds = validation is None and not incremental
+            state.split = fold_split(self, rows.values, state.split, rng) if assigns_folds else split
+            if before is None and isinstance(self.init, str) and (incremental or state.split.folds is not None):
+                forget_unseen(model, objective, state.parameters, state.split.folds)
             new._keep_structure(model)
             objective, evaluation = new._evaluation(backend, objective, rows, validation, dtype, state.split.folds)
             # 5 train
@@ -315,7 +319,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.best_validation_score_ = best.score if validated else None
         self.oof_predictions_ = self.oof_score_ = None
         if state.split.folds is not None and result.scores is not None and rows is not None:
-            replaying: Any = with_known_scores(self, rows, result.scores)
+            replaying: Any = with_known_scores(self, rows.X, result.scores)
             self.oof_predictions_ = (replaying.predict_proba if is_classifier(self) else replaying.predict)(rows.X)
             with np.errstate(over="ignore", invalid="ignore"):  # squares of targets in any units
                 self.oof_score_ = float(replaying.score(rows.X, rows.y, rows.weight))

@@ -1,7 +1,6 @@
 """The plan of a training: what the hyper-parameters, "auto" included, mean for a table of a given size."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -125,14 +124,14 @@ def split_rows(
     return rows[np.setdiff1d(np.arange(len(rows)), held_out)], rows[held_out], Split(validation_rows=held_out)
 
 
-def fold_split(h: HyperParameters, values: Array, split: Split, rng: np.random.RandomState) -> Split:
+def fold_split(h: HyperParameters, values: Array, before: Split, rng: np.random.RandomState) -> Split:
     """Assign the rows to folds, if members hold out folds; a continued training keeps its folds."""
     n_folds = _n_folds(h, len(values))
     if not n_folds:
-        return replace(split, folds=None)
-    if split.folds is not None and len(split.folds) == len(values):
-        return split
-    return replace(split, folds=assign_folds(values, n_folds, rng))
+        return Split()
+    if before.folds is not None and len(before.folds) == len(values):
+        return Split(folds=before.folds)
+    return Split(folds=assign_folds(values, n_folds, rng))
 
 
 def _n_folds(h: HyperParameters, n_rows: int) -> int:

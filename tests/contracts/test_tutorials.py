@@ -104,6 +104,7 @@ def t1_unit(make, start, **settings):
 
 
 @both
+@pytest.mark.slow
 def test_t1_every_step_through_partial_fit(make):
     start, rows, weights, biases, _ = t1_by_hand(seed=0, n_steps=300)
     model = t1_unit(make, start)
@@ -242,6 +243,7 @@ def test_t2_every_step_through_partial_fit(make):
 
 
 @both
+@pytest.mark.slow
 def test_t2_every_step_through_fit(make):
     start, weights, biases = t2_by_hand(seed=42, n_epochs=20_000)
     for k in range(1, 61):

@@ -13,7 +13,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
-QUICK = {"network_in_100_lines.py", "tutorial_3_forward_pass.py"}
+QUICK = {"network_in_100_lines.py"}
 SAVED = {
     "tutorial_1_one_sigmoid_unit.py": "curve.png",
     "tutorial_4_hours_of_study_and_sleep.py": "weights",

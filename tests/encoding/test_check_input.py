@@ -95,6 +95,7 @@ def as_polars(codes, z):
 
 
 @pytest.mark.parametrize("form", [as_pandas, as_polars])
+@pytest.mark.slow
 def test_declared_categories_are_known_before_they_come(form):
     codes = np.repeat(np.arange(6), 40)
     y = (codes % 2).astype(int)

@@ -449,6 +449,7 @@ OPTIONS = {
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.slow
 def test_a_mapped_table_gives_the_bits_of_one_in_memory(kind, options, mapped, monkeypatch):
     X, y = table()
     X = mapped(TABLES[kind](X))

@@ -441,6 +441,7 @@ REGULARISED = {"alpha": 0.1, "clip_norm": 0.5, "weight_decay": 0.2}
     [{}, REGULARISED, {"solver": "nesterov"}, {"dropout": 0.4}, {"dtype": np.float32}],
     ids=["plain", "regularised", "nesterov", "dropout", "single precision"],
 )
+@pytest.mark.slow
 def test_the_number_of_threads_changes_no_bit(options, batch_size, n_threads):
     alone, threaded = (Training(**FIVE_MEMBERS, **options, batch_size=batch_size) for _ in range(2))
     alone.run(4), threaded.run(4, n_threads=n_threads)

@@ -179,6 +179,7 @@ def bits(model):
 
 @pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.2}, {"solver": "sgd"}, {"dtype": "float32"}], ids=str)
+@pytest.mark.slow
 def test_n_jobs_changes_no_bit(kind, options):
     alone = bits(kind(**QUICK, n_jobs=1, **options).fit(X, Y))
     for n_jobs in (2, 3, 9):
