@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, column_or_1d
 
 from ..nn.batch import Targets
-from ..nn.losses import Loss
+from ..nn.losses import Loss, Quantile
 from ..nn.tape import Array
 from .columns import missing, refuse_times
 from .quantiles import weighted_mean_std, weighted_quantiles
@@ -139,7 +139,7 @@ class ClassTargets(TargetEncoder):
                 f"`y` has classes not in `self.classes_`: {np.unique(y[~known]).tolist()} are not among "
                 f"{self.classes.tolist()}."
             )
-        return np.searchsorted(self.classes, y).astype(np.int32)
+        return np.asarray(np.searchsorted(self.classes, y), dtype=np.int32)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Raise ValueError for fewer than two classes, or for fewer than before in a continued training."""
@@ -194,7 +194,7 @@ class BinaryTargets(ClassTargets):
 
     def decode(self, z: Array) -> Array:
         """Return the labels (n,) for raw scores (n, 1)."""
-        return self.classes[(z[:, 0] > 0).astype(int)]
+        return np.asarray(self.classes[(z[:, 0] > 0).astype(int)])
 
     def log_proba(self, z: Array) -> Array:
         """Return log σ(-z) and log σ(z), (n, 2)."""
@@ -209,7 +209,7 @@ class MulticlassTargets(ClassTargets):
 
     def decode(self, z: Array) -> Array:
         """Return the labels (n,) for raw scores (n, n_classes)."""
-        return self.classes[z.argmax(axis=1)]
+        return np.asarray(self.classes[z.argmax(axis=1)])
 
     def log_proba(self, z: Array) -> Array:
         """Return log softmax(z), (n, n_classes)."""
@@ -229,7 +229,7 @@ class MultilabelTargets(ClassTargets):
                 f"y must be an indicator matrix of {len(self.classes)} columns, as in the first call. Got shape "
                 f"{y.shape}."
             )
-        return y
+        return np.asarray(y)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""
@@ -441,7 +441,7 @@ def target_scale(loss: Loss, y: Array, weight: Array | None) -> tuple[Array, Arr
     if loss.centre == "mean":
         return mean, deviation
     # outliers move neither these losses nor quartiles
-    level = loss.levels.min() if loss.centre == "quantile" else 0.5  # of several quantiles z_0 predicts the lowest
+    level = loss.levels.min() if isinstance(loss, Quantile) else 0.5  # of several quantiles z_0 predicts the lowest
     quantiles = np.array([weighted_quantiles(column, weight, [0.25, 0.75, level]) for column in y.T])  # (n_targets, 3)
     spread = (quantiles[:, 1] - quantiles[:, 0]) / 1.349  # the standard deviation, if y is normal
     return quantiles[:, 2], np.where(spread > 0, spread, deviation)

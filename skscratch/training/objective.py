@@ -34,6 +34,10 @@ SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so 
 class Step(Protocol):
     """Sums over one mini-batch of an objective."""
 
+    @property
+    def loss(self) -> Array:
+        """The weighted sum of losses of each member in the last pass, (K,)."""
+
     def load(self, rows: Array) -> None:
         """Gather the rows with these indices (B,) into the buffers."""
 
