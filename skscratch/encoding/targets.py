@@ -4,11 +4,13 @@
 immutable: what learns something returns a new encoder.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
 from scipy.special import log_expit, log_softmax
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
@@ -32,6 +34,9 @@ __all__ = [
 ]
 
 
+ClassWeight = str | dict[Any, float]  # "balanced", or the weight of each class by its label
+
+
 class TargetEncoder:
     """What both kinds of targets share, and what they do where there is nothing to do."""
 
@@ -43,7 +48,7 @@ class TargetEncoder:
         """Return class codes or numbers for a checked y; raise ValueError for values that do not fit."""
         raise NotImplementedError
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return the targets of the network."""
         raise NotImplementedError
 
@@ -86,8 +91,8 @@ def target_encoder(state: dict[str, Any]) -> TargetEncoder:
     """Make a target encoder from what `to_state` returned."""
     state = dict(state)
     kinds = {k.__name__: k for k in (BinaryTargets, MulticlassTargets, MultilabelTargets, NumericTargets)}
-    kind: Any = kinds[state.pop("kind")]
-    return kind(**state)  # type: ignore[no-any-return]
+    kind: Callable[..., TargetEncoder] = kinds[state.pop("kind")]
+    return kind(**state)
 
 
 # ------------------------------------------------------------------ classes
@@ -108,7 +113,7 @@ class ClassTargets(TargetEncoder):
     """
 
     classes: Array
-    class_weight: Any = None
+    class_weight: ClassWeight | list[ClassWeight] | None = None
     label_smoothing: float = 0.0
 
     kind: ClassVar[str]
@@ -168,7 +173,7 @@ class ClassTargets(TargetEncoder):
         """Return the class codes (n,)."""
         return values
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (1 - ε) · one-hot + ε / classes, by class code (label smoothing, Szegedy et al. 2016, section 7)."""
         n_classes, smoothing = len(self.classes), self.label_smoothing
         rows = np.eye(n_classes) * (1 - smoothing) + smoothing / n_classes
@@ -251,7 +256,7 @@ class MultilabelTargets(ClassTargets):
     def strata(self, values: Array) -> None:
         """Return None: rows are not stratified by several labels."""
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (1 - ε) · indicator + ε / 2, (n, n_labels)."""
         return Targets((values * (1 - self.label_smoothing) + self.label_smoothing / 2).astype(dtype))
 
@@ -287,7 +292,7 @@ def class_targets(y: Any, classes: Any = None, **options: Any) -> ClassTargets:
     return (BinaryTargets if len(classes) == 2 else MulticlassTargets)(classes, **options)
 
 
-def _class_factors(class_weight: Any, classes: Array, codes: Array, weight: Array) -> Array:
+def _class_factors(class_weight: ClassWeight, classes: Array, codes: Array, weight: Array) -> Array:
     """Return the factor of each row (n,); "balanced" gives all classes the same total weight."""
     if isinstance(class_weight, str):
         mass = np.bincount(codes, weights=weight, minlength=len(classes))
@@ -321,10 +326,10 @@ class NumericTargets(TargetEncoder):
 
     n_targets: int
     scale: bool = True
-    center: Any = field(default=0.0)
-    spread: Any = field(default=1.0)
-    low: Any = -np.inf
-    high: Any = np.inf
+    center: Array | float = 0.0
+    spread: Array | float = 1.0
+    low: Array | float = -np.inf
+    high: Array | float = np.inf
 
     @staticmethod
     def check(y: Any) -> Array:
@@ -402,7 +407,7 @@ class NumericTargets(TargetEncoder):
         if hasattr(layer, "b"):
             layer.b[..., outputs] = layer.b[..., outputs] * ratio + shift
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (y - center) / spread, (n, n_targets)."""
         with np.errstate(over="ignore"):
             scaled = ((values - self.center) / np.where(self.spread > 0, self.spread, 1)).astype(dtype)
