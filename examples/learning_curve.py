@@ -1,7 +1,7 @@
-"""Would more rows help? A learning curve on a table with categories and missing values.
+"""A learning curve on a table with categories and missing values, which shows the benefit of more rows.
 
-`learning_curve` fits ever more rows and scores rows held out: where the curve still rises, more rows are worth their
-price. The score on the rows fitted says nothing of it. The table is that of `partial_dependence.py`.
+`learning_curve` fits increasing numbers of rows and scores held-out rows. Where the curve still rises, more rows
+improve the model. The score on the training rows does not show this. The table is that of `partial_dependence.py`.
 
     python learning_curve.py [curve.png]
 """
@@ -16,7 +16,7 @@ from skscratch import ScratchMLPRegressor
 
 
 def plot(sizes, train, test, path):
-    """Save both curves, with the deviation over the splits."""
+    """Save both curves, with the standard deviation over the splits."""
     if find_spec("matplotlib") is None:
         print(f"matplotlib is not installed: no {path}")
         return
@@ -25,16 +25,16 @@ def plot(sizes, train, test, path):
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     LearningCurveDisplay(train_sizes=sizes, train_scores=train, test_scores=test, score_name="R²").plot(ax=axes)
-    axes.set(xscale="log", xlabel="rows fitted", ylabel="R²", title="ScratchMLPRegressor on hours of bicycle hire")
+    axes.set(xscale="log", xlabel="training rows", ylabel="R²", title="ScratchMLPRegressor on hourly bicycle hires")
     axes.set_xticks(sizes, sizes)
     axes.minorticks_off()
-    axes.legend(["rows fitted", "rows held out"], loc="lower right")
+    axes.legend(["training rows", "held-out rows"], loc="lower right")
     figure.savefig(path, format="png", dpi=110)
     print(f"\nsaved {path}")
 
 
 def main():
-    """Score the regressor on ever more rows."""
+    """Score the regressor for increasing numbers of training rows."""
     parser = argparse.ArgumentParser(description="A learning curve on a table with categories.")
     parser.add_argument("png", nargs="?", help="where to save the picture")
     path = parser.parse_args().png
@@ -43,9 +43,9 @@ def main():
     model = ScratchMLPRegressor(loss="poisson", random_state=0)
     splits = ShuffleSplit(3, test_size=600, random_state=0)
     sizes, train, test = learning_curve(model, X, y, train_sizes=[100, 200, 400, 800], cv=splits)
-    print("R², mean ± deviation over three splits\n  rows    on these rows    on 600 held out")
-    for n, seen, unseen in zip(sizes, train, test, strict=True):
-        print(f"  {n:<5}{seen.mean():9.3f} ± {seen.std():.3f}{unseen.mean():11.3f} ± {unseen.std():.3f}")
+    print("R², mean ± standard deviation over three splits\n  rows    training rows    600 held-out rows")
+    for n, fitted, held_out in zip(sizes, train, test, strict=True):
+        print(f"  {n:<5}{fitted.mean():9.3f} ± {fitted.std():.3f}{held_out.mean():11.3f} ± {held_out.std():.3f}")
     if path is not None:
         plot(sizes, train, test, path)
 

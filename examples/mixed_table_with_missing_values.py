@@ -1,7 +1,7 @@
-"""A table as it comes: strings, categories, yes/no and numbers, with missing values in every column.
+"""A raw table: strings, categories, booleans and numbers, with missing values in every column.
 
-The estimator takes the DataFrame itself: nothing is encoded, scaled or filled in by hand, a category that was
-not there in `fit` may come in `predict`, and permutation importance speaks of the table's own columns.
+The estimator accepts the DataFrame without encoding, scaling or imputation. At prediction time, an unseen category
+is treated as missing. Permutation importance refers to the columns of the table.
 """
 
 import numpy as np
@@ -13,32 +13,32 @@ from skscratch import ScratchMLPClassifier
 
 
 def passengers(n=800, seed=0):
-    """Make a table like the Titanic's: who they were, and whether they survived."""
-    draw = np.random.default_rng(seed)
-    sex = draw.choice(["female", "male"], n, p=[0.35, 0.65])
-    cabin = draw.choice(["first", "second", "third"], n, p=[0.25, 0.2, 0.55])
-    age = draw.gamma(4, 7.5, n)
-    fare = np.exp(draw.normal(np.select([cabin == "first", cabin == "second"], [4.2, 2.9], 2.2), 0.4))
-    chance = 2.8 * (sex == "female") + 1.3 * (cabin == "first") - 0.9 * (cabin == "third") + 1.5 * (age < 12) - 1.4
-    survived = np.where(draw.random(n) < 1 / (1 + np.exp(-chance)), "yes", "no")
+    """Generate a table similar to that of the Titanic: the passengers, and whether they survived."""
+    rng = np.random.default_rng(seed)
+    sex = rng.choice(["female", "male"], n, p=[0.35, 0.65])
+    cabin = rng.choice(["first", "second", "third"], n, p=[0.25, 0.2, 0.55])
+    age = rng.gamma(4, 7.5, n)
+    fare = np.exp(rng.normal(np.select([cabin == "first", cabin == "second"], [4.2, 2.9], 2.2), 0.4))
+    log_odds = 2.8 * (sex == "female") + 1.3 * (cabin == "first") - 0.9 * (cabin == "third") + 1.5 * (age < 12) - 1.4
+    survived = np.where(rng.random(n) < 1 / (1 + np.exp(-log_odds)), "yes", "no")
     X = pd.DataFrame(
         {
             "sex": sex,
             "cabin": pd.Categorical(cabin, categories=["first", "second", "third", "crew"]),
-            "port": draw.choice(["Cherbourg", "Queenstown", "Southampton"], n),
-            "alone": pd.array(draw.random(n) < 0.6, dtype="boolean"),
+            "port": rng.choice(["Cherbourg", "Queenstown", "Southampton"], n),
+            "alone": pd.array(rng.random(n) < 0.6, dtype="boolean"),
             "age": age,
             "fare": fare,
         }
     )
-    return X.mask(draw.random(X.shape) < 0.1), pd.Series(survived, name="survived")  # every tenth value is lost
+    return X.mask(rng.random(X.shape) < 0.1), pd.Series(survived, name="survived")  # a tenth of the values is missing
 
 
 def main():
-    """Cross-validate, predict with an unseen category, and rank the columns."""
+    """Cross-validate, predict with unseen categories, and rank the columns."""
     X, y = passengers()
-    kinds = pd.DataFrame({"dtype": X.dtypes.astype(str), "missing": X.isna().sum()})
-    print(f"{len(X)} passengers, {np.mean(y == 'yes'):.0%} survived\n{kinds}\n")
+    columns = pd.DataFrame({"dtype": X.dtypes.astype(str), "missing": X.isna().sum()})
+    print(f"{len(X)} passengers, {np.mean(y == 'yes'):.0%} survived\n{columns}\n")
 
     model = ScratchMLPClassifier(random_state=0)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
@@ -48,19 +48,19 @@ def main():
 
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     model.fit(X_train, y_train)
-    print(f"accuracy  {model.oof_score_:.3f} on the training rows, each judged by members that had not seen it")
+    print(f"accuracy  {model.oof_score_:.3f} on the training rows, from out-of-fold predictions")
     print(f"accuracy  {model.score(X_test, y_test):.3f} on {len(X_test)} passengers held out")
 
-    # "crew" was declared and never seen, "Belfast" not even declared; all else about the second is missing
+    # "crew" is a declared category without rows, "Belfast" is undeclared; the second row has no other value
     new = X_test.iloc[:2].copy()
     new["sex"], new["cabin"], new["port"] = ["female", None], ["crew", None], ["Belfast", "Belfast"]
     new[["alone", "age", "fare"]] = [[True, 30.0, 20.0], [pd.NA, np.nan, np.nan]]
-    print("\nUnseen categories and an almost empty row: probability of survival")
+    print("\nProbability of survival for unseen categories and an almost empty row")
     for row, p in zip(new.astype(object).to_numpy().tolist(), model.predict_proba(new)[:, 1], strict=True):
         print(f"  {p:.3f}  {row}")
 
     importance = permutation_importance(model, X_test, y_test, n_repeats=5, random_state=0)
-    print("\nAccuracy lost when a column is shuffled")
+    print("\nDecrease in accuracy when a column is shuffled")
     for column in np.argsort(-importance.importances_mean):
         print(f"  {X.columns[column]:<6}{importance.importances_mean[column]:7.3f}")
 

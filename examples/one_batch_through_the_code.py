@@ -1,8 +1,9 @@
-"""One batch, file by file: from the diabetes table to a step of all weights, with the real shapes and some numbers.
+"""One batch, file by file: from the diabetes table to an update of all weights, with the real shapes and numbers.
 
-These are the calls that `ScratchMLPRegressor(random_state=0).fit(X, y)` makes, in its order. The output layer starts
-at zero, so that the first batch moves that layer alone: it is run in one go, as training does, and the second is
-walked. At the end the walk is checked: against the same pass in one go, a finite difference, and the estimator itself.
+The script makes the calls that `ScratchMLPRegressor(random_state=0).fit(X, y)` makes, in the same order. The output
+layer starts at zero, so that the first batch changes only that layer: it runs in one call, as in training, and the
+second batch is followed layer by layer. At the end the result is compared with one call, with a finite difference, and
+with the estimator itself.
 """
 
 import numpy as np
@@ -11,164 +12,167 @@ from sklearn.datasets import load_diabetes
 from skscratch import ScratchMLPRegressor
 from skscratch.encoding.columns import read
 from skscratch.encoding.features import FeatureEncoder
-from skscratch.encoding.targets import NumberTargets
-from skscratch.estimators.plan import automatic_batch, automatic_bins
+from skscratch.encoding.targets import NumericTargets
+from skscratch.estimators.plan import automatic_batch_size, automatic_bins
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.layers import Activation, Dense
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
-from skscratch.training.evaluation import deal, fold_weights
-from skscratch.training.loop import Data, Step
+from skscratch.training.evaluation import assign_folds
+from skscratch.training.objective import Objective
 from skscratch.training.optimizers import Adam
 from skscratch.training.threads import one_blas_thread
 
 MEMBERS, HIDDEN, DTYPE = 5, [64, 64], np.dtype("float32")
-FORMULAS = {  # of a layer: file, name, what it does forward, and backward
-    Dense: ("layers.py", "Dense", "y = x W + b", "dW = xᵀ dy,  db = Σ dy over the rows,  dx = dy Wᵀ"),
-    Activation: ("activations.py", "silu", "y = x σ(x), written over x", "dx = dy (σ(x) + y (1 - σ(x))), over dy"),
+FORMULAS = {  # of a layer: file, name, forward pass, backward pass
+    Dense: ("nn/layers", "Dense", "y = x W + b", "dW = xᵀ dy,  db = Σ dy over the rows,  dx = dy Wᵀ"),
+    Activation: ("nn/activations", "silu", "y = x σ(x), in place", "dx = dy (σ(x) + y (1 - σ(x))), in place"),
 }
 
 
-def station(file, call, what, **arrays):
-    """Print a stop of the walk: the file, the call, what it does; then the shape and the first numbers of arrays."""
-    print(f"\n  {file:<16}{call}\n{'':<18}{what}")
+def stop(file, call, what, **arrays):
+    """Print a stop of the way: the file, the call, what it does; then the shape and the first numbers of arrays."""
+    print(f"\n  {file:<22}{call}\n{'':<24}{what}")
     for name, array in arrays.items():
         first = " ".join(f"{value:.4g}" for value in array.ravel()[:5])
-        print(f"{'':<18}{name:<5}{array.shape!s:<14}{first}{' ...' if array.size > 5 else ''}")
+        print(f"{'':<24}{name:<5}{array.shape!s:<14}{first}{' ...' if array.size > 5 else ''}")
 
 
 def encode(X, y):
     """Turn the table and the target into numbers of order one."""
     data = read(X, "from_dtype")
     n_numbers = data.categorical.count(False)
-    what = f"each column as an array of its own: {n_numbers} of numbers, {data.categorical.count(True)} of categories"
-    station("columns.py", 'read(X, "from_dtype")', what, age=data.values[0], sex=data.values[1].astype(float))
+    what = f"one array per column: {n_numbers} of numbers, {data.categorical.count(True)} of categories"
+    stop("encoding/columns", 'read(X, "from_dtype")', what, age=data.values[0], sex=data.values[1].astype(float))
 
     encoder = FeatureEncoder(scale=True, bins_per_column=automatic_bins(len(y), n_numbers)).fit(data, None, list(X))
     table = encoder.transform(data, DTYPE, ones=True)
-    what = f"{encoder.n_bins} bins; (x - median) / quartile range, squeezed into (-3, 3); one-hot; a 1 for the bias"
-    station("encoding.py", "FeatureEncoder.fit, .transform", what, X=table.X)
+    what = f"{encoder.n_bins} bins; (x - median) / quartile range, clipped smoothly to (-3, 3); one-hot; a 1 for bias"
+    stop("encoding/features", "FeatureEncoder.fit, .transform", what, X=table.X)
     *bins, scaled = (value for name, value in zip(encoder.names, table.X[0], strict=False) if name.startswith("bmi"))
     levels = " ".join(f"{level:.2g}" for level in bins)
-    what = f"levels that fill up one after the other: a bmi of {X.bmi[0]} is [{levels}], and scaled {scaled:.3f}"
-    station("bins.py", "Bins.write", what)
+    what = f"components that fill up one after the other: a bmi of {X.bmi[0]} is [{levels}], and scaled {scaled:.3f}"
+    stop("encoding/bins", "Bins.write", what)
 
     loss = make_loss("squared_error", None)
-    scaling = NumberTargets(y[:, None], None, loss, scale=True)
+    scaling = NumericTargets(n_targets=1).fitted(y[:, None], None, loss, incremental=False)
     targets = scaling.encode(y[:, None], DTYPE)
     what = f"t = (y - {scaling.center[0]:.1f}) / {scaling.spread[0]:.1f}"
-    station("targets.py", "NumberTargets.encode", what, y=y, t=targets.values)
+    stop("encoding/targets", "NumericTargets.encode", what, y=y, t=targets.values)
     return encoder, table, targets, loss
 
 
-def start(encoder, table, y, rng):
-    """Build five networks of one shape, and say which rows each is blind to."""
+def start(encoder, table, targets, loss, y, rng):
+    """Build five networks of one shape, and assign to each the rows that it holds out."""
     functions = ["silu", "silu"]
     network = build(encoder.width, (), HIDDEN, 1, functions, init="data", ntk=True, n_bins=encoder.n_bins)
-    what = " → ".join(type(layer).__name__ for layer in network.layers)
-    station("network.py", "build", what)
+    stop("nn/network", "build", " → ".join(type(layer).__name__ for layer in network.layers))
     parameters = np.zeros((MEMBERS, network.layout.size), DTYPE)
-    network.initialise(parameters, rng, Table(table.X[rng.choice(len(table), 256, replace=False)], ones=True))
-    what = "one row a member: the weights, last layer first, then the biases; a layer's W and b are views"
-    station("parameters.py", "Layout.views", what, p=parameters)
-    weight = fold_weights(deal(y[:, None], MEMBERS, rng), MEMBERS, None, DTYPE)
-    station("validation.py", "deal, fold_weights", "0 where a member is blind to a row, which it will judge", w=weight)
-    return network, parameters, weight
+    network.initialise(parameters, rng, table.take(rng.choice(len(table), 256, replace=False)))
+    what = "one row per member: the weights, last layer first, then the biases; the W and b of a layer are views"
+    stop("nn/parameters", "Layout.views", what, p=parameters)
+    folds = assign_folds(y[:, None], MEMBERS, rng)
+    objective = Objective(network, loss, table, targets).holding_out(folds, MEMBERS, DTYPE)
+    what = "weights of the rows: 0 where a member holds out the row, which it will validate on"
+    stop("training/evaluation", "assign_folds; Objective.holding_out", what, w=objective.weight)
+    return objective, parameters
 
 
-def walk(network, loss, parameters, gradient, data, rows):
-    """Take these rows through the layers and back; the gradient is written into `gradient`."""
-    batch, t, w = data.table.buffer(len(rows)), data.targets.buffer(len(rows)), data.weight[:, rows]
-    data.table.gather(rows, batch)
-    data.targets.gather(rows, t)
-    station("table.py", "Table.gather, Targets.gather", f"patients {rows[:5]} ...", x=batch.X[None], t=t, w=w)
+def walk(objective, parameters, gradient, rows):
+    """Take these rows through the layers and back; write the gradient into `gradient`."""
+    network = objective.network
+    batch, t, w = objective.table.buffer(len(rows)), objective.targets.buffer(len(rows)), objective.weight[:, rows]
+    objective.table.gather(rows, batch)
+    objective.targets.gather(rows, t)
+    stop("nn/batch", "Table.gather, Targets.gather", f"patients {rows[:5]} ...", x=batch.X[None], t=t, w=w)
 
-    print("\nFORWARD, first layer to last (the leading axis: five members; the numbers: the first's, of the first row)")
+    print("\nFORWARD, first layer to last (leading axis: five members; the numbers are the first member's, first row)")
     y, dy, back = batch.X[None], None, []
     views = zip(network.layers, network.layout.views(parameters), network.layout.views(gradient), strict=True)
     for layer, p, g in views:
-        y, dy, forward, backward = layer.bind(p, g, y, dy)  # its input, and where the loss's gradient by it goes
+        y, dy, forward, backward = layer.bind(p, g, y, dy)  # takes its input x and the buffer for dx
         forward.run()
         file, name, formula, _ = FORMULAS[type(layer)]
-        station(file, name, formula, **({"W": p.W, "b": p.b} if hasattr(p, "W") else {}), y=y)
+        stop(file, name, formula, **({"W": p.W, "b": p.b} if hasattr(p, "W") else {}), y=y)
         back.insert(0, (layer, dy, g, backward))
 
     print("\nLOSS")
     z, dz = y, dy
-    each, tape = loss.bind(z, t[None], dz)
+    loss_of_rows, tape = objective.loss.bind(z, t[None], dz)
     tape.run()
-    station("losses.py", "SquaredError", "½ (z - t)², and its derivative dz = z - t", loss=each, dz=dz)
+    stop("nn/losses", "SquaredError", "½ (z - t)², and its derivative dz = z - t", loss=loss_of_rows, dz=dz)
     share = (w / w.sum(axis=1, keepdims=True, dtype=float)).astype(DTYPE)
     np.multiply(dz, share[..., None], out=dz)
-    station("training.py", "Step.run", "dz times w / Σw: the gradient of the weighted mean, 0 for a blind row", dz=dz)
+    what = "dz times w / Σw: the gradient of the weighted mean, 0 for a row that is held out"
+    stop("training/objective", "LocalStep.loss_and_gradient", what, dz=dz)
 
-    print("\nBACKWARD, last layer to first (d: the derivative of the loss by what follows)")
+    print("\nBACKWARD, last layer to first (d: derivative of the loss with respect to)")
     for layer, dy, g, backward in back:
         backward.run()
         file, name, _, formula = FORMULAS[type(layer)]
-        station(file, name, formula, **({"dy": dy, "dW": g.W, "db": g.b} if hasattr(g, "W") else {"dx": dy}))
+        stop(file, name, formula, **({"dy": dy, "dW": g.W, "db": g.b} if hasattr(g, "W") else {"dx": dy}))
 
 
-def check(network, loss, parameters, gradient, data, rows):
-    """Compare the walked gradient with that of one call, and one number of it with a finite difference."""
+def check(objective, parameters, gradient, rows):
+    """Compare the gradient with that of a single call, and one of its numbers with a finite difference."""
     again = np.full_like(gradient, np.nan)
-    step = Step(network, loss, parameters, again, data, len(rows))
+    step = objective.step(parameters, again, len(rows))
     step.load(rows)
-    step.run()
-    print(f"  the gradient is that of Step.run, all of the pass in one call: {np.array_equal(again, gradient)}")
+    step.loss_and_gradient()
+    print(f"  the gradient equals that of Step.loss_and_gradient, one call: {np.array_equal(again, gradient)}")
 
-    # in double precision, for the difference of nearly equal losses has few digits
-    table, targets = Table(data.table.X.astype(float), ones=True), Targets(data.targets.values.astype(float))
-    nudged, h, losses = parameters.astype(float), 1e-5, []
-    step = Step(network, loss, nudged, again.astype(float), Data(table, targets, data.weight.astype(float)), len(rows))
+    # in double precision, because the difference of nearly equal losses has few digits
+    table, targets = Table(objective.table.X.astype(float), ones=True), Targets(objective.targets.values.astype(float))
+    double = Objective(objective.network, objective.loss, table, targets, objective.weight.astype(float))
+    moved, h, losses = parameters.astype(float), 1e-5, []
+    step = double.step(moved, again.astype(float), len(rows))
     step.load(rows)
-    begin, end = network.layout.spans[0, "W"]  # of the first layer, to which the way back is longest
+    begin, end = objective.network.layout.spans[0, "W"]  # of the first layer, the last that the gradient reaches
     entry = begin + int(np.abs(gradient[0, begin:end]).argmax())
     for move in (h, -2 * h):
-        nudged[0, entry] += move
-        losses.append(step.forward()[0] / step.total()[0])
+        moved[0, entry] += move
+        losses.append(step.loss_only()[0] / step.total_weight()[0])
     difference = (losses[0] - losses[1]) / (2 * h)
-    print(f"  (loss(W + h) - loss(W - h)) / 2h = {difference:.6g}, and backward says dW = {gradient[0, entry]:.6g}")
+    print(
+        f"  (loss(W + h) - loss(W - h)) / 2h = {difference:.6g}, and the backward pass gives {gradient[0, entry]:.6g}"
+    )
 
 
-@one_blas_thread()  # as fit does: the last bits of a product depend on the number of threads
+@one_blas_thread()  # as in fit: the last bits of a product depend on the number of threads
 def main():
-    """Walk one batch, and check the walk."""
+    """Follow one batch, and check the result."""
     X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
     X, y, rng = X.astype({"sex": "category"}), y.to_numpy(), np.random.RandomState(0)
-    print(f"INPUT: {len(X)} patients, {X.shape[1]} columns as they come (base.py: _start, _as_data)")
+    print(f"INPUT: {len(X)} patients, {X.shape[1]} columns (called by estimators/build: build_model)")
     encoder, table, targets, loss = encode(X, y)
-    print("\nNETWORK (base.py: _start, _new_state, _deal)")
-    network, parameters, weight = start(encoder, table, y, rng)
+    print("\nNETWORK (called by estimators/build: build_network, initial_parameters)")
+    objective, parameters = start(encoder, table, targets, loss, y, rng)
 
-    data, order, size = Data(table, targets, weight), np.arange(len(y)), automatic_batch(len(y))
+    order, size = np.arange(len(y)), automatic_batch_size(len(y))
     rng.shuffle(order)
     first, second = order[:size], order[size : 2 * size]
     gradient, rate = np.empty_like(parameters), 0.04 * (size / 64) ** 0.5
-    update = Adam(parameters, beta_1=0.9, beta_2=0.95).bind(parameters, gradient, network.layout.rates())
-    step = Step(network, loss, parameters, gradient, data, size)
+    layout = objective.network.layout
+    update = Adam(parameters, beta_1=0.9, beta_2=0.95).bind(parameters, gradient, layout.rates())
+    step = objective.step(parameters, gradient, size)
     step.load(first)
-    step.run()
+    step.loss_and_gradient()
     update(rate, 1)
-    print(
-        f"\nA BATCH of {size} rows: the epoch's first has been stepped on, this is the second (training.py: Epoch.run)"
-    )
-    walk(network, loss, parameters, gradient, data, second)
+    print(f"\nA BATCH of {size} rows, the second of the epoch (called by training/loop: Epoch.advance)")
+    walk(objective, parameters, gradient, second)
     before = parameters.copy()
     update(rate, 2)
     print("\nUPDATE")
-    what = (
-        f"m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,  p ← p - r m̂ / (√v̂ + ε);  r = {rate:.4f}, for W over √inputs"
-    )
-    station("optimizers.py", "Adam", what, g=gradient, p=before, new=parameters)
+    what = "m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,  p ← p - η m̂ / (√v̂ + ε)"
+    what += f";  η = {rate:.4f}, divided by √inputs for W"
+    stop("training/optimizers", "Adam", what, g=gradient, p=before, new=parameters)
 
     print("\nCHECK")
-    check(network, loss, before, gradient, data, second)
-    # an estimator that stops after two steps: for the rest of its only epoch the rate is 0
+    check(objective, before, gradient, second)
+    # an estimator that stops after two steps: the learning rate of the rest of its only epoch is 0
     two = {"max_iter": 1, "refit": 0, "learning_rate": lambda progress: float(progress * len(y) < 1.5 * size)}
     model = ScratchMLPRegressor(random_state=0, **two).fit(X, y)
-    layers = zip(network.dense(parameters), model.coefs_, model.intercepts_, strict=True)
-    same = all(np.array_equal(p.W, W) and np.array_equal(p.b[:, 0], b) for p, W, b in layers)
+    same = np.array_equal(model.fitted_.parameters, parameters)
     print(f"  the weights are those of ScratchMLPRegressor.fit after two steps, bit for bit: {same}")
 
 

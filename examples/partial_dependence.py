@@ -1,11 +1,12 @@
-"""Partial dependence on categories and numbers: what a network has learned of bicycle hires, beside the truth.
+"""Partial dependence on categories and numbers: learned effects on bicycle hires, and the true effects.
 
-The table is made up, so that the truth is known: hires an hour depend on season, weather, temperature, and on the
-hour in one way on workdays and in another on free days. scikit-learn's `partial_dependence` sets a column of all rows
-to one value after another and averages the predictions; with the true rate in place of the network, that is the truth.
+The table is generated, so the true effects are known. The hires per hour depend on season, weather and temperature,
+and on the hour of the day, differently on workdays and free days. scikit-learn's `partial_dependence` sets one
+column to a value in all rows and averages the predictions, for one value after another. The same averages of the
+true rate are the true effects.
 
-A column whose own values are missing gives it no grid: rows that miss it are dropped, as `present` does, and only
-those. Values missing in all other columns stay as they are.
+`partial_dependence` cannot make a grid from a column with missing values. `present` drops the rows in which that
+column is missing; missing values in the other columns stay.
 
     python partial_dependence.py [dependence.png]
 """
@@ -25,7 +26,7 @@ CATEGORIES = ["season", "weather", "workday"]
 
 
 def true_rate(X):
-    """Hires an hour that each row's conditions lead to, on average."""
+    """Return the expected number of hires per hour for each row."""
     rush = np.exp(-(((X["hour"] - 8) / 1.5) ** 2)) + np.exp(-(((X["hour"] - 17.5) / 2) ** 2))
     leisure = 1.2 * np.exp(-(((X["hour"] - 14) / 4) ** 2))
     day = np.where(X["workday"], rush, leisure)
@@ -34,36 +35,36 @@ def true_rate(X):
 
 
 def hires(n=2000, seed=0):
-    """Make hours of a bicycle hire: conditions as they were, the same with gaps, and the number of hires."""
-    draw = np.random.default_rng(seed)
-    season = draw.choice(list(SEASONS), n)
+    """Generate hourly bicycle hires: the complete table, the table with missing values, and the number of hires."""
+    rng = np.random.default_rng(seed)
+    season = rng.choice(list(SEASONS), n)
     mean = np.select([season == name for name in ("winter", "spring", "summer")], [4.0, 13.0, 22.0], 12.0)
     full = pd.DataFrame(
         {
             "season": pd.Categorical(season, categories=list(SEASONS)),
-            "weather": draw.choice(list(WEATHER), n, p=[0.6, 0.25, 0.15]),
-            "workday": draw.random(n) < 5 / 7,
-            "hour": draw.integers(0, 24, n),
-            "temperature": draw.normal(mean, 5.0),
-            "wind": draw.gamma(3.0, 4.0, n),  # no matter
+            "weather": rng.choice(list(WEATHER), n, p=[0.6, 0.25, 0.15]),
+            "workday": rng.random(n) < 5 / 7,
+            "hour": rng.integers(0, 24, n),
+            "temperature": rng.normal(mean, 5.0),
+            "wind": rng.gamma(3.0, 4.0, n),  # has no effect
         }
     )
-    gaps = full.astype({"workday": "boolean", "hour": float}).mask(draw.random(full.shape) < 0.05)
-    return full, gaps, draw.poisson(true_rate(full))
+    gaps = full.astype({"workday": "boolean", "hour": float}).mask(rng.random(full.shape) < 0.05)
+    return full, gaps, rng.poisson(true_rate(full))
 
 
 def present(X, columns):
-    """The rows that have a value in these columns; what is missing elsewhere stays."""
+    """Return the rows without missing values in these columns."""
     return X.dropna(subset=columns)
 
 
 def truth(full, column, values):
-    """Average the true rate over the rows, with a column set to each value in turn."""
+    """Return the mean true rate with a column set to each of the values."""
     return np.array([true_rate(full.assign(**{column: value})).mean() for value in values])
 
 
 def table(model, full, X):
-    """Print what each category is worth, beside the truth."""
+    """Print the learned and the true effects."""
     for column in ("season", "weather"):
         found = partial_dependence(model, present(X, [column]), [column], categorical_features=CATEGORIES)
         values, average = found["grid_values"][0], found["average"][0]
@@ -78,33 +79,33 @@ def table(model, full, X):
 
 
 def plot(model, full, X, path):
-    """Save one-way and two-way dependence as a picture."""
+    """Save plots of one-way and two-way partial dependence."""
     if find_spec("matplotlib") is None:
         print(f"matplotlib is not installed: no {path}")
         return
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 7.5), layout="constrained")
-    places = figure.subplots(2, 3)
+    grid = figure.subplots(2, 3)
 
-    def show(place, features, rows=X, **options):
-        """Draw into the place, or into the axes of an earlier display, and hand back the axes."""
+    def show(ax, features, rows=X, **options):
+        """Plot into an axes, or into the axes of an earlier display, and return them."""
         columns = [features] if isinstance(features, str) else list(features)
-        options = {"categorical_features": CATEGORIES, "ax": place, "random_state": 0, **options}
+        options = {"categorical_features": CATEGORIES, "ax": ax, "random_state": 0, **options}
         return PartialDependenceDisplay.from_estimator(model, present(rows, columns), [features], **options).axes_
 
-    season, weather = show(places[0, 0], "season"), show(places[0, 1], "weather")
+    season, weather = show(grid[0, 0], "season"), show(grid[0, 1], "weather")
     for axes, column in ((season, "season"), (weather, "weather")):
         values = [label.get_text() for label in axes[0, 0].get_xticklabels()]
         axes[0, 0].plot(range(len(values)), truth(full, column, values), "D", color="black", label="truth")
         axes[0, 0].tick_params(axis="x", rotation=0)
 
     lines = {"ice_lines_kw": {"color": "C0"}, "pd_line_kw": {"color": "C1", "linestyle": "-", "label": "average"}}
-    warmth = show(places[1, 0], "temperature", kind="both", subsample=40, grid_resolution=40, **lines)
+    warmth = show(grid[1, 0], "temperature", kind="both", subsample=40, grid_resolution=40, **lines)
     degrees = np.linspace(*X["temperature"].quantile([0.05, 0.95]), 40)
     warmth[0, 0].plot(degrees, truth(full, "temperature", degrees), "k:", label="truth")
 
-    clock, hours = places[1, 1], np.arange(24)
+    clock, hours = grid[1, 1], np.arange(24)
     for workday, colour, name in ((True, "C0", "workdays"), (False, "C1", "free days")):
         chosen = X["workday"].eq(workday).fillna(False).to_numpy(dtype=bool)
         line = {"color": colour, "label": name}
@@ -112,25 +113,25 @@ def plot(model, full, X, path):
         clock[0, 0].plot(hours, truth(full[chosen], "hour", hours), "k:", label=None if workday else "truth")
 
     for axes in (season, weather, warmth, clock):
-        axes[0, 0].autoscale(axis="y")  # the display's limits leave out the truth, and the zero of its bars
+        axes[0, 0].autoscale(axis="y")  # the limits of the display exclude the truth and zero
         axes[0, 0].set_ylim(bottom=0)
-        axes[0, 0].set_ylabel("hires an hour")
+        axes[0, 0].set_ylabel("hires per hour")
         axes[0, 0].legend()
-    show(places[0, 2], ("season", "weather"))
-    show(places[1, 2], ("hour", "temperature"), X[:200], grid_resolution=12)
+    show(grid[0, 2], ("season", "weather"))
+    show(grid[1, 2], ("hour", "temperature"), X[:200], grid_resolution=12)
     figure.savefig(path, format="png", dpi=110)
     print(f"\nsaved {path}")
 
 
 def main():
-    """Fit hires, and compare what was learned of each column with the truth."""
+    """Fit the table and compare the learned effects with the true ones."""
     parser = argparse.ArgumentParser(description="Partial dependence of bicycle hires on categories and numbers.")
     parser.add_argument("png", nargs="?", help="where to save the picture")
     path = parser.parse_args().png
 
     full, X, y = hires()
     model = ScratchMLPRegressor(loss="poisson", random_state=0).fit(X, y)
-    print(f"{len(X)} hours, {y.mean():.1f} hires in one on average; R² {model.oof_score_:.3f} out of fold")
+    print(f"{len(X)} hours, {y.mean():.1f} hires per hour on average; R² {model.oof_score_:.3f} out of fold")
     table(model, full, X)
     if path is not None:
         plot(model, full, X, path)

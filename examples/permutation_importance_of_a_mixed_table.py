@@ -1,9 +1,9 @@
-"""Permutation importance of a table's own columns: strings, categories, booleans and numbers, with missing values.
+"""Permutation importance of the columns of a table: strings, categories, booleans and numbers, with missing values.
 
-A column is shuffled among rows that the fit has not seen; what the score loses is what the column is worth. Nothing is
-encoded beforehand, so that one figure speaks for a whole column, however many values it has. The table is that of
-`partial_dependence.py`, whose truth is known: a perfect model is shuffled too, and stands beside the network. One of
-20 clerks is added to each hour, who does not matter: having many values makes no column important.
+The importance of a column is the decrease of the score when the column is shuffled among held-out rows. Because
+nothing is encoded beforehand, each column has one importance, however many categories it has. The table is that of
+`partial_dependence.py`, so a perfect model is available for comparison. An additional column with 20 clerks has no
+effect: a large number of categories does not make a column important.
 
     python permutation_importance_of_a_mixed_table.py [importance.png]
 """
@@ -21,19 +21,19 @@ from skscratch import ScratchMLPRegressor
 
 
 class Truth(RegressorMixin, BaseEstimator):
-    """A perfect model, which misses no value: the rate that the hires were drawn with."""
+    """A perfect model: the rate from which the hires were drawn."""
 
     def fit(self, X, y):
-        """Nothing to learn."""
+        """Do nothing."""
         return self
 
     def predict(self, X):
-        """Hires an hour."""
+        """Return the expected number of hires per hour."""
         return true_rate(X)
 
 
 def plot(found, truth, names, path):
-    """Save the losses as bars, in the order of their size, beside those of a perfect model."""
+    """Save a bar plot of the sorted importances, with those of the perfect model."""
     if find_spec("matplotlib") is None:
         print(f"matplotlib is not installed: no {path}")
         return
@@ -47,7 +47,7 @@ def plot(found, truth, names, path):
     axes.barh(rows, mean, xerr=deviation, color="C0", label="ScratchMLPRegressor, 20 shuffles")
     axes.plot(truth.importances_mean[order], rows, "D", color="black", label="a perfect model")
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(xlabel="R² lost when the column is shuffled", title="Permutation importance on hours held out")
+    axes.set(xlabel="decrease of R² when the column is shuffled", title="Permutation importance on held-out hours")
     axes.set_yticks(rows, names[order])
     axes.legend(loc="lower right")
     figure.savefig(path, format="png", dpi=120)
@@ -55,7 +55,7 @@ def plot(found, truth, names, path):
 
 
 def main():
-    """Fit, shuffle column after column of the rows held out, and print what is lost."""
+    """Fit, and print the permutation importance of each column on the held-out rows."""
     parser = argparse.ArgumentParser(description="Permutation importance on a table with categories.")
     parser.add_argument("png", nargs="?", help="where to save the picture")
     path = parser.parse_args().png
@@ -68,14 +68,16 @@ def main():
     found = permutation_importance(model, X_test, y_test, n_repeats=20, random_state=0)
     truth = permutation_importance(Truth(), full_test, y_test, n_repeats=20, random_state=0)
 
-    print(f"R² {model.score(X_test, y_test):.3f} on {len(X_test)} hours held out; what is lost of it by shuffling\n")
-    print(f"{'column':<13}{'dtype':<10}{'values':>7}{'missing':>9}{'R² lost':>17}   a perfect model")
+    print(
+        f"R² {model.score(X_test, y_test):.3f} on {len(X_test)} hours held out; decrease when a column is shuffled:\n"
+    )
+    print(f"{'column':<13}{'dtype':<10}{'values':>7}{'missing':>9}{'decrease of R²':>17}   a perfect model")
     for j in np.argsort(-found.importances_mean):
         column = X.iloc[:, j]
         kind = "str" if column.dtype == object else str(column.dtype)  # objects before pandas 3
-        lost = f"{found.importances_mean[j]:.3f} ± {found.importances_std[j]:.3f}"
+        decrease = f"{found.importances_mean[j]:.3f} ± {found.importances_std[j]:.3f}"
         print(
-            f"{column.name:<13}{kind:<10}{column.nunique():7}{column.isna().mean():9.0%}{lost:>17}"
+            f"{column.name:<13}{kind:<10}{column.nunique():7}{column.isna().mean():9.0%}{decrease:>17}"
             f"{truth.importances_mean[j]:18.3f}"
         )
     if path is not None:

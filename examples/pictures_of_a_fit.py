@@ -1,7 +1,7 @@
-"""The README's two pictures of a fit: losses by epoch of two networks, and one network with its names and weights.
+"""The README's two pictures of a fit: the loss curves of two networks, and a network with its names and weights.
 
-Usage: python pictures_of_a_fit.py [FOLDER]; without a folder, a new one for temporary files is taken.  Each picture is
-saved twice: for pages that are white, and for dark ones.
+Usage: python pictures_of_a_fit.py [FOLDER]. The default is a new temporary folder. Each picture is saved in a light
+and a dark version.
 """
 
 import sys
@@ -21,7 +21,7 @@ FRAME = {"axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right"
 
 
 def losses(models):
-    """Draw the losses of several estimators into one axes."""
+    """Plot the loss curves of several estimators into one axes."""
     figure, axes = pyplot.subplots(figsize=(8, 3.8), layout="constrained")
     for name, model in models.items():
         LossCurveDisplay.from_estimator(model, ax=axes, name=name)
@@ -29,10 +29,10 @@ def losses(models):
 
 
 def main():
-    """Fit, and save the pictures."""
+    """Fit the networks and save the pictures."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
-    matplotlib.use("Agg")  # no window is opened
+    matplotlib.use("Agg")  # opens no window
 
     wine = load_wine(as_frame=True)
     models = {
@@ -41,9 +41,9 @@ def main():
     }
     for name, model in models.items():
         model.fit(wine.data, wine.target)
-        print(f"{name:<18} {model.n_iter_} epochs, of which number {model.best_iteration_} is the best")
+        print(f"{name:<18} {model.n_iter_} epochs, the best of which is number {model.best_iteration_}")
 
-    # without bins a feature is one column, and its weights have a sign
+    # without bins, each feature is one input with one weight per unit
     small = ScratchMLPClassifier(hidden_layer_sizes=6, numeric_embedding=None, random_state=0)
     pipeline = make_pipeline(StandardScaler(), small).fit(wine.data, wine.target)
     weights = " and ".join(str(W[0].size) for W in small.coefs_)

@@ -1,9 +1,9 @@
-"""Cross-validation and a grid search on a Dask cluster: scikit-learn's own functions, with joblib's backend "dask".
+"""Cross-validation and a grid search on a Dask cluster, with scikit-learn's own functions and joblib's backend "dask".
 
-Nothing else changes, and the scores are those of one machine to the bit: a fit takes one thread, so that as many fits
-run at a time as the cluster has threads. The cluster here is of two processes on this machine; `Client("host:8786")`
-is another. For Ray it would be the backend "ray", after `ray.util.joblib.register_ray()`. Where `distributed` is not
-installed, joblib's own processes do the work.
+The scores are bit for bit those of one machine. Each fit uses one thread; the cluster runs as many fits at a time
+as it has threads. This script starts a cluster of two processes on this machine; `Client("host:8786")` connects to
+another cluster. Ray works in the same way: call `ray.util.joblib.register_ray()` and use the backend "ray". If
+`distributed` is not installed, the script uses joblib's own processes.
 """
 
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ from skscratch import ScratchMLPClassifier
 
 @contextmanager
 def workers():
-    """Let joblib hand its tasks to two worker processes, and say what they are."""
+    """Run joblib's tasks in two worker processes, and print which."""
     if find_spec("distributed") is None:
-        print("distributed is not installed: two processes of joblib's own")
+        print("distributed is not installed: using two processes of joblib")
         with joblib.parallel_config(backend="loky", n_jobs=2):
             yield
         return
@@ -39,26 +39,24 @@ def workers():
 
 
 def main():
-    """Score and search here and there, and compare."""
+    """Compare the scores of this process with those of the cluster, then search on the cluster."""
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     model = ScratchMLPClassifier(max_iter=20, random_state=0)
     settings = {"hidden_layer_sizes": [(), (32,), (64, 64)], "weight_decay": [0.0, 0.02]}
 
     began = perf_counter()
-    here = cross_val_score(model, X, y)
-    print(f"here: {here.mean():.3f} ± {here.std():.3f} in {perf_counter() - began:.1f} seconds\n")
+    local = cross_val_score(model, X, y)
+    print(f"in this process: {local.mean():.3f} ± {local.std():.3f} in {perf_counter() - began:.1f} seconds\n")
 
     with workers():
         began = perf_counter()
-        there = cross_val_score(model, X, y)
-        print(f"there: {there.mean():.3f} ± {there.std():.3f} in {perf_counter() - began:.1f} seconds")
-        print(f"the same scores: {'yes' if (here == there).all() else 'no'}\n")
+        remote = cross_val_score(model, X, y)
+        print(f"on the cluster: {remote.mean():.3f} ± {remote.std():.3f} in {perf_counter() - began:.1f} seconds")
+        print(f"the same scores: {'yes' if (local == remote).all() else 'no'}\n")
 
         began = perf_counter()
         search = GridSearchCV(model, settings, cv=3).fit(X, y)
-        print(
-            f"grid search there: {len(search.cv_results_['params'])} settings in {perf_counter() - began:.1f} seconds"
-        )
+        print(f"grid search: {len(search.cv_results_['params'])} settings in {perf_counter() - began:.1f} seconds")
         print(f"best: {search.best_params_}, {search.best_score_:.3f}")
 
 

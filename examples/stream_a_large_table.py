@@ -1,12 +1,14 @@
-"""A table ten times as large as the memory allowed, streamed through `partial_fit`, is learned as well as by `fit`.
+"""A table ten times as large as the available memory: `partial_fit` on a stream is as accurate as `fit` on all rows.
 
-The table is written first, to a Parquet file, or to CSV where pyarrow is not installed. Then it is learned twice: by
-`fit` on all rows, in this process; and by `partial_fit`, chunk after chunk, in a process that limits itself. Once all
-that it needs is imported and warm, its memory that can be written to (RLIMIT_DATA) may grow by so many megabytes, for
-everything: Arrow's buffers, the chunk, the network, its optimizer, all copies. The whole table, it shows, is too much.
+The script writes the table to a Parquet file, or to CSV without pyarrow. It then trains twice: with `fit` on all
+rows in this process, and with `partial_fit`, chunk by chunk, in a process with limited memory. After imports and a
+warm-up, the writable memory of that process (RLIMIT_DATA) may grow by a given number of megabytes. This includes
+Arrow's buffers, the chunk, the network, the optimizer and all copies. The process shows that the whole table does
+not fit.
 
-The sensors drift from the first row to the last, so that the first chunk tells little of the scale of the others: the
-scaling follows the stream. The last call of each pass over the table has validation rows, which tell when to stop.
+The distribution of the sensors drifts from the first row to the last. The first chunk therefore says little about
+the scale of later ones, and the scaling follows the stream. The last call of each pass has validation rows for
+early stopping.
 
     python stream_a_large_table.py [megabytes, 12 by default]
 """
@@ -30,30 +32,30 @@ from skscratch import ScratchMLPRegressor
 N_COLUMNS, CHUNK, SWEEPS, PATIENCE = 100, 1000, 4, 2
 COLUMNS = [f"sensor {j}" for j in range(N_COLUMNS)] + ["y"]
 SETTINGS = {"hidden_layer_sizes": (32, 32), "n_members": 2, "n_jobs": 1, "random_state": 0}
-FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}  # nothing set aside beforehand, or twice
+FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}  # no preallocated or duplicate arenas
 
 
 def number_of_chunks(megabytes):
-    """How many chunks make a table ten times as large."""
+    """Return the number of chunks in a table of ten times this size."""
     return -(-10 * megabytes * 2**20 // (8 * CHUNK * N_COLUMNS))
 
 
-def rows(share, n, seed):
-    """Make some rows, so far down the table (0 to 1): sensors, and what is to be told from them."""
-    draw = np.random.default_rng(seed)
-    drift = np.linspace(-1, 1, N_COLUMNS) * 4 * np.reshape(share, (-1, 1))
-    X = (draw.normal(size=(n, N_COLUMNS)) + drift).round(3)
+def rows(position, n, seed):
+    """Generate rows at a position in the table (0 to 1): sensors, and the target."""
+    rng = np.random.default_rng(seed)
+    drift = np.linspace(-1, 1, N_COLUMNS) * 4 * np.reshape(position, (-1, 1))
+    X = (rng.normal(size=(n, N_COLUMNS)) + drift).round(3)
     a, b, c, d, e = X[:, ::20].T
-    return X, np.sin(a) + 0.5 * b + np.abs(c) + 0.3 * d * e + draw.normal(0, 0.4, n)
+    return X, np.sin(a) + 0.5 * b + np.abs(c) + 0.3 * d * e + rng.normal(0, 0.4, n)
 
 
 def held_out(n, seed):
-    """Rows from all over the table that are not in it."""
+    """Generate held-out rows from all positions of the table."""
     return rows(np.linspace(0, 1, n), n, seed)
 
 
 def write(folder, n_chunks):
-    """Write the table, and never hold more than a chunk of it."""
+    """Write the table chunk by chunk."""
     frames = (
         pd.DataFrame(np.column_stack(rows(number / n_chunks, CHUNK, seed=[0, number])), columns=COLUMNS)
         for number in range(n_chunks)
@@ -78,7 +80,7 @@ def chunks(path):
         with path.open() as file:
             file.readline()
             while lines := list(islice(file, CHUNK)):
-                table = np.loadtxt(lines, delimiter=",", ndmin=2)  # which takes less memory than pandas does
+                table = np.loadtxt(lines, delimiter=",", ndmin=2)  # uses less memory than pandas
                 yield table[:, :-1], table[:, -1]
         return
     import pyarrow.parquet as pq
@@ -89,21 +91,23 @@ def chunks(path):
 
 
 def limit(megabytes):
-    """Let this process take so many megabytes more than it has; whether this system can be told so."""
+    """Limit the growth of this process's memory. Return False if the system does not support this."""
     try:
         import resource
 
         status = Path("/proc/self/status").read_text()
     except (ImportError, OSError):
         return False
-    taken = int(status.split("VmData:")[1].split()[0]) * 1024  # all memory that can be written to
-    resource.setrlimit(resource.RLIMIT_DATA, (taken + megabytes * 2**20,) * 2)
+    used = int(status.split("VmData:")[1].split()[0]) * 1024  # all writable memory
+    resource.setrlimit(resource.RLIMIT_DATA, (used + megabytes * 2**20,) * 2)
     return True
 
 
 def stream(path, megabytes):
-    """Learn the table in a process of limited memory, and save the model beside it."""
-    for X, y in chunks(path):  # warm up: imports, and the buffers of BLAS, which small products do without on some CPUs
+    """Train on the stream in a process with limited memory, and save the model next to the table."""
+    for X, y in chunks(
+        path
+    ):  # warm up imports and the buffers of BLAS, which small products do not use on some processors
         ScratchMLPRegressor(max_iter=1, batch_size=250, **SETTINGS).fit(X, y).predict(X)
         for dtype in ("float32", "float64"):
             np.ones((512, 512), dtype) @ np.ones((512, 512), dtype)
@@ -115,10 +119,10 @@ def stream(path, megabytes):
         except MemoryError as error:
             print(f"{megabytes} MB allowed. The whole table: {error}")
     else:
-        print("This system does not limit memory: streamed without a limit")
+        print("This system cannot limit memory: streaming without a limit")
 
     X_val, y_val = held_out(500, seed=1)
-    # the rate falls once, over all the calls that there will be at most
+    # one cosine decay of the learning rate over the maximum number of calls
     model = ScratchMLPRegressor(learning_rate="cosine", max_iter=SWEEPS * n_chunks, batch_size=250, **SETTINGS)
     for sweep in range(SWEEPS):
         for number, (X, y) in enumerate(chunks(path), start=1):
@@ -131,10 +135,14 @@ def stream(path, megabytes):
 
 
 def main():
-    """Write the table, learn it both ways, and compare."""
+    """Write the table, train both ways, and compare the scores."""
     parser = argparse.ArgumentParser(description="Stream a table that is larger than memory.")
-    parser.add_argument("megabytes", nargs="?", type=int, default=12, help="memory allowed; the table is of ten times")
-    parser.add_argument("--stream", type=Path, help=argparse.SUPPRESS)  # what the process of limited memory is told
+    parser.add_argument(
+        "megabytes", nargs="?", type=int, default=12, help="memory limit; the table is ten times as large"
+    )
+    parser.add_argument(
+        "--stream", type=Path, help=argparse.SUPPRESS
+    )  # path of the table, for the process with limited memory
     options = parser.parse_args()
     if options.stream is not None:
         return stream(options.stream, options.megabytes)

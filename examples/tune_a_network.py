@@ -1,7 +1,7 @@
-"""Tune a network on scikit-learn's breast cancer table: ten draws from its search space, beside the defaults.
+"""Tune a network on scikit-learn's breast cancer table: six draws from its search space, compared with the defaults.
 
-`search_space` finds the network in a pipeline and names its parameters as the pipeline does. The search sees the
-training rows alone; a third of the table is held out to compare what it found with the defaults.
+`search_space` finds the network in a pipeline and returns its parameters with the pipeline's names. The search uses
+the training rows only; a third of the table is held out for the comparison with the defaults.
 """
 
 from time import perf_counter
@@ -17,25 +17,25 @@ from skscratch.search import search_space
 
 
 def main():
-    """Search, and compare on rows held out."""
+    """Search, and compare the result with the defaults on held-out rows."""
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=1 / 3, stratify=y, random_state=0)
 
     model = make_pipeline(StandardScaler(), ScratchMLPClassifier(random_state=0))
     space = search_space(model)
-    print("searched")
+    print("Search space")
     for name, values in space.items():
-        known = values if isinstance(values, list) else f"between {values.support()[0]:g} and {values.support()[1]:g}"
-        print(f"  {name:<42} {known}")
+        text = values if isinstance(values, list) else f"between {values.support()[0]:g} and {values.support()[1]:g}"
+        print(f"  {name:<42} {text}")
 
     search = RandomizedSearchCV(model, space, n_iter=6, cv=3, scoring="neg_log_loss", random_state=0)
     began = perf_counter()
     search.fit(X_train, y_train)
-    print(f"\n{len(search.cv_results_['params'])} draws, {perf_counter() - began:.1f} seconds; the best of them")
+    print(f"\n{len(search.cv_results_['params'])} draws, {perf_counter() - began:.1f} seconds; the best draw:")
     for name, value in search.best_params_.items():
         print(f"  {name:<42} {value:.3f}" if isinstance(value, float) else f"  {name:<42} {value}")
 
-    print(f"\n{len(y_test)} rows held out    log loss  accuracy    ROC AUC")
+    print(f"\n{len(y_test)} held-out rows    log loss  accuracy    ROC AUC")
     for name, fitted in (("defaults", model.fit(X_train, y_train)), ("best found", search.best_estimator_)):
         p = fitted.predict_proba(X_test)[:, 1]
         loss, accuracy, area = log_loss(y_test, p), fitted.score(X_test, y_test), roc_auc_score(y_test, p)

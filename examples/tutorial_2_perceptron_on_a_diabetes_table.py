@@ -1,7 +1,7 @@
 """Tutorial 2: a perceptron that learns a table of five patients.
 
-After Stack Abuse's "Creating a Neural Network from Scratch": three yes/no columns, one sigmoid unit, 20,000
-epochs of gradient descent on all rows at once, and the verdict on two people who are not in the table.
+After Stack Abuse's "Creating a Neural Network from Scratch": three yes/no columns, one sigmoid unit, 20,000 epochs of
+full-batch gradient descent, and predictions for two new people.
 """
 
 import numpy as np
@@ -16,25 +16,25 @@ DIABETIC = np.array([1, 0, 0, 1, 1])
 
 
 def perceptron(seed):
-    """One sigmoid unit with weights and bias from U(0, 1), and the tutorial's plain gradient descent."""
-    draw = np.random.RandomState(seed)
-    weights, bias = draw.rand(3, 1), draw.rand(1)
+    """Return one sigmoid unit with initial weights from U(0, 1), trained by the tutorial's plain gradient descent."""
+    rng = np.random.RandomState(seed)
+    weights, bias = rng.rand(3, 1), rng.rand(1)
     return ScratchMLPClassifier(
         hidden_layer_sizes=(),
         init=([weights], [bias]),
         n_members=1,
-        parametrization="standard",  # the learning rate is what it says
+        parametrization="standard",  # the same learning rate in every layer
         loss="squared_error",
         solver="sgd",
         momentum=0,
         nesterovs_momentum=False,
         learning_rate="constant",
-        # The tutorial's step is 0.05 times the SUM over the 5 rows of (p - t) p (1 - p); ours is their mean.
+        # The tutorial's step is 0.05 times the sum over the 5 rows of (p - t) p (1 - p); ours uses the mean.
         learning_rate_init=5 * 0.05,
         batch_size=5,  # all rows in one step
         shuffle=False,
         max_iter=20_000,
-        n_iter_no_change=np.inf,  # no early end
+        n_iter_no_change=np.inf,  # no early stopping
         restore_best_weights=False,
         alpha=0,
         weight_decay=0,
@@ -54,12 +54,12 @@ def main():
         print(f"  {name:<27} {weight:7.4f}    {tutorial}")
     print(f"  {'bias':<27} {model.intercepts_[0][0]:7.4f}    -3.14")
 
-    asked = pd.DataFrame([[1, 0, 0], [0, 1, 0]], columns=PATIENTS.columns)
-    print("\nAsked                           ours     tutorial's arithmetic, another seed")
+    new = pd.DataFrame([[1, 0, 0], [0, 1, 0]], columns=PATIENTS.columns)
+    print("\nPrediction for one who          ours     tutorial's arithmetic, another seed")
     for name, p, verdict, tutorial in zip(
         ["smokes", "is obese"],
-        model.predict_proba(asked)[:, 1],
-        model.predict(asked),
+        model.predict_proba(new)[:, 1],
+        model.predict(new),
         ["0.0313", "0.9876"],
         strict=True,
     ):

@@ -1,7 +1,7 @@
-"""Tutorial 3: the forward pass of one sigmoid unit, by hand and by the estimator.
+"""Tutorial 3: the forward pass of one sigmoid unit, by hand and with the estimator.
 
-After Hashnode's "Neural Networking using Python": a weighted sum, the sigmoid function, a threshold at one half.
-In the estimator these are `decision_function`, `predict_proba` and `predict`.
+After Hashnode's "Neural Networking using Python": a weighted sum, the sigmoid function, a threshold of one half. The
+estimator's methods for these are `decision_function`, `predict_proba` and `predict`.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ def main():
     """Run the tutorial."""
     by_hand = 1 / (1 + np.exp(-(INPUTS @ WEIGHTS + BIAS)[:, 0]))
 
-    # A schedule that is 0 throughout: the weights stay as they are given, and the network only predicts.
+    # A learning rate of 0 keeps the given weights; fit only prepares the network for predictions.
     model = ScratchMLPClassifier(
         hidden_layer_sizes=(),
         init=([WEIGHTS], [BIAS]),

@@ -1,8 +1,8 @@
 """Tutorial 4: from hours of study and sleep to a test score, with three hidden units and no biases.
 
-After Enlight's "Neural Network from Scratch": one forward pass worked out, 1,000 and 100,000 epochs of
-backpropagation, both weight matrices saved as text, and the score for four hours of study and eight of sleep.
-It ends with a trap: the new row must be scaled as the training rows were.
+After Enlight's "Neural Network from Scratch": one forward pass in detail, 1,000 and 100,000 epochs of backpropagation,
+both weight matrices saved as text, and the score for four hours of study and eight hours of sleep. The last part shows
+a common mistake: a new row must be scaled like the training rows.
 
     python tutorial_4_hours_of_study_and_sleep.py [folder for the weights]
 """
@@ -19,11 +19,11 @@ from sklearn.preprocessing import MaxAbsScaler
 
 from skscratch import ScratchMLPRegressor
 
-HOURS = np.array([[2, 9], [1, 5], [3, 6]])  # studied, slept
+HOURS = np.array([[2, 9], [1, 5], [3, 6]])  # of study, of sleep
 SCORES = np.array([92, 86, 89])
-ASKED = np.array([[4, 8]])
+NEW = np.array([[4, 8]])
 
-# Sigmoid outputs, no biases, plain gradient descent: all that the tutorial does not have is switched off.
+# Sigmoid outputs, no biases, plain gradient descent, without the features that the tutorial does not have.
 PLAIN = {
     "n_members": 1,
     "parametrization": "standard",  # the same learning rate in every layer
@@ -47,9 +47,13 @@ PLAIN = {
 
 
 def worked_forward_pass():
-    """Work out the hidden layer for [2, 9]: by itself, it is a network of three outputs."""
+    """Print the values of the hidden layer for [2, 9], computed by a network with three outputs."""
     weights = np.array([[0.2, 0.6, 0.1], [0.8, 0.3, 0.7]])
-    frozen = {**PLAIN, "learning_rate": lambda progress: 0.0, "init": ([weights], [])}  # the weights stay as given
+    frozen = {
+        **PLAIN,
+        "learning_rate": lambda progress: 0.0,
+        "init": ([weights], []),
+    }  # a learning rate of 0 keeps the weights
     model = ScratchMLPRegressor((), max_iter=1, **frozen).fit(HOURS[:1], np.full((1, 3), 0.5))
     print("Forward pass of [2, 9]      ours                                 tutorial")
     print(f"  weighted sums             {HOURS[0] @ weights}                        [7.6 3.9 6.5]")
@@ -69,20 +73,20 @@ def report(epoch, model):
 def main():
     """Run the tutorial."""
     parser = argparse.ArgumentParser(description="From hours of study and sleep to a test score.")
-    parser.add_argument("folder", nargs="?", type=Path, help="where to save the weights; default: a temporary one")
+    parser.add_argument("folder", nargs="?", type=Path, help="where to save the weights (default: a temporary folder)")
     folder = parser.parse_args().folder or Path(tempfile.mkdtemp(prefix="tutorial_4_"))
     folder.mkdir(parents=True, exist_ok=True)
 
     worked_forward_pass()
 
-    draw = np.random.RandomState(2)
+    rng = np.random.RandomState(2)
     network = ScratchMLPRegressor(
         (3,),
-        init=([draw.normal(size=(2, 3)), draw.normal(size=(3, 1))], []),
-        # The tutorial's rate is 1, on the SUM over the 3 rows of (o - t) o (1 - o); ours is their mean.
+        init=([rng.normal(size=(2, 3)), rng.normal(size=(3, 1))], []),
+        # The tutorial's learning rate is 1 for the sum over the 3 rows of (o - t) o (1 - o); ours uses the mean.
         learning_rate_init=3 * 1,
         batch_size=3,  # all rows in one step
-        warm_start=True,  # each call of fit goes on for max_iter epochs more
+        warm_start=True,  # each call of fit continues for max_iter epochs
         **PLAIN,
     )
     model = make_pipeline(MaxAbsScaler(), network)  # divides each column by its maximum
@@ -90,18 +94,18 @@ def main():
         network.set_params(max_iter=epoch - done)
         model.fit(HOURS, SCORES / 100)
         report(epoch, model)
-    print("  tutorial: loss 1.94e-18, outputs .92 .86 .89; its arithmetic over three seeds: loss 3e-14 ... 2e-20")
+    print("  tutorial: loss 1.94e-18, outputs .92 .86 .89; its arithmetic with three seeds: loss 3e-14 ... 2e-20")
 
     for name, weights in zip(("w1.txt", "w2.txt"), network.coefs_, strict=True):
         np.savetxt(folder / name, weights, fmt="%s")
         print(f"saved {folder / name}, {weights.shape[0]} x {weights.shape[1]}")
 
-    # The trap: [4, 8] divided by its own maximum 8, where the training rows were divided by 3 and 9.
-    trap, right = ASKED / ASKED.max(), model[0].transform(ASKED)
-    print("\nFour hours of study, eight of sleep: which score?")
-    print(f"  scaled by its own maximum, {trap[0]}, as the tutorial does: wrong   {network.predict(trap)[0]:.8f}")
-    print("    (tutorial 0.91882413; its arithmetic over three seeds 0.9175 ... 0.9184)")
-    print(f"  scaled as the training rows, {right[0].round(4)}, by the Pipeline: right   {model.predict(ASKED)[0]:.8f}")
+    # The mistake: [4, 8] is divided by its own maximum 8, but the training rows were divided by 3 and 9.
+    wrong, right = NEW / NEW.max(), model[0].transform(NEW)
+    print("\nPredicted score for four hours of study and eight hours of sleep")
+    print(f"  scaled by its own maximum, {wrong[0]}, as the tutorial does: wrong   {network.predict(wrong)[0]:.8f}")
+    print("    (tutorial 0.91882413; its arithmetic with three seeds 0.9175 ... 0.9184)")
+    print(f"  scaled like the training rows, {right[0].round(4)}, by the Pipeline: right   {model.predict(NEW)[0]:.8f}")
 
 
 if __name__ == "__main__":

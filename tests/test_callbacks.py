@@ -128,6 +128,7 @@ class TestEarlyStopping:
         assert told[-1] == -mean_squared_error(y[80:], model.predict(X[80:]), sample_weight=weight)
 
     @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.slow
     def test_fits_at_the_same_time_do_not_disturb_each_other(self, n_jobs):
         y = Y[ScratchMLPRegressor]
         stop = EarlyStopping(n_iter_no_change=3, X_val=X, y_val=y)
@@ -232,6 +233,7 @@ RESUMED = {
 class TestCheckpoint:
     @KINDS
     @pytest.mark.parametrize("case", RESUMED)
+    @pytest.mark.slow
     def test_a_fit_that_goes_on_from_the_file_gives_the_same_bits(self, kind, case, tmp_path):
         options, crashes = RESUMED[case]
         y, path = Y[kind], tmp_path / "net.joblib"

@@ -182,6 +182,7 @@ def test_randomized_search(kind):
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("n_candidates", [6, "exhaust"])  # 'exhaust' draws more than there are settings in the lists
+@pytest.mark.slow
 def test_halving_search(kind, n_candidates):
     model = kind(random_state=0)
     search = HalvingRandomSearchCV(
@@ -201,6 +202,7 @@ def test_one_whole_draw_is_fitted_as_it_is(kind):
 @pytest.mark.filterwarnings(*THEIR_OWN)
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.slow
 def test_optuna_search(kind, stored, tmp_path, monkeypatch):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     model = make_pipeline(StandardScaler(), kind(random_state=0))

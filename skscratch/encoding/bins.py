@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from .columns import Array, Column, RawTable
+from ..nn.tape import Array
+from .columns import Column, RawTable
 from .quantiles import weighted_quantiles
 
 __all__ = ["Bins", "Components"]

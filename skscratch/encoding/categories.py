@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .columns import Array, RawTable
+from ..nn.tape import Array
+from .columns import RawTable
 from .numeric import CLIP_LIMIT
 
 __all__ = ["MAX_ONE_HOT", "ONE_HOT_VALUE", "OneHot", "Vocabulary"]

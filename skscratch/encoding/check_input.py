@@ -12,8 +12,9 @@ import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_array, validate_data
 
+from ..nn.tape import Array
 from . import columns
-from .columns import Array, ColumnTable
+from .columns import ColumnTable
 from .out_of_core import MemmapTable
 
 __all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categories"]

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
 import numpy as np
-from numpy.typing import NDArray
+
+from ..nn.tape import Array
 
 __all__ = [
-    "Array",
     "Column",
     "ColumnTable",
     "RawTable",
@@ -24,7 +24,6 @@ __all__ = [
     "wants_columns",
 ]
 
-Array = NDArray[Any]
 Column = tuple[Array, Array | None]  # values (n,) of a number column, NaN where missing, and weights (n,), None for 1
 
 _CATEGORIES = (nw.Categorical, nw.Enum, nw.String)

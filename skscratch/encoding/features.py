@@ -12,9 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..nn.batch import Table
+from ..nn.tape import Array
 from .bins import Bins
 from .categories import ONE_HOT_VALUE, OneHot, Vocabulary
-from .columns import Array, Column, ColumnTable, RawTable
+from .columns import Column, ColumnTable, RawTable
 from .numeric import MissingFlags, Numbers
 from .quantiles import QuantileSketch
 from .sparse import learn_sparse, transform_sparse
@@ -264,9 +265,9 @@ class FeatureEncoder:
     def to_state(self) -> dict[str, Any]:
         """All that was learned, as nested dictionaries and lists of arrays, strings and numbers."""
         return {
-            "scale": self.scale,
-            "incremental": self.incremental,
-            "bins_per_column": self.bins_per_column,
+            "scale": bool(self.scale),
+            "incremental": bool(self.incremental),
+            "bins_per_column": int(self.bins_per_column),
             "feature_names": self.feature_names,
             "categorical": self.categorical,
             "vocabulary": self.vocabulary.to_state(),

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .columns import Array, Column, RawTable
+from ..nn.tape import Array
+from .columns import Column, RawTable
 from .quantiles import weighted_quantiles
 
 __all__ = ["CLIP_LIMIT", "MissingFlags", "Numbers"]

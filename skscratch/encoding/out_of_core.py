@@ -12,8 +12,9 @@ from zlib import crc32
 import numpy as np
 
 from ..nn.batch import Table
+from ..nn.tape import Array
 from .bins import Bins
-from .columns import Array, RawTable
+from .columns import RawTable
 from .features import FeatureEncoder
 from .numeric import MissingFlags, Numbers
 from .quantiles import QuantileSketch, merge, sketch
@@ -112,6 +113,10 @@ class LazyTable:
     def take(self, rows: Array) -> Table:
         """The rows with the indices `rows`, encoded."""
         return self._encoded(rows)
+
+    def counts_by_fold(self, folds: Array, columns: Array) -> tuple[Array, list[Array]]:
+        """Counts as of a Table: a memory-mapped table has no categories, and each of its flags is set in every fold."""
+        return np.ones((int(folds.max()) + 1, len(columns)), int), []
 
     def checksum(self) -> int:
         """Checksum of the raw rows and of how the first 256 are encoded."""

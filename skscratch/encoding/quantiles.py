@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .columns import Array, Column, ColumnTable
+from ..nn.tape import Array
+from .columns import Column, ColumnTable
 
 __all__ = ["QuantileSketch", "merge", "sketch", "weighted_mean_std", "weighted_quantiles"]
 

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..nn.batch import Table
-from .columns import Array, Column
+from ..nn.tape import Array
+from .columns import Column
 from .numeric import MIN_HALF_RANGE, MissingFlags, Numbers
 
 __all__ = ["learn_sparse", "transform_sparse"]

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..encoding.categories import OneHot
 from ..encoding.check_input import Rows, check_table, declared_categories
 from ..encoding.columns import ColumnTable
 from ..encoding.features import FeatureEncoder
+from ..encoding.numeric import MissingFlags
 from ..encoding.out_of_core import MemmapTable, StreamSample, sketch_memmap, transfer_weights
 from ..encoding.targets import TargetEncoder
 from ..nn.losses import Loss
@@ -25,7 +27,16 @@ from .constraints import frozen, is_activation_pair
 from .fitted import FittedNetwork
 from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
 
-__all__ = ["LocalBackend", "build_model", "build_network", "build_parameters", "follow_stream", "initial_parameters"]
+__all__ = [
+    "SAMPLE_ROWS",
+    "LocalBackend",
+    "build_model",
+    "build_network",
+    "build_parameters",
+    "follow_stream",
+    "forget_unseen",
+    "initial_parameters",
+]
 
 SAMPLE_ROWS = 256  # rows that the data-dependent initialisation uses
 
@@ -113,7 +124,7 @@ def initial_parameters(
 ) -> Array:
     """Draw the initial parameters (K, P), or take over those that the user gave as `init`."""
     parameters, sample, weight = np.zeros_like(model.parameters), None, None
-    with one_blas_thread():  # also, the bits must not depend on the number of threads
+    with one_blas_thread(), np.errstate(all="ignore"):  # the bits must not depend on the number of threads
         if isinstance(estimator.init, str) and estimator.init == "data":
             n = len(rows)
             chosen = rng.choice(n, SAMPLE_ROWS, replace=False) if n > SAMPLE_ROWS else np.arange(n)
@@ -123,6 +134,31 @@ def initial_parameters(
     if not isinstance(estimator.init, str):
         model.network.assign(parameters, *estimator.init)
     return parameters
+
+
+def forget_unseen(model: FittedNetwork, objective: Objective, parameters: Array, folds: Array | None) -> None:
+    """Zero the initial weights of categories and missing flags that do not occur in the rows a member trains on.
+
+    Without this, a category that occurs only in the rows that a member holds out would have random weights in that
+    member, and its out-of-fold scores would be noise.  With it, such a category counts as unknown, as at prediction.
+    """
+    encoder, n_members = model.encoder, len(parameters)
+    places = [encoder.place(MissingFlags), encoder.place(OneHot)]
+    columns = np.concatenate([np.arange(place.start, place.stop) for place in places])
+    if not len(columns) and not encoder.categories:
+        return
+    n = len(objective)
+    nonzero, codes = objective.counts_by_fold(np.zeros(n, int) if folds is None else folds, columns)
+    own = nonzero if folds is None else nonzero.sum(axis=0) - nonzero  # (n_folds, columns): rows outside of each fold
+    member_fold = np.arange(n_members) % len(nonzero)
+    members, unseen = np.nonzero(own[member_fold] == 0)
+    views = model.network.layout.views(parameters)
+    model.network.dense(parameters)[0].W[members, columns[unseen]] = 0
+    for j, (counts, n_categories) in enumerate(zip(codes, encoder.categories, strict=True)):
+        own = np.zeros((len(counts), n_categories + 1), int)
+        own[:, : counts.shape[1]] = counts if folds is None else counts.sum(axis=0) - counts
+        members, unseen = np.nonzero(own[member_fold] == 0)
+        getattr(views[0], f"E{j}")[members, unseen] = 0
 
 
 def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> FittedNetwork:

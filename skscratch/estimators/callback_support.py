@@ -76,7 +76,12 @@ def fit_with_callbacks(estimator: Any, fit: Callable[[Listener], Any], max_epoch
         root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
         return result
 
-    return with_callbacks(run)(estimator)
+    before = vars(estimator).copy()
+    try:
+        return with_callbacks(run)(estimator)
+    except BaseException:
+        estimator.__dict__ = before  # also where a callback raises after the fit has ended
+        raise
 
 
 class _CallbackListener(Listener):

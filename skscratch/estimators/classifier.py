@@ -128,8 +128,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         scores : ndarray of shape (n_samples,) for two classes, otherwise (n_samples, n_outputs_)
             The mean over the members, divided by the temperature.
         """
-        z = self._raw_scores(X)
-        return z[:, 0] if self.fitted_.targets.kind == "binary" else z
+        model, z = self._raw_scores(X)
+        return z[:, 0] if _targets(model).kind == "binary" else z
 
     def predict(self, X: Any) -> Array:
         """Predict class labels.
@@ -142,8 +142,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         -------
         y : ndarray of shape (n_samples,), or (n_samples, n_outputs_) for a multilabel target
         """
-        z = self._raw_scores(X)
-        return self.fitted_.targets.decode(z)
+        model, z = self._raw_scores(X)
+        return _targets(model).decode(z)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict class probabilities.
@@ -170,8 +170,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         -------
         log_p : ndarray of shape (n_samples, n_classes)
         """
-        z = self._raw_scores(X)
-        return self.fitted_.targets.log_proba(z)
+        model, z = self._raw_scores(X)
+        return _targets(model).log_proba(z)
 
     def _make_targets(self, y: Any, classes: Any, before: Any) -> ClassTargets:
         options: dict[str, Any] = {"class_weight": self.class_weight, "label_smoothing": self.label_smoothing}
@@ -187,7 +187,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
     def _keep_structure(self, model: FittedNetwork) -> None:
         super()._keep_structure(model)
-        self.classes_: Array = model.targets.classes
+        self.classes_: Array = _targets(model).classes
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -210,3 +210,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
             predictions and curves.
         """
         return from_sklearn(cls, mlp, "MLPClassifier")
+
+
+def _targets(model: FittedNetwork) -> ClassTargets:
+    assert isinstance(model.targets, ClassTargets)
+    return model.targets

@@ -29,6 +29,12 @@ class Attribute(NamedTuple):
 
 ATTRIBUTES = (
     Attribute(
+        "fitted_",
+        "FittedNetwork",
+        """Parts of the fitted model: `encoder`, `targets`, `network`, `loss`, `parameters` of shape (n_members,
+        n_parameters) and `temperature`.""",
+    ),
+    Attribute(
         "coefs_",
         "list of ndarray",
         """Weight matrix (n_in, n_out) of each layer; with several members a leading axis indexes them. The rows of the
@@ -182,10 +188,13 @@ def differences(classes: Mapping[str, type]) -> str:
 
 
 def documentation_address() -> str:
-    """Address of the documentation in the metadata of the installed package; empty if there is none."""
+    """Address of the documentation in the metadata of the installed package; "#", the page itself, if there is none.
+
+    scikit-learn shows the texts of parameters in notebooks only if this address is not empty.
+    """
     try:
         entries = metadata("skscratch").get_all("Project-URL") or []
     except PackageNotFoundError:
-        return ""
+        entries = []
     addresses: dict[str, str] = dict(entry.split(", ", 1) for entry in entries)
-    return addresses.get("Documentation", "")
+    return addresses.get("Documentation", "#")

@@ -72,6 +72,18 @@ class Table:
         codes = None if self.codes is None else self.codes[rows]
         return Table(self.X[rows], codes, self.offset, self.ones)
 
+    def counts_by_fold(self, folds: Array, columns: Array) -> tuple[Array, list[Array]]:
+        """Counts (n_folds, len(columns)) of nonzero values, and of each code (n_folds, n_codes) by column of codes."""
+        n_folds = int(folds.max()) + 1
+        nonzero, codes = np.zeros((n_folds, len(columns)), int), []
+        for fold in range(n_folds):
+            part = self.X[folds == fold][:, columns]
+            nonzero[fold] = part.getnnz(axis=0) if sp.issparse(part) else np.count_nonzero(part, axis=0)
+        for column in () if self.codes is None else self.codes.T:
+            n_codes = int(column.max()) + 1
+            codes.append(np.bincount(folds * n_codes + column, minlength=n_folds * n_codes).reshape(n_folds, n_codes))
+        return nonzero, codes
+
     def checksum(self) -> int:
         """CRC-32 of all values: other rows have, almost surely, another checksum."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sp.issparse(self.X) else [self.X]

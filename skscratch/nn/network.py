@@ -146,19 +146,23 @@ class Network:
         for row in parameters:
             for layer, p in zip(self.layers, views, strict=True):
                 layer.initialise(p, rng)
-            for layer, p, y, forward in hidden:
+            for p, y, forward in hidden:
                 forward.run()
-                if isinstance(layer, Dense):
-                    initialise_from_data(p, y, weight, rng)
-                    forward.run()
+                initialise_from_data(p, y, weight, rng)
             row[...] = member[0]
 
-    def _bind_hidden(self, views: list[Any], table: Table) -> list[tuple[Layer, Any, Array, Tape]]:
-        """The layers before the last, each with its parameters, its output for the rows of `table`, and its tape."""
-        y, hidden = _input(table.as_batch()), []
+    def _bind_hidden(self, views: list[Any], table: Table) -> list[tuple[Any, Array, Tape]]:
+        """For each Dense layer but the last: its parameters, its output for the rows of `table`, and its tape.
+
+        A tape begins with the Dense layer before, whose parameters have changed since they were last used.
+        """
+        y, tape, hidden = _input(table.as_batch()), Tape(), []
         for layer, p in zip(self.layers[:-1], views[:-1], strict=True):
             y, _, forward, _ = layer.bind(p, None, y, None)
-            hidden.append((layer, p, y, forward))
+            tape += forward
+            if isinstance(layer, Dense):
+                hidden.append((p, y, tape))
+                tape = Tape(forward)
         return hidden
 
     def assign(self, parameters: Array, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:

@@ -107,8 +107,8 @@ class Tape(list[Callable[[], Any]]):
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Record ``out = a @ b`` for stacks of matrices (1 or K, n, m), by NumPy's fastest function for the shapes.
 
-        np.dot has half the overhead of np.matmul but takes single, contiguous matrices only.  For an outer product (a
-        column times a row) np.matmul takes three times as long as np.multiply.
+        np.dot has half the overhead of np.matmul but takes single, contiguous matrices only.  For an outer product
+        (a column times a row) np.matmul takes three times as long as np.multiply.
         """
         if len(out) == 1 and out.flags.c_contiguous and a[0].flags.forc and b[0].flags.forc:
             self.append(partial(np.dot, a[0], b[0], out[0]))

@@ -116,27 +116,38 @@ def fit_network(
         return FitResult(state.parameters, state.progress.epoch)
 
     listeners.on_train_begin(lambda: _evaluated(best_so_far(), evaluation))
+    progress = state.progress
     with training_context():
-        stopped = _run_solver(plan, objective, state, listeners)
+        if state.finished or progress.epoch >= progress.end:  # resuming from a checkpoint taken just before the refit
+            stopped = state.finished
+        elif plan.make_optimizer is None:
+            stopped = _run_lbfgs(plan, objective, state, listeners)
+        else:
+            state.optimizer = _continued(plan.make_optimizer(state.parameters), state.optimizer)
+            stop_at = progress.epoch + 1 if plan.incremental else progress.end
+            stopped = train(objective, state, plan.settings, stop_at, listeners, plan.n_threads, plan.epoch_type)
     if not stopped and not plan.incremental and plan.is_open_ended and np.isfinite(plan.n_iter_no_change):
         _warn_not_converged(plan)
+    cut_short = stopped and not state.finished
+    state.refit_is_due = bool(plan.refit and evaluation is not None and evaluation.folds is not None and not cut_short)
     result = best_so_far()
     try:
         with training_context():
             result = _evaluated(result, evaluation)
-            interrupted = stopped and not state.finished
-            if plan.refit and result.scores is not None and not interrupted and evaluation is not None:
-                if evaluation.folds is not None:
-                    result = _refitted(plan, evaluation.objective, state, result, listener)
+            if state.refit_is_due and evaluation is not None and result.scores is not None:
+                result = _refitted(plan, evaluation.objective, state, result, listener)
     except KeyboardInterrupt:
+        state.interrupted = True
         warn("Training interrupted by user.", UserWarning)
+    state.refit_is_due &= state.interrupted  # a continued training begins with the refit that an interruption cut short
     return result
 
 
 def _start_or_resume(plan: TrainingPlan, state: TrainingState) -> None:
     """Start the schedule anew where the last call ended it, or where it has another length now."""
     progress = state.progress
-    ended = not state.is_snapshot and (state.finished or progress.epoch >= progress.end)
+    resumes = state.is_snapshot or state.refit_is_due
+    ended = not resumes and (state.finished or progress.epoch >= progress.end)
     if progress.n_planned != plan.n_epochs or ended:
         progress.start, progress.end, state.finished = progress.epoch, progress.epoch + plan.n_epochs, False
     state.is_snapshot = False
@@ -176,28 +187,22 @@ def _while_rate_falls(plan: TrainingPlan, progress: Progress) -> Callable[[int],
 
 def _cycle_ends(plan: TrainingPlan, progress: Progress) -> Collection[int]:
     """Return the epochs that end a cycle of the learning rate."""
-    return frozenset(progress.start + round(u * progress.n_planned) for u in plan.schedule.cycle_ends)
+    n_planned = progress.n_planned
+    return {progress.start + round(u * n_planned) for u in plan.schedule.cycle_ends}
 
 
-def _run_solver(plan: TrainingPlan, objective: Objective, state: TrainingState, listeners: Listener) -> bool:
-    """Run the epochs or iterations that are left; return whether anything stopped them before the planned end."""
-    progress = state.progress
-    if state.finished or progress.epoch >= progress.end:  # resuming from a checkpoint taken just before the refit
-        return state.finished
-    if plan.make_optimizer is None:
-        stopped = minimise(
-            objective,
-            state,
-            alpha=plan.settings.alpha,
-            max_evaluations=plan.max_evaluations,
-            gradient_tolerance=plan.tol,
-            listener=listeners,
-        )
-        state.finished = True
-        return stopped
-    state.optimizer = _continued(plan.make_optimizer(state.parameters), state.optimizer)
-    stop_at = progress.epoch + 1 if plan.incremental else progress.end
-    return train(objective, state, plan.settings, stop_at, listeners, plan.n_threads, plan.epoch_type)
+def _run_lbfgs(plan: TrainingPlan, objective: Objective, state: TrainingState, listener: Listener) -> bool:
+    """Run all iterations; return whether L-BFGS converged or was stopped."""
+    stopped = minimise(
+        objective,
+        state,
+        alpha=plan.settings.alpha,
+        max_evaluations=plan.max_evaluations,
+        gradient_tolerance=plan.tol,
+        listener=listener,
+    )
+    state.finished = True
+    return stopped
 
 
 def _continued(optimizer: SGD | Adam, before: SGD | Adam | None) -> SGD | Adam:
@@ -248,4 +253,5 @@ def _refitted(
     refitted = replace(result, parameters=parameters)
     listener.on_train_begin(lambda: refitted)
     stopped = train(objective, refit_state, settings, n_epochs, listener, plan.n_threads, plan.epoch_type)
+    state.interrupted = refit_state.interrupted
     return result if stopped or not np.isfinite(parameters).all() else refitted

@@ -48,7 +48,7 @@ def train(
     Only `state` changes.  An epoch that diverges or is interrupted leaves the state as it was before that epoch; after
     a divergence the epoch runs again with a smaller learning rate.  The number of threads changes no bit.
     """
-    progress, n = state.progress, len(objective)
+    progress, n, state.interrupted = state.progress, len(objective), False
     with _MemberThreads(objective, state, settings, n_threads, epoch_type or Epoch) as epoch:
         rollback, began, stopped = Rollback(state), perf_counter(), False
         while progress.epoch < stop_at and not stopped:
@@ -72,6 +72,7 @@ def train(
             except KeyboardInterrupt:
                 if epoch_is_open:
                     rollback.undo()
+                state.interrupted = True
                 warn("Training interrupted by user.", UserWarning)
                 return True
         rollback.check_last_step(part.loss_now() for part in epoch.parts)
@@ -113,7 +114,9 @@ class Epoch:
         parameters = state.parameters[members]  # (K, P)
         self.gradient = np.empty_like(parameters)
         last = n - self.size * (self.n_batches - 1)
-        self.steps = {b: objective.step(parameters, self.gradient, b, rng) for b in {self.size, last}}
+        self.steps: dict[int, Step] = {}  # by number of rows
+        for n_rows in {self.size, last}:
+            self.steps[n_rows] = objective.step(parameters, self.gradient, n_rows, rng)
         self.weights = parameters[:, : layout.n_decayed]
         self.total = np.maximum(objective.total_weight(), 1e-30)  # (1 or K,)
         self._decay_factor = np.array(1, parameters.dtype)
@@ -162,7 +165,12 @@ class Epoch:
         """Learning rate of a step, for progress from 0 to 1."""
         settings, state = self.settings, self.state
         rate = settings.learning_rate * state.rate_factor * float(settings.schedule(min(progress, 1.0)))
-        return rate if settings.power_t is None else rate / float((state.progress.n_seen + 1) ** settings.power_t)
+        # NumPy's power overflows to infinity, where Python's raises an error
+        return (
+            rate
+            if settings.power_t is None
+            else rate / float(np.float64(state.progress.n_seen + 1) ** settings.power_t)
+        )
 
     def penalty(self) -> Array | float:
         """½ α |W|² of the weights before the epoch, (K,)."""
@@ -210,15 +218,14 @@ class _MemberThreads:
         n_threads: int,
         epoch_type: type[Epoch],
     ):
-        dropout = any(getattr(layer, "random", False) for layer in objective.network.layers)
+        dropout = objective.network.random
         self.rng = np.random.Generator(np.random.SFC64(0)) if dropout else None
         self.state, n_members = state, len(state.parameters)
         n_parts = 1 if dropout or objective.is_remote else min(n_threads, n_members)
         edges = np.linspace(0, n_members, n_parts + 1).round().astype(int).tolist()
-        self.parts = [
-            epoch_type(objective, state, settings, self.rng, slice(a, b))
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        self.parts: list[Epoch] = []
+        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+            self.parts.append(epoch_type(objective, state, settings, self.rng, slice(start, stop)))
 
     def __enter__(self) -> "_MemberThreads":
         self._pool = ThreadPoolExecutor(len(self.parts))

@@ -16,7 +16,16 @@ from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array, Tape
 
-__all__ = ["AccumulatedStep", "LocalStep", "Objective", "ScoredRows", "Step", "fold_weights"]
+__all__ = [
+    "AccumulatedStep",
+    "LocalStep",
+    "Objective",
+    "ScoredRows",
+    "Step",
+    "divide_by_weight",
+    "fold_weights",
+    "out_of_fold_scores",
+]
 
 MICRO_BATCH = 512  # rows per micro-batch, so that the hidden layers stay in the cache
 SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so that there are few shapes
@@ -87,6 +96,17 @@ class Objective:
     def holding_out(self, folds: Array, n_members: int, dtype: Any) -> "Objective":
         """Return the objective in which member k does not see the rows of fold k mod F."""
         return replace(self, weight=fold_weights(folds, n_members, self.weight, dtype))
+
+    def counts_by_fold(self, folds: Array, columns: Array) -> tuple[Array, list[Array]]:
+        """Count the rows of each fold in which a column is not zero, and those that have each category code.
+
+        Returns
+        -------
+        nonzero : ndarray of shape (n_folds, len(columns))
+        codes : list of ndarray of shape (n_folds, n_codes)
+            For each column that has a learned embedding.
+        """
+        return self.table.counts_by_fold(folds, columns)  # type: ignore[no-any-return]
 
     def sample(self, rows: Array) -> Any:
         """Return the encoded rows with these indices, few, as a Table."""
@@ -256,7 +276,7 @@ def out_of_fold_scores(
     n_folds = n_folds or (0 if folds is None else int(folds.max()) + 1)
     if folds is None or not n_folds:
         return np.asarray(network.scores(parameters, table).mean(axis=0))
-    z = np.empty((len(parameters) // n_folds, len(folds), network.layers[-1].n_out), parameters.dtype)
+    z = np.empty((len(parameters) // n_folds, len(folds), network.n_out), parameters.dtype)
     for fold in range(n_folds):
         rows, held_out = np.flatnonzero(folds == fold), slice(fold, None, n_folds)
         z[:, rows] = network.scores(parameters[held_out], table, rows)
@@ -284,6 +304,10 @@ class ScoredRows:
             float(self._weight @ slopes),
             float(self._weight.sum()),
         )
+
+    def is_finite(self) -> bool:
+        """Whether no raw score is NaN or infinite."""
+        return bool(np.isfinite(self.z).all())
 
     def scaled_by(self, temperature: float) -> Array:
         """Return z / T, (n, out)."""

@@ -19,6 +19,8 @@ from skscratch.training.loop import Epoch
 from skscratch.training.threads import allowed_threads
 from tests.helpers.deadline import deadline
 
+pytestmark = pytest.mark.slow
+
 distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")
 

@@ -82,6 +82,7 @@ def answer(kind, model, X):
 # ---------------------------------------------------------------- permutation importance
 
 
+@pytest.mark.slow
 def test_permutation_importance_ranks_the_columns_of_the_table_as_it_was_made(fitted):
     kind, model, X, y = fitted
     scoring = "r2" if "regressor" in kind else "roc_auc"
@@ -137,6 +138,7 @@ def test_individual_lines_of_a_category(fitted):
     np.testing.assert_allclose(found["individual"][0, :, 2], answer(kind, model, rows.assign(colour="red")), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_partial_dependence_display_draws_bars_for_categories(fitted):
     kind, model, X, _ = fitted
     display = PartialDependenceDisplay.from_estimator(
@@ -217,6 +219,7 @@ def chances(n, seed):
     return X, p.to_numpy(), np.where(np.random.RandomState(seed).random_sample(n) < p, "yes", "no")
 
 
+@pytest.mark.slow
 def test_calibration_curve_lies_on_the_diagonal():
     X, _, y = chances(1000, 1)
     X_new, _, y_new = chances(4000, 2)
@@ -236,6 +239,7 @@ def test_calibration_curve_lies_on_the_diagonal():
     assert gaps["repaired"] < gaps["lone"]
 
 
+@pytest.mark.slow
 def test_calibration_display_from_an_estimator_with_string_classes():
     X, _, y = chances(400, 3)
     for model in (ScratchMLPClassifier(**SMALL), model_of("piped classifier")):
@@ -249,6 +253,7 @@ def test_calibration_display_from_an_estimator_with_string_classes():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_learning_curves_rise(kind):
     X, y = table(600)
     y = y if "regressor" in kind else (y > 0).map({True: "yes", False: "no"})
@@ -285,6 +290,7 @@ def quantiles():
     return ScratchMLPRegressor(loss="quantile", quantile=LEVELS, random_state=0).fit(X, y), y
 
 
+@pytest.mark.slow
 def test_quantiles_of_one_fit_cover_what_they_say(quantiles):
     model, y = quantiles
     X_new, y_new = noisy(3000, 1)
@@ -349,6 +355,7 @@ def lone_members(model, X, y):
         ({"loss": "poisson", "scale_target": False}, lambda: (one_target()[0], np.abs(one_target()[1]) / 20)),
     ],
 )
+@pytest.mark.slow
 def test_return_std_is_the_deviation_over_what_lone_members_predict_unclipped(options, data):
     X, y = data()
     model = ScratchMLPRegressor(**{**SMALL, "max_iter": 8, **options}).fit(X, y)

@@ -118,6 +118,7 @@ def test_the_package_exports_the_two_estimators_what_goes_with_them_and_its_vers
     assert all(hasattr(skscratch, name) for name in skscratch.__all__)
 
 
+@pytest.mark.slow
 def test_importing_loads_no_optional_package():
     # pandas comes in with a DataFrame (or with scikit-learn), scikit-learn's own networks with from_sklearn
     code = (

@@ -156,10 +156,10 @@ def test_a_wrong_wheel_is_told_why(tmp_path, files, tag, message):
         script("check_wheel").check(wheel(tmp_path, files, tag))
 
 
-def test_contributing_has_three_commands_and_their_tools_are_installed_by_the_first():
+def test_contributing_has_four_commands_and_their_tools_are_installed_by_the_first():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     commands = re.findall(r"^```sh\n(.*)\n```$", text, re.M)
-    assert len(commands) == 3 and '".[dev]"' in commands[0]
+    assert len(commands) == 4 and '".[dev]"' in commands[0]
     installed = {requirement.name for requirement in required("dev")}
     tools = set(re.findall(r"\.venv/bin/(?:python -m )?(\w+)", " ".join(commands))) - {"pip"}
     assert tools == {"pytest", "ruff", "mypy"} and tools <= installed

@@ -104,6 +104,7 @@ def t1_unit(make, start, **settings):
 
 
 @both
+@pytest.mark.slow
 def test_t1_every_step_through_partial_fit(make):
     start, rows, weights, biases, _ = t1_by_hand(seed=0, n_steps=300)
     model = t1_unit(make, start)
@@ -123,6 +124,7 @@ def test_t1_every_step_through_fit(make):
 
 @both
 @pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.slow
 def test_t1_error_curve_of_10000_steps(make, seed):
     start, rows, weights, biases, errors = t1_by_hand(seed, n_steps=10_000)
     model, curve = t1_unit(make, start), []
@@ -181,6 +183,7 @@ def test_t1_dot_products_are_a_linear_network():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.slow
 def test_t1_a_hidden_layer_separates_the_table(seed):
     draw = np.random.RandomState(seed)
     W1, b1, W2, b2 = draw.normal(size=(2, 16)), draw.normal(size=16), draw.normal(size=(16, 1)), draw.normal(size=1)
@@ -230,6 +233,7 @@ def t2_unit(make, start, **settings):
 
 
 @both
+@pytest.mark.slow
 def test_t2_every_step_through_partial_fit(make):
     start, weights, biases = t2_by_hand(seed=42, n_epochs=20_000)
     model = t2_unit(make, start)
@@ -239,6 +243,7 @@ def test_t2_every_step_through_partial_fit(make):
 
 
 @both
+@pytest.mark.slow
 def test_t2_every_step_through_fit(make):
     start, weights, biases = t2_by_hand(seed=42, n_epochs=20_000)
     for k in range(1, 61):
@@ -248,6 +253,7 @@ def test_t2_every_step_through_fit(make):
 
 
 @both
+@pytest.mark.slow
 def test_t2_20000_epochs(make):
     start, weights, biases = t2_by_hand(seed=42, n_epochs=20_000)
     model = t2_unit(make, start, max_iter=20_000).fit(T2_X, T2_Y)
@@ -295,6 +301,7 @@ def t4_net(seed, **settings):
     )
 
 
+@pytest.mark.slow
 def test_t4_every_step_of_1000_through_partial_fit():
     W1, W2 = t4_start(seed=0)
     model = t4_net(seed=0)
@@ -328,6 +335,7 @@ def test_t4_1000_epochs_and_more_in_one_fit():
     assert_same_weights(t4_net(seed=0, max_iter=5000).fit(T4_X, T4_Y), [W1, W2])
 
 
+@pytest.mark.slow
 def test_t4_100000_epochs_and_the_asked_point():
     seeds = (0, 1, 2)  # three networks trained together, each by itself: their weights have a leading axis
     start = [np.stack(layer) for layer in zip(*map(t4_start, seeds), strict=True)]

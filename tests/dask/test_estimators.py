@@ -31,6 +31,8 @@ from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor  # 
 from skscratch.dask import workers as crew  # noqa: E402
 from skscratch.dask.workers import Crew, Lost, Traffic, placed  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.RandomState(0)
 N = 300
 X = RNG.normal(size=(N, 4))

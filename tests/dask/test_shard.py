@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skscratch.training.accumulation import ChunkedStep
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.dask.objective import ShardedData, ShardedValidation
@@ -14,7 +15,6 @@ from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
 from skscratch.training import accumulation as chunks
-from skscratch.training.accumulation import ChunkedStep
 from skscratch.training.evaluation import Validation, deal
 from skscratch.training.loop import Data, Recipe, State, train
 from skscratch.training.optimizers import SGD, Adam

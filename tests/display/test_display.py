@@ -295,6 +295,7 @@ def test_a_feature_is_one_unit_however_many_columns_it_is_encoded_as(embedding):
     )
 
 
+@pytest.mark.slow
 def test_of_wide_layers_the_strongest_units_are_drawn_and_the_others_counted():
     digits = load_digits()
     model = ScratchMLPClassifier(hidden_layer_sizes=(100, 30), **QUICK).fit(digits.data, digits.target)

@@ -21,7 +21,13 @@ def test_there_are_blocks_to_run():
     assert len(PYTHON) >= 4
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON)))
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, marks=pytest.mark.slow) if re.search("dask|SearchCV|cross_val", block) else number
+        for number, block in enumerate(PYTHON)
+    ],
+)
 def test_a_python_block_runs_by_itself(number, capsys):
     code = compile(PYTHON[number], f"README.md, block {number}", "exec")
     if "sklearn.callback" in PYTHON[number] and find_spec("sklearn.callback") is None:

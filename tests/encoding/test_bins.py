@@ -192,6 +192,7 @@ def test_small_differences_of_large_numbers_have_bins():
     st.lists(st.floats(allow_nan=True, allow_infinity=False), min_size=1, max_size=10),
     st.integers(2, 12),
 )
+@pytest.mark.slow
 def test_any_column(seen, later, count):
     """Without a warning, which would be an error: as far as floats go."""
     bins = learn(seen, count)

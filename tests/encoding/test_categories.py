@@ -82,7 +82,7 @@ def test_missing_category_has_a_vector_only_if_it_is_learned():
     vectors = []
     for table in tables:
         model = plain(ScratchMLPRegressor, max_iter=5, random_state=0, batch_size=10).fit(table, y)
-        vectors.append(model._network.layout.views(model._parameters)[0].E0[0, 0])
+        vectors.append(model.fitted_.network.layout.views(model.fitted_.parameters)[0].E0[0, 0])
     # row 0 of the embedding starts at zero and moves only where rows use it
     assert not vectors[0].any() and vectors[1].all()
 
@@ -168,6 +168,7 @@ cells = st.one_of(st.none(), st.text("abcdeé ", max_size=2))
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(cells, min_size=1, max_size=60), st.lists(cells, min_size=1, max_size=10))
+@pytest.mark.slow
 def test_any_column_of_strings(seen, later):
     table = read(pd.DataFrame({"t": pd.Series(seen, dtype=object)}), [0])
     fitted, out = encode_frame(table)

@@ -29,7 +29,7 @@ def names(X, **parameters):
     """What the fitted network's inputs are called."""
     model = fit(X, **parameters)
     assert np.isfinite(model.predict(X)).all()
-    return model._encoder.names
+    return model.fitted_.input_names
 
 
 # ---------------------------------------------------------------- kinds of column
@@ -378,13 +378,14 @@ def check_any_frame(frame, is_text):
     model = ScratchMLPRegressor(hidden_layer_sizes=(3,), max_iter=1, random_state=0).fit(frame, np.arange(n))
     predicted = model.predict(frame)
     assert predicted.shape == (n,) and np.isfinite(predicted).all()
-    assert (model._categorical or [False] * len(is_text)) == list(is_text.values())
+    assert (model.fitted_.encoder.categorical or [False] * len(is_text)) == list(is_text.values())
     # a row alone is predicted as among others
     np.testing.assert_allclose(model.predict(frame[:1]), predicted[:1], rtol=1e-9, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(pandas_frames())
+@pytest.mark.slow
 def test_any_pandas_frame(frame):
     def is_text(column):  # before pandas 3 strings are objects
         strings = column.dtype == object and any(isinstance(value, str) for value in column)
@@ -396,5 +397,6 @@ def test_any_pandas_frame(frame):
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(polars_frames())
+@pytest.mark.slow
 def test_any_polars_frame(frame):
     check_any_frame(frame, {name: kind in (pl.String, pl.Categorical) for name, kind in frame.schema.items()})

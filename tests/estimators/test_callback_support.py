@@ -115,6 +115,7 @@ def test_hooks_are_told_of_the_data_as_it_was_given(kind):
 @KINDS
 @CASES
 @pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.slow
 def test_a_hook_that_answers_true_ends_the_fit_there(kind, options, stop):
     recorder = Recorder(stop)
     model = make(kind, options).set_callbacks(recorder).fit(X, Y[kind])
@@ -272,6 +273,7 @@ def test_the_scoring_monitor_has_a_score_for_each_epoch(kind):
 
 @KINDS
 @pytest.mark.parametrize("n_jobs", [1, 2])  # two are processes
+@pytest.mark.slow
 def test_in_a_search_over_a_pipeline_every_epoch_is_monitored(kind, n_jobs):
     numbers = X[["a", "b"]]
     monitor = callback.ScoringMonitor(scoring=SCORE[kind])
@@ -287,6 +289,7 @@ def test_in_a_search_over_a_pipeline_every_epoch_is_monitored(kind, n_jobs):
 
 
 @KINDS
+@pytest.mark.slow
 def test_progress_bars_reach_the_networks_of_a_halving_search(kind, capsys):
     pytest.importorskip("rich")
     numbers = X[["a", "b"]]

@@ -135,25 +135,26 @@ def test_all_choices_of_a_parameter_are_listed(cls):
 def test_numbers_in_the_text_are_those_of_the_code(cls):
     from skscratch.encoding.categories import MAX_ONE_HOT
     from skscratch.encoding.numeric import CLIP_LIMIT
-    from skscratch.estimators.base import DOUBLE_UP_TO, SAMPLE
-    from skscratch.estimators.plan import TINY, automatic_batch, automatic_bins
-    from skscratch.training.early_stopping import GAIN
+    from skscratch.estimators.build import SAMPLE_ROWS
+    from skscratch.estimators.plan import FLOAT64_UP_TO, FULL_BATCH_UP_TO, automatic_batch_size, automatic_bins
+    from skscratch.training.listeners import MIN_CYCLE_GAIN
 
-    told = {name: " ".join(text.split()) for name, (_, text) in entries(sections(cls.__doc__)["Parameters"]).items()}
-    assert f"fitted to {SAMPLE} of the rows" in told["init"]
+    stated = {name: " ".join(text.split()) for name, (_, text) in entries(sections(cls.__doc__)["Parameters"]).items()}
+    assert f"fitted to {SAMPLE_ROWS} of the rows" in stated["init"]
     assert (
-        f"more than {TINY} rows" in told["early_stopping"] and f"less than {100 * GAIN:g} %" in told["early_stopping"]
+        f"more than {FULL_BATCH_UP_TO} rows" in stated["early_stopping"]
+        and f"less than {100 * MIN_CYCLE_GAIN:g} %" in stated["early_stopping"]
     )
-    assert f"up to {TINY} rows are one batch" in told["batch_size"]
-    assert f"up to {DOUBLE_UP_TO} rows" in told["dtype"]
-    assert f"into (-{CLIP_LIMIT:g}, {CLIP_LIMIT:g})" in told["scale_features"]
-    assert f"Up to {MAX_ONE_HOT} categories" in told["categorical_features"]
+    assert f"up to {FULL_BATCH_UP_TO} rows are one batch" in stated["batch_size"]
+    assert f"up to {FLOAT64_UP_TO} rows" in stated["dtype"]
+    assert f"into (-{CLIP_LIMIT:g}, {CLIP_LIMIT:g})" in stated["scale_features"]
+    assert f"Up to {MAX_ONE_HOT} categories" in stated["categorical_features"]
     for size, n_rows in ((32, 992), (64, 2496), (128, 4992), (256, 25600)):
-        assert automatic_batch(n_rows) == size and str(size) in told["batch_size"]
-    assert automatic_bins(600, 10) * 10 <= 600 / 6 and "a sixth of the rows" in told["n_bins"]
-    assert automatic_bins(10**5, 16) * 16 == 384 and "384" in told["n_bins"]
-    assert automatic_bins(10**5, 1) == 48 and "48" in told["n_bins"]
-    assert automatic_bins(1000, 130) == 0 and "below three means no bins" in told["n_bins"]
+        assert automatic_batch_size(n_rows) == size and str(size) in stated["batch_size"]
+    assert automatic_bins(600, 10) * 10 <= 600 / 6 and "a sixth of the rows" in stated["n_bins"]
+    assert automatic_bins(10**5, 16) * 16 == 384 and "384" in stated["n_bins"]
+    assert automatic_bins(10**5, 1) == 48 and "48" in stated["n_bins"]
+    assert automatic_bins(1000, 130) == 0 and "below three means no bins" in stated["n_bins"]
 
 
 def test_no_placeholder_is_left_in_the_text(cls):
@@ -311,13 +312,15 @@ def test_the_link_is_the_documentation_page_in_the_metadata(fitted, with_documen
 
 
 @pytest.mark.parametrize("found", [None, Metadata(), Metadata("Source, https://example.org/source")])
-def test_without_a_documentation_page_there_is_no_link(cls, fitted, found, monkeypatch):
+def test_without_a_documentation_page_the_texts_are_shown_too(cls, fitted, found, monkeypatch):
     def read(name):
         if found is None:
             raise docstrings.PackageNotFoundError
         return found
 
     monkeypatch.setattr(docstrings, "metadata", read)
-    assert documentation_address() == fitted._get_doc_link() == ""
-    assert 'sk-estimator-doc-link"' not in fitted._repr_html_()
-    assert cls.__name__ in fitted._repr_html_()
+    assert documentation_address() == fitted._get_doc_link() == "#"
+    page = fitted._repr_html_()
+    assert cls.__name__ in page and "file:" not in page
+    if parse_version(sklearn.__version__) >= parse_version("1.9"):
+        assert html.escape("Number of epochs") in page

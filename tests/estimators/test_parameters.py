@@ -1,4 +1,4 @@
-"""Every hyper-parameter of both estimators: wrong values are named at fit, allowed ones accepted."""
+"""Every hyper-parameter of both estimators: fit names wrong values and accepts the others."""
 
 import inspect
 import re
@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.estimators import constraints, estimators
+from skscratch.estimators import classifier, constraints, regressor
 from skscratch.estimators.constraints import InvalidParameterError, check, declarations, frozen
 from skscratch.nn import activations, links, losses
 from skscratch.nn.initializers import INITIALIZERS
@@ -84,7 +84,7 @@ WRONG = {
     "scale_features": NOT_BOOL,
     "numeric_embedding": ["mixed", "", True, False, 8, ["bins"]],
     "n_bins": [1, 0, -1, 2.5, 8.0, "all", None, True, [8]],
-    "n_jobs": [0, -1, 1.5, 2.0, "2", True, [1]],
+    "n_jobs": [0, 1.5, 2.0, "2", True, [1]],
     "dtype": ["float16", "int64", "single precision", None, np.int32, 32, True],
     "random_state": [-1, 2**32, 0.5, "0", True, np.random.default_rng(0), [[-1]]],
     "warm_start": NOT_BOOL,
@@ -171,7 +171,7 @@ RIGHT = {
     "scale_features": [True, False],
     "numeric_embedding": ["bins", None],
     "n_bins": ["auto", 2, 1000],
-    "n_jobs": [None, 1, 2, 100],
+    "n_jobs": [None, 1, 2, 100, -1, -2, -100],
     "dtype": ["auto", "float32", "float64", np.float32, np.dtype("float64"), float],
     "random_state": [None, 0, 2**32 - 1, np.int64(5), np.random.RandomState(0)],
     "warm_start": [True, False],
@@ -249,8 +249,8 @@ def test_choices_in_a_message_are_those_that_are_accepted(kind):
         (constraints.InitializerName, INITIALIZERS),
         (constraints.LinkName, links.LINKS),
         (constraints.ScheduleName, schedules.SCHEDULES),
-        (estimators.ClassificationLoss, losses.CLASSIFICATION_LOSSES),
-        (estimators.RegressionLoss, losses.REGRESSION_LOSSES),
+        (classifier.ClassificationLoss, losses.CLASSIFICATION_LOSSES),
+        (regressor.RegressionLoss, losses.REGRESSION_LOSSES),
     ],
 )
 def test_a_literal_has_the_names_of_the_table_that_implements_them(names, table):

@@ -1,4 +1,4 @@
-"""Layers by themselves: what they compute, how they start, and their gradients."""
+"""Layers: outputs, gradients, initial parameters, and the data-dependent initialisation."""
 
 import numpy as np
 import pytest
@@ -46,8 +46,8 @@ def test_dense_forward_and_backward(n_inputs, bias):
     assert hasattr(g, "b") is bias
 
 
-def test_a_column_of_ones_is_what_the_bias_weighs():
-    """[x, 1] [W; b] = x W + b, and so are the gradients; the ones' own gradient goes nowhere that matters."""
+def test_the_bias_is_the_weight_of_a_column_of_ones():
+    """[x, 1] [W; b] = x W + b, and so are the gradients; the gradient of the ones is never used."""
     x, layer = RNG(1).normal(size=(2, 5, 3)), Dense(3, 4)
     _, g, dx, y, dy, forward, backward = bound(layer, x)
     _, g1, dx1, y1, dy1, forward1, backward1 = bound(layer, np.concatenate([x, np.ones((2, 5, 1))], axis=-1))
@@ -95,7 +95,7 @@ def test_sparse_dense_is_dense(offset, bias):
 
 
 @pytest.mark.parametrize("x", [np.ones((1, 5, 3)), SparseRows(5, None, sp.csr_matrix(np.ones((5, 3))))])
-def test_no_gradient_is_made_room_for_when_predicting(x):
+def test_prediction_has_no_gradient_buffers(x):
     p = Layout([Dense(3, 4).slots()]).views(np.ones((1, 16)))[0]
     y, dy, forward, backward = Dense(3, 4).bind(p, None, x, None)
     forward.run()
@@ -146,7 +146,7 @@ def test_weights_are_drawn_first_and_then_biases():
     np.testing.assert_array_equal(p.b[0], rng.uniform(-bound_, bound_, (1, 4)))
 
 
-# ------------------------------------------------------------------------ several kinds of input, and rates
+# ------------------------------------------------------------------------ input groups and learning rates
 
 
 def started(layer, seed=0, n_members=1):
@@ -158,15 +158,15 @@ def started(layer, seed=0, n_members=1):
 
 
 @pytest.mark.parametrize("init", INITIALIZERS)
-def test_each_kind_of_input_starts_as_if_it_were_the_only_one(init):
-    """Its weights are wider by the root of its share: so many fewer of them add up to the same variance."""
+def test_each_input_group_is_drawn_as_if_it_were_alone(init):
+    """Its weights are larger by the root of its share, so that fewer of them add up to the same variance."""
     plain, grouped = (started(Dense(10, 4, init=init, input_groups=groups)) for groups in ((), (8, 2)))
     np.testing.assert_allclose(grouped.W[0, :8], plain.W[0, :8] * (10 / 8) ** 0.5, rtol=1e-14)
     np.testing.assert_allclose(grouped.W[0, 8:], plain.W[0, 8:] * 5**0.5, rtol=1e-14)
     np.testing.assert_array_equal(grouped.b, plain.b)
 
 
-def test_kinds_of_input_have_equal_parts_in_the_outputs():
+def test_input_groups_have_equal_variance_in_the_outputs():
     layer = Dense(120, 2000, init="lecun_normal", input_groups=(100, 20))
     p, x = started(layer), RNG(1).normal(size=(1, 120))
     x /= np.sqrt(np.concatenate([np.full(100, (x[0, :100] ** 2).mean()), np.full(20, (x[0, 100:] ** 2).mean())]))
@@ -175,11 +175,11 @@ def test_kinds_of_input_have_equal_parts_in_the_outputs():
         assert (x[:, kind] @ p.W[0, kind]).std() == pytest.approx(1, rel=0.05)
 
 
-def test_one_kind_of_input_is_no_kind():
+def test_a_single_input_group_changes_nothing():
     np.testing.assert_array_equal(started(Dense(10, 4, input_groups=(10,))).W, started(Dense(10, 4)).W)
 
 
-def test_the_rate_of_weights_falls_with_the_root_of_their_number():
+def test_ntk_divides_the_learning_rate_by_the_root_of_the_inputs():
     W, b = Dense(16, 4, ntk=True).slots()
     np.testing.assert_array_equal(np.broadcast_to(W.rate, W.shape), np.full((16, 4), 0.25))
     assert b.rate == 1.0
@@ -188,18 +188,18 @@ def test_the_rate_of_weights_falls_with_the_root_of_their_number():
 
 
 @pytest.mark.parametrize("groups", [(), (16, 4)])
-def test_without_ntk_all_rates_are_one(groups):
+def test_without_ntk_all_learning_rate_factors_are_one(groups):
     assert [slot.rate for slot in Dense(20, 4, input_groups=groups).slots()] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("groups", [(), (0,), (0, 0)])
-def test_a_layer_without_inputs_has_a_start_and_a_rate(groups):
+def test_a_layer_without_inputs_has_parameters_and_factors(groups):
     layer = Dense(0, 4, input_groups=groups, ntk=True)
     assert started(layer).W.shape == (1, 0, 4)
     assert np.shape(layer.slots()[0].rate) == (0, 1)
 
 
-def test_kinds_without_inputs_leave_the_others_as_they_are():
+def test_an_empty_input_group_changes_nothing():
     with_none, alone = Dense(9, 4, input_groups=(9, 0), ntk=True), Dense(9, 4, ntk=True)
     np.testing.assert_array_equal(started(with_none).W, started(alone).W)
     np.testing.assert_array_equal(with_none.slots()[0].rate, alone.slots()[0].rate)
@@ -212,7 +212,7 @@ def test_zeros_start_at_zero_and_draw_nothing():
     assert rng.uniform() == RNG(0).uniform()
 
 
-# ------------------------------------------------------------------------ a start fitted to data
+# ------------------------------------------------------------------------ data-dependent initialisation
 
 
 def fitted(x, weight=None, layer=None, seed=0):
@@ -391,7 +391,7 @@ def test_gradient_of_dense(table, bias, hidden, n_members, weights):
 
 @pytest.mark.parametrize("ones", [False, True])
 @pytest.mark.parametrize("hidden", [(), (4,)])
-def test_gradient_of_several_kinds_of_input(hidden, ones):
+def test_gradient_with_input_groups(hidden, ones):
     check_case("squared_error", RNG(0), hidden, "silu", "weights", 3, n_bins=2, ntk=True, ones=ones)
 
 
@@ -401,4 +401,4 @@ def test_gradient_of_several_kinds_of_input(hidden, ones):
 def test_gradient_with_dropout(activation, hidden, n_members):
     """The generator starts anew at each evaluation, so that the mask stays."""
     rng = RNG(0)
-    check_case("squared_error", rng, hidden, activation, "weights", n_members, mask_seed=4, dropout=0.4)
+    check_case("squared_error", rng, hidden, activation, "weights", n_members, dropout_seed=4, dropout=0.4)

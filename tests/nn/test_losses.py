@@ -134,7 +134,7 @@ def test_slope_is_zero_where_the_prediction_is_the_target(name):
     assert (value[0] == 0).tolist() == (slope[0, :, 0] == 0).tolist() == [False, True, False]
 
 
-def test_a_callable_is_asked_member_by_member():
+def test_a_callable_is_called_for_each_member():
     loss, z, t = targets("callable")
     value, slope = evaluate(loss, z, t)
     for k in range(2):
@@ -143,7 +143,7 @@ def test_a_callable_is_asked_member_by_member():
         np.testing.assert_array_equal(slope[k], expected[1])
 
 
-def test_a_callable_may_spoil_what_it_is_given():
+def test_a_callable_may_overwrite_its_arguments():
     def spoiling(t, z):
         z -= t
         t[...] = 0
@@ -164,7 +164,7 @@ def test_a_callable_may_spoil_what_it_is_given():
         lambda t, z: (0.0, np.zeros_like(z)),
     ],
 )
-def test_a_callable_of_wrong_shapes_is_told(function):
+def test_a_callable_of_wrong_shapes_is_refused(function):
     z, t = np.zeros((1, 4, 2)), np.zeros((4, 2))
     with pytest.raises(ValueError, match=r"loss of each row, of shape \(n_rows,\).* for 4 rows and .* shape \(4, 2\)"):
         evaluate(make_loss(function, None), z, t)
@@ -188,7 +188,7 @@ def test_several_quantiles_are_ordered():
     assert make_loss("quantile", None, quantile=[0.2, 0.8]).link.name == "ordered"
 
 
-def test_the_common_class_is_no_loss():
+def test_the_base_class_is_abstract():
     with pytest.raises(NotImplementedError):
         Loss(LINKS["identity"]).bind(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))
 

@@ -170,6 +170,7 @@ def test_every_block_of_the_encoder_has_an_emitter():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.slow
 def test_every_activation(activation, dtype):
     X = numbers_table()
     model = regressor(activation=activation, dtype=dtype, clip_target=False).fit(X, X[:, 0])
@@ -378,6 +379,7 @@ def test_arrays_of_other_numbers(kind):
 
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("values", [[0, 1, 7], [0.5, 1.5, 2.25], [False, True], list(range(100, 160)), [1e17, -3, 4]])
+@pytest.mark.slow
 def test_categories_that_are_numbers(values, missing):
     codes = np.array(values, dtype=float)[np.arange(180) % len(values)]
     X = np.c_[codes, RANDOM.normal(size=180)]
@@ -544,6 +546,7 @@ AROUND = {
 
 
 @pytest.mark.parametrize("name", AROUND)
+@pytest.mark.slow
 def test_estimators_around_it_on_a_mixed_table(name):
     X = table_of_texts()
     y = np.array(["a", "b", "c"])[np.arange(len(X)) % 3]
@@ -615,6 +618,7 @@ def test_encoded_and_imputed_before_it():
     assert_equal(make_pipeline(SimpleImputer(), StandardScaler(), regressor()).fit(X, y), X)
 
 
+@pytest.mark.slow
 def test_skl2onnx_converts_it_by_its_own_functions():
     X, y = load_iris(return_X_y=True)
     single, texts = X.astype(np.float32), np.array(["a", "b", "c"])[y]
@@ -652,6 +656,7 @@ def test_skl2onnx_with_inputs_that_are_declared():
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "mixed"])
+@pytest.mark.slow
 def test_options_of_classifiers(kind):
     X = mixed_table() if kind == "mixed" else numbers_table(dtype=kind)
     y = np.array(["a", "b", "c"])[np.arange(len(X)) % 3]

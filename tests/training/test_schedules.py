@@ -1,4 +1,4 @@
-"""Schedules: their values at marked points."""
+"""Schedules: their values at known points, their cycles, and warm-up."""
 
 import math
 
