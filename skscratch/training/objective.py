@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..nn.batch import Targets
 from ..nn.losses import Loss
@@ -33,6 +34,10 @@ SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so 
 
 class Step(Protocol):
     """Sums over one mini-batch of an objective."""
+
+    @property
+    def loss(self) -> Array:
+        """The weighted sum of losses of each member in the last pass, (K,)."""
 
     def load(self, rows: Array) -> None:
         """Gather the rows with these indices (B,) into the buffers."""
@@ -93,7 +98,7 @@ class Objective:
             return self
         return replace(self, weight=self.weight[members])
 
-    def holding_out(self, folds: Array, n_members: int, dtype: Any) -> "Objective":
+    def holding_out(self, folds: Array, n_members: int, dtype: DTypeLike) -> "Objective":
         """Return the objective in which member k does not see the rows of fold k mod F."""
         return replace(self, weight=fold_weights(folds, n_members, self.weight, dtype))
 
@@ -148,7 +153,9 @@ class Objective:
         return ScoredRows(self, out_of_fold_scores(self, parameters, folds))
 
 
-def fold_weights(folds: Array, n_members: int, weight: Array | None, dtype: Any, n_folds: int | None = None) -> Array:
+def fold_weights(
+    folds: Array, n_members: int, weight: Array | None, dtype: DTypeLike, n_folds: int | None = None
+) -> Array:
     """Return training weights (K, n): the rows' own (1, n), and 0 where the row is in the member's held-out fold."""
     held_out = folds == (np.arange(n_members) % (n_folds or folds.max() + 1))[:, None]
     return np.where(held_out, 0, 1 if weight is None else weight).astype(dtype)
