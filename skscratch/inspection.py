@@ -11,8 +11,8 @@ from .estimators.base import ScratchMLP
 __all__ = ["find_network", "networks_in_parameters", "unwrap"]
 
 # the attributes of meta-estimators that contain the estimators that they fitted, or those that they were given
-FITTED = ("best_estimator_", "estimator_", "regressor_", "estimators_", "calibrated_classifiers_")
-GIVEN = ("steps", "estimator", "regressor", "estimators")
+FITTED = ("best_estimator_", "estimator_", "regressor_", "estimators_", "final_estimator_", "calibrated_classifiers_")
+GIVEN = ("steps", "estimator", "regressor", "estimators", "final_estimator")
 
 Found = tuple[str, list[Any]]  # path of a network in Python's notation, and the estimators from the outermost to it
 

@@ -156,8 +156,8 @@ class Canvas:
         left, right = (heights.flat[order] for heights in np.meshgrid(*ends, indexing="ij"))
         share = share.flat[order]
         segments = [[(k, a), (k + 1, b)] for a, b in zip(left, right, strict=True)]
-        inks = [to_rgba(color, 0.1 + 0.85 * s**1.5) for color, s in zip(colors.flat[order], share, strict=True)]
-        lines = LineCollection(segments, colors=inks, linewidths=self.font * (0.03 + 0.3 * share), zorder=2)
+        rgba = [to_rgba(color, 0.1 + 0.85 * s**1.5) for color, s in zip(colors.flat[order], share, strict=True)]
+        lines = LineCollection(segments, colors=rgba, linewidths=self.font * (0.03 + 0.3 * share), zorder=2)
         self.artists.append(self.ax.add_collection(lines, autolim=False))
         return lines
 
@@ -188,10 +188,10 @@ class Canvas:
             self.ax.figure.set_figwidth((width + 8) / 72)  # the layout leaves a margin
         figure = self.ax.get_figure(root=True)
         for layout in (figure.get_layout_engine(), None):
-            width, row = self._size()[0], self._row_height()
+            width, height = self._size()[0], self._row_height()
             gap = max(width - left - right, 0.1 * width) / last
             self.ax.set_xlim(-left / gap, last + right / gap)
-            self.ax.set_ylim(self.bottom - FOOT_LINES * self.font / row, self.top + HEAD_LINES * self.font / row)
+            self.ax.set_ylim(self.bottom - FOOT_LINES * self.font / height, self.top + HEAD_LINES * self.font / height)
             if layout is not None:  # may move the axes; the texts have their room already
                 layout.execute(figure)
         return min(1.0, self._size()[0] / max(left + right + last * between, legend_width))

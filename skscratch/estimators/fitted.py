@@ -25,8 +25,8 @@ __all__ = ["FORMAT", "UPGRADES", "FittedNetwork", "packed", "unpacked"]
 PREDICT_CHUNK_VALUES = 2**20  # numbers of an encoded table that prediction holds at a time
 SERIAL_MULTIPLICATIONS = 2**18  # below this number BLAS does not start threads
 
-FORMAT = 1  # of the state in a file; each change that `unpacked` has to know of increases it
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from a format to the next one
+FORMAT = 1  # format of the state in a file; increases with each change that needs an upgrade of older files
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # UPGRADES[n] turns format n into format n + 1
 
 
 @dataclass(frozen=True)

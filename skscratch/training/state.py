@@ -151,7 +151,7 @@ class TrainingState:
         if state["optimizer"] is not None:
             optimizer = {"sgd": SGD, "adam": Adam}[state["optimizer"]["name"]](state["parameters"])
             optimizer.load(state["optimizer"]["count"], state["optimizer"]["arrays"])
-        rng = np.random.RandomState()
+        rng = np.random.RandomState(getattr(np.random, state["rng"]["bit_generator"])())
         rng.set_state(state["rng"])
         parts = {
             "optimizer": optimizer,

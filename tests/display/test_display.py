@@ -10,24 +10,18 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine, make_multilabel_classification
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.display.canvas import COLORS, NEUTRAL, palette
 from skscratch.display.loss_curve import LossCurveDisplay
 from skscratch.display.network import NetworkDisplay
-from skscratch.inspection import find_network
 from tests.helpers.plain import plain
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -61,35 +55,6 @@ def wine():
     return ScratchMLPClassifier(random_state=0).fit(WINE.data, WINE.target)
 
 
-def scratch_in(estimator):
-    return find_network(estimator)[-1]
-
-
-# ---------------------------------------------------------------- finding the network
-
-
-def test_the_network_is_found_wherever_it_lies():
-    X, y = WINE.data, WINE.target
-    pipeline = make_pipeline(StandardScaler(), small()).fit(X, y)
-    assert scratch_in(pipeline) is pipeline[-1]
-    assert scratch_in(pipeline[-1]) is pipeline[-1]
-    assert scratch_in(FrozenEstimator(pipeline)) is pipeline[-1]
-    assert scratch_in({"estimator": [pipeline]}) is pipeline[-1]  # as cross_validate returns it
-    search = GridSearchCV(pipeline, {"scratchmlpclassifier__alpha": [0, 1]}, cv=2).fit(X, y)
-    assert scratch_in(search) is search.best_estimator_[-1]  # and not the fitted one that it was given
-    calibrated = CalibratedClassifierCV(small(), ensemble=False, cv=2).fit(X, y)
-    assert scratch_in(calibrated) is calibrated.calibrated_classifiers_[0].estimator
-    target = TransformedTargetRegressor(make_pipeline(StandardScaler(), small(ScratchMLPRegressor)))
-    target.fit(DIABETES.data, DIABETES.target)
-    assert find_network(target) == [target, target.regressor_, target.regressor_[-1]]
-
-
-def test_a_search_among_models_finds_the_best_one():
-    models = {"model": [small(), DummyClassifier()]}
-    search = GridSearchCV(Pipeline([("model", DummyClassifier())]), models, cv=2).fit(IRIS.data, IRIS.target)
-    assert scratch_in(search) is search.best_estimator_[-1]
-
-
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -103,22 +68,6 @@ def test_a_search_among_models_finds_the_best_one():
 def test_what_is_not_fitted_is_refused(estimator, display):
     with pytest.raises(NotFittedError, match="ScratchMLPClassifier instance is not fitted yet"):
         display.from_estimator(estimator)
-
-
-@pytest.mark.parametrize("other", [LogisticRegression(), make_pipeline(LogisticRegression()), None, "model"])
-def test_other_estimators_are_refused(other):
-    with pytest.raises(TypeError, match="There is no ScratchMLPClassifier or ScratchMLPRegressor in this"):
-        find_network(other)
-
-
-def test_of_several_networks_the_error_says_where_they_are():
-    several = VotingClassifier([("a", small()), ("b", small())]).fit(IRIS.data, IRIS.target)
-    with pytest.raises(ValueError, match="holds 2 fitted networks; pass one of them") as caught:
-        find_network(several)
-    places = str(caught.value).rpartition(": ")[2].rstrip(".").split(", ")
-    assert [eval(place, {"estimator": several}) for place in places] == several.estimators_
-    with pytest.raises(ValueError, match=r"This list holds 4 fitted networks; .*estimator\[2\], \.\.\.\.$"):
-        find_network([small().fit(IRIS.data, IRIS.target) for _ in range(4)])
 
 
 # ---------------------------------------------------------------- losses

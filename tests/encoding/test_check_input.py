@@ -30,7 +30,7 @@ def names(X, **parameters):
     """What the fitted network's inputs are called."""
     model = fit(X, **parameters)
     assert np.isfinite(model.predict(X)).all()
-    return model._encoder.names
+    return model.fitted_.input_names
 
 
 # ------------------------------------------------------ names of columns
@@ -101,7 +101,7 @@ def test_declared_categories_are_known_before_they_come(form):
     y = (codes % 2).astype(int)
     table, chunk = form(codes, rng().normal(size=240)), slice(0, 3)  # fewer rows than categories
     model = ScratchMLPClassifier(**STREAMED).partial_fit(table[chunk], y[chunk], classes=[0, 1])
-    assert model._encoder.names == ["z", *(f"k={letter}" for letter in "abcdef")]
+    assert model.fitted_.input_names == ["z", *(f"k={letter}" for letter in "abcdef")]
     for _ in range(20):
         for part in (slice(start, start + 40) for start in range(0, 240, 40)):
             model.partial_fit(table[part], y[part])
@@ -111,14 +111,14 @@ def test_declared_categories_are_known_before_they_come(form):
 def test_categories_that_are_not_declared_are_those_of_the_first_chunk():
     table = pd.DataFrame({"k": list("aabbcc") * 10, "z": rng().normal(size=60)})
     model = ScratchMLPRegressor(**STREAMED).partial_fit(table[:4], np.arange(4.0))
-    assert model._encoder.names == ["z", "k=a", "k=b"]
+    assert model.fitted_.input_names == ["z", "k=a", "k=b"]
     other, lost = table[4:6].assign(z=0.0), table[:2].assign(k=None, z=0.0)
     np.testing.assert_array_equal(model.predict(other), model.predict(lost))
 
 
 def test_a_fit_learns_the_categories_that_occur_and_refuses_too_many():
     table = as_pandas([0, 1, 0, 1, 0, 1, 2], np.arange(7.0))
-    assert ScratchMLPRegressor(**SMALL, max_iter=1).fit(table, np.arange(7.0))._encoder.names[1:] == [
+    assert ScratchMLPRegressor(**SMALL, max_iter=1).fit(table, np.arange(7.0)).fitted_.input_names[1:] == [
         "k=a",
         "k=b",
         "k=c",

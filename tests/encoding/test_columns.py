@@ -29,7 +29,7 @@ def names(X, **parameters):
     """What the fitted network's inputs are called."""
     model = fit(X, **parameters)
     assert np.isfinite(model.predict(X)).all()
-    return model._encoder.names
+    return model.fitted_.input_names
 
 
 # ---------------------------------------------------------------- kinds of column
@@ -378,7 +378,7 @@ def check_any_frame(frame, is_text):
     model = ScratchMLPRegressor(hidden_layer_sizes=(3,), max_iter=1, random_state=0).fit(frame, np.arange(n))
     predicted = model.predict(frame)
     assert predicted.shape == (n,) and np.isfinite(predicted).all()
-    assert (model._categorical or [False] * len(is_text)) == list(is_text.values())
+    assert (model.fitted_.encoder.categorical or [False] * len(is_text)) == list(is_text.values())
     # a row alone is predicted as among others
     np.testing.assert_allclose(model.predict(frame[:1]), predicted[:1], rtol=1e-9, atol=1e-12)
 

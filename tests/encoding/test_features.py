@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from skscratch import ScratchMLPRegressor
 from skscratch.encoding.bins import Bins
 from skscratch.encoding.categories import MAX_ONE_HOT, OneHot
+from skscratch.encoding.check_input import check_table
 from skscratch.encoding.columns import RawTable
 from skscratch.encoding.features import CHUNK_VALUES, FeatureEncoder
 from skscratch.encoding.numeric import MissingFlags, Numbers
@@ -75,10 +76,12 @@ def test_no_copy_where_nothing_is_to_be_done(dtype):
     stored = sp.csr_matrix(X)
     assert np.shares_memory(fitted.transform(stored, dtype).X.data, stored.data)
     model = plain(ScratchMLPRegressor, scale_features=False, dtype=dtype, max_iter=1, random_state=0).fit(X, X[:, 0])
-    assert np.shares_memory(model._encode(model._check_X(X, reset=False)).X, X)  # nor on the way there
+    checked = check_table(model, X, "from_dtype", model.fitted_.encoder.categorical, reset=False)
+    assert np.shares_memory(model.fitted_.encode(checked).X, X)  # the check does not copy either
     frame = pd.DataFrame(X, columns=list("abc"))
-    checked = model.fit(frame, X[:, 0])._check_X(frame, reset=False)
-    assert np.shares_memory(model._encode(checked).X, X) or not frame.to_numpy().flags.c_contiguous
+    model.fit(frame, X[:, 0])
+    checked = check_table(model, frame, "from_dtype", model.fitted_.encoder.categorical, reset=False)
+    assert np.shares_memory(model.fitted_.encode(checked).X, X) or not frame.to_numpy().flags.c_contiguous
 
 
 @pytest.mark.parametrize("scale", [True, False])

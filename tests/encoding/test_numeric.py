@@ -96,7 +96,7 @@ def test_integers_do_not_overflow():
     X = np.array([[2**63 - 1, -(2**63)], [-(2**63), 2**63 - 1], [0, 0], [1, 1]], dtype=np.int64)
     out = encoder(X.astype(float)).transform(X.astype(float), F8).X
     model = ScratchMLPRegressor(max_iter=2, random_state=0).fit(X, np.arange(4.0))
-    np.testing.assert_array_equal(model._encode(X).X, np.column_stack([out, np.ones(4)]))
+    np.testing.assert_array_equal(model.fitted_.encode(X).X, np.column_stack([out, np.ones(4)]))
     assert out[0, 0] > 0 > out[1, 0]
 
 

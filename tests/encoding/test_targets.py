@@ -157,7 +157,6 @@ labels = st.one_of(
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(labels, st.floats(0, 0.4))
-@pytest.mark.slow
 def test_any_labels_come_back(y, smoothing):
     y = np.asarray(y, dtype=object if isinstance(y[0], str) else int)
     targets = class_targets(y, label_smoothing=smoothing)
@@ -220,7 +219,6 @@ def test_without_scaling_numbers_stay_unchanged(loss):
 
 @pytest.mark.parametrize("loss", REGRESSION_LOSSES)
 @pytest.mark.parametrize("value", [0.0, 7.0, 1e6])
-@pytest.mark.slow
 def test_a_constant_target_is_learned(loss, value):
     if loss == "gamma" and not value:
         value = 1e-6  # gamma has no zeros
@@ -385,6 +383,7 @@ def test_a_list_of_class_weights_needs_a_multilabel_target():
 
 
 @pytest.mark.parametrize("way", ["warm_start", "partial_fit"])
+@pytest.mark.slow
 def test_a_continued_training_widens_the_range_of_predictions(way):
     X = np.linspace(0, 1, 300)[:, None]
     y = X[:, 0]

@@ -85,4 +85,4 @@ def test_gradient(ones, case, hidden, n_members, weights):
 
 def test_gradient_without_biases_and_with_dropout():
     options = {"categories": CATEGORIES, "bias": False, "dropout": 0.3}
-    check_case("huber", np.random.RandomState(0), (4,), "gelu", "weights", 3, mask_seed=2, **options)
+    check_case("huber", np.random.RandomState(0), (4,), "gelu", "weights", 3, dropout_seed=2, **options)

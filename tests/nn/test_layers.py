@@ -401,4 +401,4 @@ def test_gradient_with_input_groups(hidden, ones):
 def test_gradient_with_dropout(activation, hidden, n_members):
     """The generator starts anew at each evaluation, so that the mask stays."""
     rng = RNG(0)
-    check_case("squared_error", rng, hidden, activation, "weights", n_members, mask_seed=4, dropout=0.4)
+    check_case("squared_error", rng, hidden, activation, "weights", n_members, dropout_seed=4, dropout=0.4)

@@ -9,7 +9,7 @@ from skscratch.nn.batch import Table
 from skscratch.nn.embedding import Embedding
 from skscratch.nn.layers import Activation, Dense, Dropout
 from skscratch.nn.network import build
-from skscratch.training.loop import Data, Step
+from skscratch.training.objective import LocalStep, Objective
 from tests.helpers.gradients import (
     LOSS_CASES,
     WEIGHTS,
@@ -52,11 +52,11 @@ def test_gradient_with_another_activation_in_each_layer():
     network = build(3, (), (4, 5, 3), n_out, ["tanh", (sine_cubed, sine_cubed_slope), "gelu"])
 
     parameters = rng.normal(0, 0.6, (2, network.layout.size))
-    check_gradient(network, loss, Data(make_table(rng), targets), parameters, rng)
+    check_gradient(Objective(network, loss, make_table(rng), targets), parameters, rng)
 
 
 def test_the_check_finds_a_wrong_gradient():
-    """A derivative that is a millionth too large is found, and so is one that is never written."""
+    """It detects a derivative that is a millionth too large, and one that is never written."""
     wrong = (np.sin, lambda x: np.cos(x) * (1 + 1e-6))
     with pytest.raises(AssertionError, match="relative error"):
         check_case("squared_error", np.random.RandomState(1), (4,), wrong)
@@ -76,10 +76,10 @@ def test_single_precision_gradient_is_close_to_double(case, activation):
     for dtype in (np.float64, np.float32):
         p = parameters.astype(dtype)
         g = np.full_like(p, np.nan)
-        data = Data(Table(table.X.astype(dtype)), type(targets)(targets.values.astype(dtype)), weight.astype(dtype))
-        step = Step(network, loss, p, g, data, 7)
+        typed = Table(table.X.astype(dtype)), type(targets)(targets.values.astype(dtype)), weight.astype(dtype)
+        step = LocalStep(Objective(network, loss, *typed), p, g, 7)
         step.load(np.arange(7))
-        value = step.run()
+        value = step.loss_and_gradient()
         assert value.dtype == g.dtype == dtype
         results.append((value, g))
     for narrow, wide in zip(results[1], results[0], strict=True):
@@ -417,9 +417,9 @@ def test_members_have_gradients_of_their_own():
 
     def run(p, w):
         gradient = np.full_like(p, np.nan)
-        step = Step(network, loss, p, gradient, Data(table, targets, w), 7)
+        step = LocalStep(Objective(network, loss, table, targets, w), p, gradient, 7)
         step.load(np.arange(7))
-        return step.run().copy(), gradient
+        return step.loss_and_gradient().copy(), gradient
 
     values, gradients = run(parameters, weight)
     for k in range(3):
@@ -433,7 +433,8 @@ def test_a_batch_without_weight_has_no_gradient():
     loss, n_out, targets = make_case("squared_error", rng)
     network, parameters = make_network(rng, (4,), "tanh", n_out)
     gradient = np.full_like(parameters, np.nan)
-    step = Step(network, loss, parameters, gradient, Data(make_table(rng), targets, np.zeros((1, 7))), 7)
+    objective = Objective(network, loss, make_table(rng), targets, np.zeros((1, 7)))
+    step = LocalStep(objective, parameters, gradient, 7)
     step.load(np.arange(7))
-    assert step.run() == 0
+    assert step.loss_and_gradient() == 0
     np.testing.assert_array_equal(gradient, 0)

@@ -431,17 +431,20 @@ def test_without_logging_each_line_is_printed_once():
     assert ([line[:9] for line in out], err) == (["epoch 1/2", "epoch 2/2"] * 2, [])
 
 
+@pytest.mark.slow
 def test_with_logging_set_up_lines_go_there_only():
     out, err = printed(setup="logging.basicConfig(format='%(name)s|%(message)s')")
     assert (out, [line[:19] for line in err]) == ([], ["skscratch|epoch 1/2", "skscratch|epoch 2/2"] * 2)
 
 
+@pytest.mark.slow
 def test_logging_that_is_set_up_later_takes_over():
     later = "logging.basicConfig(); ScratchMLPRegressor(max_iter=1, n_members=1, verbose=True).fit(X, X[:, 0])"
     out, err = printed(later=later)
     assert (len(out), len(err)) == (4, 1)
 
 
+@pytest.mark.slow
 def test_the_level_that_the_user_set_applies():
     out, err = printed(setup="logging.getLogger('skscratch').setLevel(logging.WARNING)")
     assert (out, err) == ([], [])

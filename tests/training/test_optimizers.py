@@ -1,4 +1,4 @@
-"""Optimizers against the formulas of the textbooks."""
+"""Optimizers against the formulas of their papers, written plainly."""
 
 import copy
 import pickle
@@ -72,7 +72,7 @@ def test_adam(beta_1, beta_2, epsilon, rates):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-def test_the_first_step_of_adam_is_the_learning_rate_for_any_gradient():
+def test_adams_first_step_is_the_learning_rate_at_any_size_of_the_gradient():
     p = np.zeros((1, 3))
     Adam(p, epsilon=1e-12).bind(p, np.array([[1e-3, 1.0, -1e3]]))(0.01, 1)
     np.testing.assert_allclose(p, [[-0.01, -0.01, 0.01]], rtol=1e-6)  # epsilon over the smallest root: 3e-8
@@ -138,7 +138,7 @@ def test_single_precision_stays_single(make):
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_the_caller_counts_the_steps(make):
-    """Members in several threads share an optimizer, so that a step gets its number and does not count."""
+    """Members in several threads share an optimizer, so a step gets its number and counts nothing itself."""
     p, gradients = start()
     optimizer = make(p)
     walk(optimizer, p, gradients)
@@ -177,8 +177,8 @@ def test_members_that_are_not_bound_stay_where_they_are(make):
     assert not any(array[0].any() for array in optimizer.state) and all(array[1].all() for array in optimizer.state)
 
 
-def test_the_bias_correction_of_adam_is_that_of_the_given_step():
-    """A late step is not corrected: after zeros the moments are 0.1 g and 0.001 g²."""
+def test_adams_bias_correction_is_that_of_the_given_step():
+    """A late step has no bias correction: after one gradient, moments that start at zero are 0.1 g and 0.001 g²."""
     p = np.zeros((1, 1))
     Adam(p, 0.9, 0.999, 1e-12).bind(p, np.array([[3.0]]))(0.01, 10**6)
     assert p[0, 0] == pytest.approx(-0.01 * 0.1 / 0.001**0.5, rel=1e-9)  # epsilon over the root: 1e-11
