@@ -264,7 +264,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
 
     def _generator(self) -> np.random.RandomState:
         """Return a generator of this fit's own; one that the user passed moves on by one draw."""
-        given = check_random_state(self.random_state)
+        given: np.random.RandomState = check_random_state(self.random_state)
         own = copy.deepcopy(given)
         given.randint(2**31 - 1)
         return own
@@ -334,7 +334,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         with training_context():
             if incremental:
                 some = objective.sample(np.arange(min(len(objective), SAMPLE_ROWS)))
-                finite = np.isfinite(objective.network.scores(result.parameters, some)).all()
+                finite = bool(np.isfinite(objective.network.scores(result.parameters, some)).all())
             else:
                 finite = objective.score(result.parameters).is_finite()
         if not finite:

@@ -161,8 +161,8 @@ def forget_unseen(model: FittedNetwork, objective: Objective, parameters: Array,
 def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> FittedNetwork:
     """Add rows to the sample of a stream; when it has grown enough, refit the scaling and adapt the weights to it."""
     encoder, targets = model.encoder, model.targets
-    follows = isinstance(rows.data, np.ndarray | ColumnTable) and (encoder.scale or encoder.n_bins)
-    numbers = encoder.number_columns(rows.data) if follows else []
+    data, follows = rows.data, encoder.scale or encoder.n_bins
+    numbers = encoder.number_columns(data) if follows and isinstance(data, np.ndarray | ColumnTable) else []
     target_columns = targets.stream_columns(rows.values)
     n_columns = len(numbers) + len(target_columns)
     stream = state.stream or StreamSample.empty(n_columns)

@@ -101,7 +101,9 @@ def check_together(h: Any, built_with: dict[str, Any] | None) -> None:
                     f"The {parameter!r} parameter of {name} must be {getattr(type(h), parameter)!r} with "
                     f"solver='lbfgs', which takes no single steps. Got {getattr(h, parameter)!r} instead."
                 )
-    for parameter in () if built_with is None else frozen(type(h), "network"):
+    if built_with is None:
+        return
+    for parameter in frozen(type(h), "network"):
         value, before = getattr(h, parameter), built_with[parameter]
         if value is not before and not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
             raise ValueError(
@@ -210,6 +212,7 @@ def _n_threads(h: Any) -> int:
     """Return the threads to divide members among: as many as BLAS may use, but 1 where user functions are called."""
     activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
     custom = callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)
-    if custom or h.n_jobs is None:
+    n_jobs: int | None = h.n_jobs
+    if custom or n_jobs is None:
         return 1 if custom else allowed_threads()
-    return h.n_jobs if h.n_jobs > 0 else max(cpu_count() + 1 + h.n_jobs, 1)
+    return n_jobs if n_jobs > 0 else max(int(cpu_count()) + 1 + n_jobs, 1)
