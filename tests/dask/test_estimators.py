@@ -27,8 +27,7 @@ import dask.bag  # noqa: E402
 from distributed import Client, LocalCluster  # noqa: E402
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor  # noqa: E402
-from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor  # noqa: E402
-from skscratch.dask import backend, partitions  # noqa: E402
+from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor, backend, partitions  # noqa: E402
 from skscratch.dask.partitions import WorkerLost, place_partitions  # noqa: E402
 from skscratch.dask.workers import CommunicationStats, WorkerPool  # noqa: E402
 
@@ -434,7 +433,9 @@ def test_losses_without_end_are_given_up(client, monkeypatch):
     def lost():
         raise WorkerLost("worker tcp://nowhere is gone")
 
-    with pytest.raises(RuntimeError, match="failed: worker tcp://nowhere is gone, and the rows were loaded again 3 times"):
+    with pytest.raises(
+        RuntimeError, match="failed: worker tcp://nowhere is gone, and the rows were loaded again 3 times"
+    ):
         pool.retry(lost)
     assert len(built) == 3 and pool.stats.rebuilds == 3
     pool.close()
