@@ -16,6 +16,7 @@ from ..encoding.features import FeatureEncoder
 from ..encoding.numeric import MissingFlags
 from ..encoding.out_of_core import MemmapTable, StreamSample, sketch_memmap, transfer_weights
 from ..encoding.targets import TargetEncoder
+from ..encoding.weights import Weights
 from ..nn.losses import Loss
 from ..nn.network import Network, build
 from ..nn.tape import Array
@@ -168,7 +169,8 @@ def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> Fit
     stream = state.stream or StreamSample.empty(n_columns)
     if n_columns == 0 or stream.rows.shape[1] != n_columns:  # a sparse chunk among dense ones is left out
         return model
-    stream = stream.after([*numbers, *target_columns], rows.weight)
+    weights = None if rows.weight is None else Weights(rows.weight, rows.weight_exponent)
+    stream = stream.after([*numbers, *target_columns], weights)
     if stream.is_stale and state.stream:
         sample, weight, layers = stream.rows, stream.weight, model.network.dense(state.parameters)
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
