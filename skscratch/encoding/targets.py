@@ -20,6 +20,7 @@ from ..nn.losses import Loss, Quantile
 from ..nn.tape import Array
 from .columns import missing, refuse_times
 from .quantiles import weighted_mean_std, weighted_quantiles
+from .weights import Weights
 
 __all__ = [
     "BinaryTargets",
@@ -55,9 +56,9 @@ class TargetEncoder:
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Raise ValueError if these training values are too few to learn from."""
 
-    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
-        """Return the weight of each row (n,), with class weights multiplied in."""
-        return weight
+    def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
+        """Return the weight of each row, with class weights multiplied in."""
+        return weights
 
     def strata(self, values: Array) -> Array | None:
         """Return class codes to stratify the validation rows by, or None."""
@@ -160,14 +161,14 @@ class ClassTargets(TargetEncoder):
                 f"Previously got {self.classes}, `y` has {present}"
             )
 
-    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
-        """Return sample weight times class weight, (n,)."""
+    def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
+        """Return sample weight times class weight."""
         if self.class_weight is None:
-            return weight
+            return weights
         if isinstance(self.class_weight, list):
             raise ValueError(f"class_weight: a list is for a multilabel target, and y is {self.kind}.")
-        weight = np.ones(len(values)) if weight is None else weight
-        return weight * _class_factors(self.class_weight, self.classes, values, weight)
+        weights = weights or Weights(np.ones(len(values)))
+        return weights.times(_class_factors(self.class_weight, self.classes, values, weights.values))
 
     def strata(self, values: Array) -> Array | None:
         """Return the class codes (n,)."""
@@ -239,19 +240,18 @@ class MultilabelTargets(ClassTargets):
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""
 
-    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
-        """Return sample weight times class weight, (n,): the product over the labels, as in scikit-learn."""
+    def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
+        """Return sample weight times class weight: the product over the labels, as in scikit-learn."""
         if self.class_weight is None:
-            return weight
+            return weights
         given = self.class_weight
         per_label = given if isinstance(given, list) else [given] * len(self.classes)
         if len(per_label) != len(self.classes):
             raise ValueError(f"class_weight has {len(per_label)} dictionaries for the {len(self.classes)} labels of y.")
-        base = np.ones(len(values)) if weight is None else weight
+        product = base = weights or Weights(np.ones(len(values)))
         for class_weight, column in zip(per_label, values.T, strict=True):
-            factors = _class_factors(class_weight, np.array([0, 1]), column.astype(int), base)
-            weight = factors * (1 if weight is None else weight)
-        return weight
+            product = product.times(_class_factors(class_weight, np.array([0, 1]), column.astype(int), base.values))
+        return product
 
     def strata(self, values: Array) -> None:
         """Return None: rows are not stratified by several labels."""

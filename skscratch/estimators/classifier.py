@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 
 from ..encoding.targets import ClassTargets, class_targets
 from ..nn.losses import Loss, make_loss
@@ -16,6 +14,7 @@ from .constraints import choice, either, function, parameter, real
 from .docstrings import Attribute, documented
 from .fitted import FittedNetwork
 from .from_sklearn import from_sklearn
+from .sklearn_types import ClassifierMixin, available_if
 
 __all__ = ["CLASSES", "ClassificationLoss", "ScratchMLPClassifier"]
 

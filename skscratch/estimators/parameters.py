@@ -9,10 +9,10 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from . import constraints as c
 from .constraints import boolean, choice, either, function, integer, nothing, parameter, real
+from .sklearn_types import BaseEstimator
 
 __all__ = ["HyperParameters"]
 

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 
 from ..encoding.targets import NumericTargets
 from ..nn.losses import Loss, make_loss
@@ -16,6 +14,7 @@ from .constraints import boolean, choice, either, function, parameter, real
 from .docstrings import documented
 from .fitted import FittedNetwork
 from .from_sklearn import from_sklearn
+from .sklearn_types import RegressorMixin, available_if
 
 __all__ = ["RegressionLoss", "ScratchMLPRegressor"]
 

@@ -2,17 +2,13 @@
 
 import inspect
 import re
-import subprocess
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 
-import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators import classifier, constraints, regressor
 from skscratch.estimators.constraints import InvalidParameterError, check, declarations, frozen
@@ -282,55 +278,6 @@ def test_frozen_parameters_are_those_that_network_encoding_and_loss_are_built_fr
     assert set(frozen(ScratchMLPRegressor, "network")) == network | {"scale_target"}
     assert set(frozen(ScratchMLPClassifier, "loss")) == {"loss"}
     assert set(frozen(ScratchMLPRegressor, "loss")) == {"loss", "quantile", "huber_delta"}
-
-
-RIGHT_CALLS = """
-ScratchMLPClassifier()
-ScratchMLPClassifier((7, 3), activation=["relu", "tanh"], early_stopping=True, class_weight={0: 1, 1: 2.5})
-ScratchMLPClassifier(np.array([3]), activation=(np.sin, np.cos), early_stopping="folds", class_weight="balanced")
-ScratchMLPClassifier(3, learning_rate=lambda u: 1 - u, learning_rate_init=0.1, n_iter_no_change=np.inf)
-ScratchMLPClassifier(categorical_features=["a"], n_bins=8, dtype=np.float32, random_state=np.random.RandomState(0))
-ScratchMLPClassifier(categorical_features=None, dtype="float64", scoring="accuracy", n_jobs=2, verbose=1, clip_norm=1)
-ScratchMLPRegressor(init=([np.ones((2, 3))], [np.zeros(3)]), dtype=np.dtype("float64"), numeric_embedding=None)
-ScratchMLPRegressor(loss=lambda y, z: (((z - y) ** 2).sum(axis=1), 2 * (z - y)), quantile=np.array([0.1, 0.9]))
-ScratchMLPRegressor(loss="quantile", quantile=[0.1, 0.9], alpha=1, activation="gelu", out_activation="exp")
-"""
-WRONG_CALLS = """
-ScratchMLPClassifier(early_stopping="fold")
-ScratchMLPClassifier(solver="adams")
-ScratchMLPClassifier(activation="rellu")
-ScratchMLPClassifier(activation=["relu", "tan"])
-ScratchMLPClassifier(learning_rate="cosin")
-ScratchMLPClassifier(learning_rate_init="automatic")
-ScratchMLPClassifier(init="zeros")
-ScratchMLPClassifier(out_activation="sigmoid")
-ScratchMLPClassifier(loss="poisson")
-ScratchMLPRegressor(loss="mse")
-ScratchMLPClassifier(dtype="float16")
-ScratchMLPClassifier(n_bins="all")
-ScratchMLPClassifier(numeric_embedding="mixed")
-ScratchMLPClassifier(parametrization="NTK")
-ScratchMLPClassifier(categorical_features="dtype")
-ScratchMLPClassifier(class_weight="auto")
-ScratchMLPClassifier(n_members="5")
-ScratchMLPRegressor(quantile="0.5")
-ScratchMLPRegressor(hidden_layer_sizes="5")
-"""
-
-
-@pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is a tool of developers")
-def test_type_checkers_report_wrong_values_and_no_right_ones(tmp_path):
-    start = "import numpy as np\nfrom skscratch import ScratchMLPClassifier, ScratchMLPRegressor\n"
-    program = start + RIGHT_CALLS + WRONG_CALLS
-    (tmp_path / "user.py").write_text(program)
-    (tmp_path / "mypy.ini").write_text(
-        f"[mypy]\nstrict = True\nfollow_imports = silent\nmypy_path = {Path(skscratch.__file__).parents[1]}\n"
-    )
-    command = [sys.executable, "-m", "mypy", "--cache-dir", "cache", "user.py"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    reported = {int(number) for number in re.findall(r"^user\.py:(\d+): error", run.stdout, re.M)}
-    wrong = {number for number, line in enumerate(program.splitlines(), 1) if line and line in WRONG_CALLS.splitlines()}
-    assert reported == wrong, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("kind", CLASSES)
