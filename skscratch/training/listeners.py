@@ -11,13 +11,10 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from ..nn.tape import Array
 from .state import TrainingState
-
-if TYPE_CHECKING:
-    from .fit import FitResult
 
 __all__ = ["MIN_CYCLE_GAIN", "EarlyStopping", "Listener", "Listeners", "ProgressLines", "Record", "warn"]
 
@@ -41,10 +38,10 @@ class Record:
 class Listener:
     """A listener that does nothing; subclasses override what they need."""
 
-    def on_fit_begin(self, attributes_of: "Callable[[FitResult], dict[str, Any]]") -> None:
+    def on_fit_begin(self, attributes_of: "Callable[[Any], dict[str, Any]]") -> None:
         """A fit begins; `attributes_of` maps a result to the attributes of an estimator that is fitted with it."""
 
-    def on_train_begin(self, result_so_far: "Callable[[], FitResult]") -> None:
+    def on_train_begin(self, result_so_far: "Callable[[], Any]") -> None:
         """Training or the refit begins; `result_so_far` returns what `fit_network` would return now."""
 
     def on_epoch_begin(self) -> None:
@@ -65,7 +62,7 @@ class Listeners(Listener):
     def __init__(self, listeners: Sequence[Listener]):
         self.listeners = listeners
 
-    def on_train_begin(self, result_so_far: "Callable[[], FitResult]") -> None:
+    def on_train_begin(self, result_so_far: "Callable[[], Any]") -> None:
         """Call all listeners."""
         for listener in self.listeners:
             listener.on_train_begin(result_so_far)
