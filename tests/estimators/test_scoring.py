@@ -28,7 +28,7 @@ def rows(y=LABELS, weight=None):
 def test_a_copy_with_known_scores_predicts_from_them_and_leaves_the_estimator_as_it_is(classifier):
     z = np.random.RandomState(1).normal(size=(60, 1))
     before = classifier.predict(X)
-    replaying = with_known_scores(classifier, rows(), z)
+    replaying = with_known_scores(classifier, X, z)
     np.testing.assert_array_equal(replaying.predict(X), np.where(z[:, 0] > 0, "yes", "no"))
     np.testing.assert_allclose(replaying.predict_proba(X)[:, 1], 1 / (1 + np.exp(-z[:, 0])), rtol=1e-12)
     np.testing.assert_array_equal(classifier.predict(X), before)
@@ -36,7 +36,7 @@ def test_a_copy_with_known_scores_predicts_from_them_and_leaves_the_estimator_as
 
 def test_a_copy_with_known_scores_refuses_other_rows(classifier):
     with pytest.raises(ValueError, match="only the validation rows"):
-        with_known_scores(classifier, rows(), np.zeros((60, 1))).predict(X[:5])
+        with_known_scores(classifier, X, np.zeros((60, 1))).predict(X[:5])
 
 
 @pytest.mark.parametrize(("scoring", "expected"), [(None, 0.75), ("accuracy", 0.75), ("balanced_accuracy", 0.75)])
