@@ -119,6 +119,12 @@ class ClusterObjective(Objective):
         self.table.pool.on_rebuild(assign)
         self.remote.folds = folds
 
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
+        """Count the rows of each fold with a value, as `Objective.counts_by_fold`."""
+        shares = [(own,) for own in self.table.by_shard(folds.astype(np.int16))]
+        results = self.retry(lambda: self.call("counts_by_fold", n_folds, columns, list(n_codes), each=shares))
+        return [np.sum(counts, axis=0) for counts in zip(*results, strict=True)]
+
     def sample(self, rows: Array) -> Table:
         """Return the encoded rows with these indices, few, as a Table."""
 
@@ -222,6 +228,10 @@ class ClusterScoredRows:
         """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""
         loss, slope, weight = np.sum(self._call("loss_at", log_inverse_temperature), axis=0).tolist()
         return loss, slope, weight
+
+    def is_finite(self) -> bool:
+        """Whether no raw score is NaN or infinite."""
+        return all(self._call("is_finite"))
 
     def scaled_by(self, temperature: float) -> Array:
         """Return z / T, (n, out), fetched from the workers."""

@@ -240,6 +240,12 @@ class Shard:
         """Return encoded rows of a set, by their indices in it."""
         return self._sets[key].objective.sample(rows)  # type: ignore[no-any-return]
 
+    def counts_by_fold(
+        self, key: int, n_folds: int, columns: Array, n_codes: Sequence[int], folds: Array
+    ) -> list[Array]:
+        """Count the rows of each fold of a set with a value, as `Objective.counts_by_fold`."""
+        return self._sets[key].objective.counts_by_fold(folds, n_folds, columns, n_codes)
+
     # ------------------------------------------------------------ training
 
     @training_context()
@@ -328,6 +334,10 @@ class Shard:
     def loss_at(self, key: int, log_inverse_temperature: float) -> tuple[float, float, float]:
         """Return the sums of `ScoredRows.loss_at` over a set."""
         return self._scored(key).loss_at(log_inverse_temperature)
+
+    def is_finite(self, key: int) -> bool:
+        """Whether the raw scores of a set are finite."""
+        return self._scored(key).is_finite()
 
     def scaled_by(self, key: int, temperature: float) -> dict[int, Array]:
         """Return the raw scores over the temperature of a set, by the partition's index."""

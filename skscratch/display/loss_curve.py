@@ -194,11 +194,11 @@ class LossCurveDisplay:
         curves = {"training": self.training, "validation": self.validation}
         values = {role: _finite(curve) for role, curve in curves.items() if curve is not None}
         for role, y in values.items():
-            known, x = np.isfinite(y), np.arange(1, len(y) + 1)
+            finite, x = np.isfinite(y), np.arange(1, len(y) + 1)
             style = dict(ROLES[role])
-            if known.any() and not known.all():  # bridge the gaps between isolated points
-                self.ax_.plot(x[known], y[known], color=color, lw=0.8, ls=":", marker="none", label="_gaps")
-            if not known.all() or len(y) == 1:
+            if finite.any() and not finite.all():  # bridge the gaps between isolated points
+                self.ax_.plot(x[finite], y[finite], color=color, lw=0.8, ls=":", marker="none", label="_gaps")
+            if not finite.all() or len(y) == 1:
                 style |= {"marker": ".", "ms": 6}
             self.lines_[role] = self.ax_.plot(x, y, color=color, **style)[0]
         y, best = list(values.values())[-1], self.best_epoch

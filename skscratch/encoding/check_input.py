@@ -16,6 +16,7 @@ from ..nn.tape import Array
 from . import columns
 from .columns import ColumnTable
 from .out_of_core import MemmapTable
+from .weights import Weights
 
 __all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categories"]
 
@@ -37,7 +38,8 @@ class Rows:
     values : ndarray of shape (n,) or (n, n_targets)
         y as class codes or numbers.
     weight : ndarray of shape (n,), or None
-        Weights of the rows.
+        Weights of the rows, in units of 2**`weight_exponent`.
+    weight_exponent : int
     """
 
     X: Any
@@ -45,6 +47,7 @@ class Rows:
     data: CheckedTable
     values: Array
     weight: Array | None
+    weight_exponent: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -53,7 +56,16 @@ class Rows:
         data = self.data[rows]
         # a frame's own rows: its columns may have dtypes that `data` does not keep
         X = _safe_indexing(self.X, rows) if isinstance(data, ColumnTable) else data
-        return Rows(X, self.y[rows], data, self.values[rows], None if self.weight is None else self.weight[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return Rows(X, self.y[rows], data, self.values[rows], weight, self.weight_exponent)
+
+    def weighted(self, weights: Weights | None) -> "Rows":
+        """The same rows with these weights."""
+        return self if weights is None else replace(self, weight=weights.values, weight_exponent=weights.exponent)
+
+    def given_weight(self) -> Array | None:
+        """The weights (n,) in the user's units, for a function of the user's."""
+        return None if self.weight is None else Weights(self.weight, self.weight_exponent).in_units_of_one()
 
     def without_weightless(self) -> "Rows":
         """The rows of positive weight: a row of weight 0 counts as absent."""
@@ -178,14 +190,15 @@ def _check_memmap(data: MemmapTable) -> MemmapTable:
 
 
 def check_weight(sample_weight: Any, n: int) -> Array | None:
-    """Weights (n,) as float64, non-negative and not all zero; None if none are given."""
+    """Weights (n,) as finite float64, non-negative and not all zero; None if none are given."""
     if sample_weight is None:
         return None
+    columns.refuse_times(sample_weight, "sample_weight")
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
     try:
         weight: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"sample_weight must be numbers, one for each row of X: {error}") from error
     if weight.ndim != 1 or len(weight) != n:
         raise ValueError(f"sample_weight must be of shape ({n},), one for each row of X. Got shape {weight.shape}.")

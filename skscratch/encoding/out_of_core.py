@@ -18,6 +18,7 @@ from .columns import RawTable
 from .features import FeatureEncoder
 from .numeric import MissingFlags, Numbers
 from .quantiles import QuantileSketch, merge, sketch
+from .weights import Weights, in_common_unit
 
 __all__ = ["LazyTable", "MemmapTable", "StreamSample", "encode_lazily", "sketch_memmap", "transfer_weights"]
 
@@ -114,9 +115,9 @@ class LazyTable:
         """The rows with the indices `rows`, encoded."""
         return self._encoded(rows)
 
-    def counts_by_fold(self, folds: Array, columns: Array) -> tuple[Array, list[Array]]:
-        """Counts as of a Table: a memory-mapped table has no categories, and each of its flags is set in every fold."""
-        return np.ones((int(folds.max()) + 1, len(columns)), int), []
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
+        """Counts as of a Table.  A table of this size has no categories, and each of its flags is set in every fold."""
+        return [np.ones((n_folds, len(columns)), int)]
 
     def checksum(self) -> int:
         """Checksum of the raw rows and of how the first 256 are encoded."""
@@ -158,6 +159,7 @@ class StreamSample:
     rows : ndarray of shape (m, d)
         Numbers, NaN where missing.
     weight : ndarray of shape (m,)
+        In units of 2**`weight_exponent`, the same for all chunks.
     priorities : ndarray of shape (m,)
         In increasing order.
     n_seen : int
@@ -174,16 +176,17 @@ class StreamSample:
     n_seen: int = 0
     n_used: int = 0
     changed: bool = False
+    weight_exponent: int = 0
 
     @classmethod
     def empty(cls, n_columns: int) -> Self:
         """The sample of a stream of which no row has come."""
         return cls(np.empty((0, n_columns)), np.empty(0), np.empty(0))
 
-    def after(self, columns: Sequence[Array], weight: Array | None) -> "StreamSample":
-        """The sample after one more chunk, given as columns (n,) and weights (n,)."""
+    def after(self, columns: Sequence[Array], weights: Weights | None) -> "StreamSample":
+        """The sample after one more chunk, given as columns (n,) and the weights of their rows."""
         n, seed = len(columns[0]), 0
-        for array in (*columns, weight):
+        for array in (*columns, None if weights is None else weights.values):
             seed = seed if array is None else crc32(np.ascontiguousarray(array), seed)
         priorities = np.random.default_rng(seed).random(n)
         bound = self.priorities[-1] if len(self.priorities) == SAMPLE_ROWS else 1
@@ -192,10 +195,13 @@ class StreamSample:
         if len(new) == 0:
             return replace(self, n_seen=self.n_seen + n)
         rows = np.concatenate([self.rows, np.column_stack([column[new] for column in columns])])
-        weight = np.append(self.weight, np.ones(len(new)) if weight is None else weight[new])
+        added = Weights(np.ones(len(new))) if weights is None else Weights(weights.values[new], weights.exponent)
+        both = in_common_unit(Weights(self.weight, self.weight_exponent), added)
         priorities = np.append(self.priorities, priorities[new])
         lowest = np.argsort(priorities)[:SAMPLE_ROWS]
-        return StreamSample(rows[lowest], weight[lowest], priorities[lowest], self.n_seen + n, self.n_used, True)
+        return StreamSample(
+            rows[lowest], both.values[lowest], priorities[lowest], self.n_seen + n, self.n_used, True, both.exponent
+        )
 
     @property
     def is_stale(self) -> bool:

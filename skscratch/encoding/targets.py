@@ -4,20 +4,23 @@
 immutable: what learns something returns a new encoder.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
 from scipy.special import log_expit, log_softmax
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
 from ..nn.batch import Targets
-from ..nn.losses import Loss
+from ..nn.losses import Loss, Quantile
 from ..nn.tape import Array
 from .columns import missing, refuse_times
 from .quantiles import weighted_mean_std, weighted_quantiles
+from .weights import Weights
 
 __all__ = [
     "BinaryTargets",
@@ -32,6 +35,9 @@ __all__ = [
 ]
 
 
+ClassWeight = str | dict[Any, float]  # "balanced", or the weight of each class by its label
+
+
 class TargetEncoder:
     """What both kinds of targets share, and what they do where there is nothing to do."""
 
@@ -43,16 +49,16 @@ class TargetEncoder:
         """Return class codes or numbers for a checked y; raise ValueError for values that do not fit."""
         raise NotImplementedError
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return the targets of the network."""
         raise NotImplementedError
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Raise ValueError if these training values are too few to learn from."""
 
-    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
-        """Return the weight of each row (n,), with class weights multiplied in."""
-        return weight
+    def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
+        """Return the weight of each row, with class weights multiplied in."""
+        return weights
 
     def strata(self, values: Array) -> Array | None:
         """Return class codes to stratify the validation rows by, or None."""
@@ -86,8 +92,8 @@ def target_encoder(state: dict[str, Any]) -> TargetEncoder:
     """Make a target encoder from what `to_state` returned."""
     state = dict(state)
     kinds = {k.__name__: k for k in (BinaryTargets, MulticlassTargets, MultilabelTargets, NumericTargets)}
-    kind: Any = kinds[state.pop("kind")]
-    return kind(**state)  # type: ignore[no-any-return]
+    kind: Callable[..., TargetEncoder] = kinds[state.pop("kind")]
+    return kind(**state)
 
 
 # ------------------------------------------------------------------ classes
@@ -108,7 +114,7 @@ class ClassTargets(TargetEncoder):
     """
 
     classes: Array
-    class_weight: Any = None
+    class_weight: ClassWeight | list[ClassWeight] | None = None
     label_smoothing: float = 0.0
 
     kind: ClassVar[str]
@@ -139,7 +145,7 @@ class ClassTargets(TargetEncoder):
                 f"`y` has classes not in `self.classes_`: {np.unique(y[~known]).tolist()} are not among "
                 f"{self.classes.tolist()}."
             )
-        return np.searchsorted(self.classes, y).astype(np.int32)
+        return np.asarray(np.searchsorted(self.classes, y), dtype=np.int32)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Raise ValueError for fewer than two classes, or for fewer than before in a continued training."""
@@ -155,20 +161,20 @@ class ClassTargets(TargetEncoder):
                 f"Previously got {self.classes}, `y` has {present}"
             )
 
-    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
-        """Return sample weight times class weight, (n,)."""
+    def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
+        """Return sample weight times class weight."""
         if self.class_weight is None:
-            return weight
+            return weights
         if isinstance(self.class_weight, list):
             raise ValueError(f"class_weight: a list is for a multilabel target, and y is {self.kind}.")
-        weight = np.ones(len(values)) if weight is None else weight
-        return weight * _class_factors(self.class_weight, self.classes, values, weight)
+        weights = weights or Weights(np.ones(len(values)))
+        return weights.times(_class_factors(self.class_weight, self.classes, values, weights.values))
 
     def strata(self, values: Array) -> Array | None:
         """Return the class codes (n,)."""
         return values
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (1 - ε) · one-hot + ε / classes, by class code (label smoothing, Szegedy et al. 2016, section 7)."""
         n_classes, smoothing = len(self.classes), self.label_smoothing
         rows = np.eye(n_classes) * (1 - smoothing) + smoothing / n_classes
@@ -194,7 +200,7 @@ class BinaryTargets(ClassTargets):
 
     def decode(self, z: Array) -> Array:
         """Return the labels (n,) for raw scores (n, 1)."""
-        return self.classes[(z[:, 0] > 0).astype(int)]
+        return np.asarray(self.classes[(z[:, 0] > 0).astype(int)])
 
     def log_proba(self, z: Array) -> Array:
         """Return log σ(-z) and log σ(z), (n, 2)."""
@@ -209,7 +215,7 @@ class MulticlassTargets(ClassTargets):
 
     def decode(self, z: Array) -> Array:
         """Return the labels (n,) for raw scores (n, n_classes)."""
-        return self.classes[z.argmax(axis=1)]
+        return np.asarray(self.classes[z.argmax(axis=1)])
 
     def log_proba(self, z: Array) -> Array:
         """Return log softmax(z), (n, n_classes)."""
@@ -229,29 +235,28 @@ class MultilabelTargets(ClassTargets):
                 f"y must be an indicator matrix of {len(self.classes)} columns, as in the first call. Got shape "
                 f"{y.shape}."
             )
-        return y
+        return np.asarray(y)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""
 
-    def row_weights(self, values: Array, weight: Array | None) -> Array | None:
-        """Return sample weight times class weight, (n,): the product over the labels, as in scikit-learn."""
+    def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
+        """Return sample weight times class weight: the product over the labels, as in scikit-learn."""
         if self.class_weight is None:
-            return weight
+            return weights
         given = self.class_weight
         per_label = given if isinstance(given, list) else [given] * len(self.classes)
         if len(per_label) != len(self.classes):
             raise ValueError(f"class_weight has {len(per_label)} dictionaries for the {len(self.classes)} labels of y.")
-        base = np.ones(len(values)) if weight is None else weight
+        product = base = weights or Weights(np.ones(len(values)))
         for class_weight, column in zip(per_label, values.T, strict=True):
-            factors = _class_factors(class_weight, np.array([0, 1]), column.astype(int), base)
-            weight = factors * (1 if weight is None else weight)
-        return weight
+            product = product.times(_class_factors(class_weight, np.array([0, 1]), column.astype(int), base.values))
+        return product
 
     def strata(self, values: Array) -> None:
         """Return None: rows are not stratified by several labels."""
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (1 - ε) · indicator + ε / 2, (n, n_labels)."""
         return Targets((values * (1 - self.label_smoothing) + self.label_smoothing / 2).astype(dtype))
 
@@ -287,7 +292,7 @@ def class_targets(y: Any, classes: Any = None, **options: Any) -> ClassTargets:
     return (BinaryTargets if len(classes) == 2 else MulticlassTargets)(classes, **options)
 
 
-def _class_factors(class_weight: Any, classes: Array, codes: Array, weight: Array) -> Array:
+def _class_factors(class_weight: ClassWeight, classes: Array, codes: Array, weight: Array) -> Array:
     """Return the factor of each row (n,); "balanced" gives all classes the same total weight."""
     if isinstance(class_weight, str):
         mass = np.bincount(codes, weights=weight, minlength=len(classes))
@@ -321,10 +326,10 @@ class NumericTargets(TargetEncoder):
 
     n_targets: int
     scale: bool = True
-    center: Any = field(default=0.0)
-    spread: Any = field(default=1.0)
-    low: Any = -np.inf
-    high: Any = np.inf
+    center: Array | float = 0.0
+    spread: Array | float = 1.0
+    low: Array | float = -np.inf
+    high: Array | float = np.inf
 
     @staticmethod
     def check(y: Any) -> Array:
@@ -402,7 +407,7 @@ class NumericTargets(TargetEncoder):
         if hasattr(layer, "b"):
             layer.b[..., outputs] = layer.b[..., outputs] * ratio + shift
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (y - center) / spread, (n, n_targets)."""
         with np.errstate(over="ignore"):
             scaled = ((values - self.center) / np.where(self.spread > 0, self.spread, 1)).astype(dtype)
@@ -441,7 +446,7 @@ def target_scale(loss: Loss, y: Array, weight: Array | None) -> tuple[Array, Arr
     if loss.centre == "mean":
         return mean, deviation
     # outliers move neither these losses nor quartiles
-    level = loss.levels.min() if loss.centre == "quantile" else 0.5  # of several quantiles z_0 predicts the lowest
+    level = loss.levels.min() if isinstance(loss, Quantile) else 0.5  # of several quantiles z_0 predicts the lowest
     quantiles = np.array([weighted_quantiles(column, weight, [0.25, 0.75, level]) for column in y.T])  # (n_targets, 3)
     spread = (quantiles[:, 1] - quantiles[:, 0]) / 1.349  # the standard deviation, if y is normal
     return quantiles[:, 2], np.where(spread > 0, spread, deviation)

@@ -21,6 +21,7 @@ from ..encoding.columns import ColumnTable, refuse_excess
 from ..encoding.features import FeatureEncoder
 from ..encoding.out_of_core import MemmapTable, StreamSample
 from ..encoding.targets import TargetEncoder
+from ..encoding.weights import Weights
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
@@ -189,7 +190,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             # 5 train
             keep = partial(type(self)._keep, begun=state.progress.epoch, rows=rows, validated=evaluation is not None)
             listener.on_fit_begin(lambda result: new._attributes_so_far(keep, result, state))
-            plan = training_plan(self, len(rows), incremental, backend.max_batch, backend.epoch_type)
+            plan = training_plan(
+                self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent
+            )
             result = fit_network(plan, objective, evaluation, state, listener)
             new._check_finite(result, objective if evaluation is None else evaluation.objective, incremental)
             # 6 keep: the fitted attributes
@@ -222,13 +225,13 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             data = np.asarray(data)  # a chunk of a stream has to fit in memory
         y = self._target_type.check(inputs.y)
         check_consistent_length(data, y)
-        weight = check_weight(inputs.sample_weight, data.shape[0])
+        weights = _weights(inputs.sample_weight, data.shape[0])
         targets = self._make_targets(y, classes, None if before is None else before.targets)
         loss = self._make_loss(targets)
         if before is not None:
             _check_same_output(loss, before.loss)
         values = targets.values(y, loss)
-        rows = Rows(inputs.X, y, data, values, targets.row_weights(values, weight)).without_weightless()
+        rows = Rows(inputs.X, y, data, values, None).weighted(targets.row_weights(values, weights)).without_weightless()
         if not incremental:
             targets.check_enough(rows.values, before is not None)
         kinds = getattr(data, "categorical", None) if before is None else kinds
@@ -250,7 +253,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             data = backend.check_table(self, X, kinds, False)
             y = self._target_type.check(y)
             check_consistent_length(data, y)
-            return Rows(X, y, data, targets.values(y, loss), check_weight(weight, data.shape[0]))
+            return Rows(X, y, data, targets.values(y, loss), None).weighted(_weights(weight, data.shape[0]))
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"X_val and y_val do not match X and y: {error}") from error
@@ -452,6 +455,12 @@ def _check_same_output(loss: Loss, before: Loss) -> None:
             f"{before.link.name!r} and is now for {loss.name!r} with {loss.link.name!r}. For a new network call fit, "
             "with warm_start=False."
         )
+
+
+def _weights(sample_weight: Any, n: int) -> Weights | None:
+    """Return the checked weights of n rows in their unit."""
+    weight = check_weight(sample_weight, n)
+    return None if weight is None else Weights.of(weight)
 
 
 def _read_only(array: Array) -> Array:

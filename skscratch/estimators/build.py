@@ -16,6 +16,7 @@ from ..encoding.features import FeatureEncoder
 from ..encoding.numeric import MissingFlags
 from ..encoding.out_of_core import MemmapTable, StreamSample, sketch_memmap, transfer_weights
 from ..encoding.targets import TargetEncoder
+from ..encoding.weights import Weights
 from ..nn.losses import Loss
 from ..nn.network import Network, build
 from ..nn.tape import Array
@@ -142,23 +143,20 @@ def forget_unseen(model: FittedNetwork, objective: Objective, parameters: Array,
     Without this, a category that occurs only in the rows that a member holds out would have random weights in that
     member, and its out-of-fold scores would be noise.  With it, such a category counts as unknown, as at prediction.
     """
-    encoder, n_members = model.encoder, len(parameters)
+    encoder = model.encoder
     places = [encoder.place(MissingFlags), encoder.place(OneHot)]
     columns = np.concatenate([np.arange(place.start, place.stop) for place in places])
     if not len(columns) and not encoder.categories:
         return
-    n = len(objective)
-    nonzero, codes = objective.counts_by_fold(np.zeros(n, int) if folds is None else folds, columns)
-    own = nonzero if folds is None else nonzero.sum(axis=0) - nonzero  # (n_folds, columns): rows outside of each fold
-    member_fold = np.arange(n_members) % len(nonzero)
-    members, unseen = np.nonzero(own[member_fold] == 0)
-    views = model.network.layout.views(parameters)
-    model.network.dense(parameters)[0].W[members, columns[unseen]] = 0
-    for j, (counts, n_categories) in enumerate(zip(codes, encoder.categories, strict=True)):
-        own = np.zeros((len(counts), n_categories + 1), int)
-        own[:, : counts.shape[1]] = counts if folds is None else counts.sum(axis=0) - counts
-        members, unseen = np.nonzero(own[member_fold] == 0)
-        getattr(views[0], f"E{j}")[members, unseen] = 0
+    n_folds = 1 if folds is None else int(folds.max()) + 1
+    rows = np.zeros(len(objective), int) if folds is None else folds
+    counts = objective.counts_by_fold(rows, n_folds, columns, [count + 1 for count in encoder.categories])
+    first_dense, first = model.network.dense(parameters)[0], model.network.layout.views(parameters)[0]
+    weights = [first_dense.W[:, columns], *[getattr(first, f"E{j}") for j in range(len(encoder.categories))]]
+    for count, weight in zip(counts, weights, strict=True):  # (n_folds, values); (K, values, units)
+        own = count if folds is None else count.sum(axis=0) - count  # rows outside of each fold
+        weight[own[np.arange(len(parameters)) % n_folds] == 0] = 0
+    first_dense.W[:, columns] = weights[0]
 
 
 def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> FittedNetwork:
@@ -171,7 +169,8 @@ def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> Fit
     stream = state.stream or StreamSample.empty(n_columns)
     if n_columns == 0 or stream.rows.shape[1] != n_columns:  # a sparse chunk among dense ones is left out
         return model
-    stream = stream.after([*numbers, *target_columns], rows.weight)
+    weights = None if rows.weight is None else Weights(rows.weight, rows.weight_exponent)
+    stream = stream.after([*numbers, *target_columns], weights)
     if stream.is_stale and state.stream:
         sample, weight, layers = stream.rows, stream.weight, model.network.dense(state.parameters)
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):

@@ -37,6 +37,7 @@ __all__ = [
 FULL_BATCH_UP_TO = 40  # rows: tables this small are trained full-batch, without validation
 FLOAT64_UP_TO = 200  # rows: small tables are trained in double precision, where precision matters more than speed
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
+MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
 MAX_BATCH = 256  # rows of a step that "auto" chooses at most
 
 
@@ -46,11 +47,12 @@ def training_plan(
     incremental: bool = False,
     max_batch: int = MAX_BATCH,
     epoch_type: type[Epoch] = Epoch,
+    weight_exponent: int = 0,
 ) -> TrainingPlan:
-    """Return the plan of a training on `n_rows` rows."""
+    """Return the plan of a training on `n_rows` rows, whose weights are in units of 2**`weight_exponent`."""
     schedule = _schedule(h)
     return TrainingPlan(
-        settings=_step_settings(h, schedule, n_rows, max_batch),
+        settings=_step_settings(h, schedule, n_rows, max_batch, weight_exponent),
         schedule=schedule,
         make_optimizer=_make_optimizer(h),
         n_epochs=h.max_iter,
@@ -173,7 +175,9 @@ def automatic_bins(n_rows: int, n_columns: int) -> int:
     return count if count >= 3 and n_rows > FULL_BATCH_UP_TO else 0
 
 
-def _step_settings(h: HyperParameters, schedule: Schedule, n_rows: int, max_batch: int) -> StepSettings:
+def _step_settings(
+    h: HyperParameters, schedule: Schedule, n_rows: int, max_batch: int, weight_exponent: int
+) -> StepSettings:
     given = h.batch_size
     batch_size = automatic_batch_size(n_rows, max_batch) if isinstance(given, str) else min(int(given), MAX_GIVEN_BATCH)
     return StepSettings(
@@ -181,7 +185,7 @@ def _step_settings(h: HyperParameters, schedule: Schedule, n_rows: int, max_batc
         schedule=schedule.factor,
         batch_size=batch_size,
         shuffle=h.shuffle,
-        alpha=float(h.alpha),  # a NumPy number would make arrays of double precision
+        alpha=_alpha(float(h.alpha), weight_exponent),  # a NumPy number would make arrays of double precision
         weight_decay=float(h.weight_decay) if h.solver == "adam" else 0.0,  # in SGD it equals `alpha`
         clip_norm=None if h.clip_norm is None else float(h.clip_norm),
         power_t=h.power_t if h.learning_rate == "invscaling" else None,
@@ -191,6 +195,15 @@ def _step_settings(h: HyperParameters, schedule: Schedule, n_rows: int, max_batc
 def _schedule(h: HyperParameters) -> Schedule:
     schedule = SCHEDULES[h.learning_rate] if isinstance(h.learning_rate, str) else checked(h.learning_rate)
     return with_warmup(schedule, h.warmup)
+
+
+def _alpha(alpha: float, weight_exponent: int) -> float:
+    """Return the strength of the L2 penalty beside weights in units of 2**`weight_exponent`.
+
+    The penalty ½ α |W|² is a sum like the losses: weight 2 for all rows equals all rows twice, as in scikit-learn, and
+    halves its share.  So it is the one term that depends on more than the ratios of the weights.
+    """
+    return min(alpha * 2.0 ** min(-weight_exponent, 500), max(alpha, MAX_PENALTY))
 
 
 def _learning_rate(h: HyperParameters, batch_size: int) -> float:

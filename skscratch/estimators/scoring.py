@@ -25,7 +25,8 @@ def score_of(estimator: Any, rows: Rows, z: np.ndarray) -> float:
     Raises ValueError if the scorer fails, or if its result is not a number.
     """
     replaying, scoring = with_known_scores(estimator, rows.X, z), estimator.scoring
-    weights = {} if rows.weight is None else {"sample_weight": rows.weight}
+    weight = rows.given_weight() if callable(scoring) else rows.weight  # the scores of scikit-learn have no unit
+    weights = {} if weight is None else {"sample_weight": weight}
     try:
         if scoring is None:
             value = replaying.score(rows.X, rows.y, rows.weight)

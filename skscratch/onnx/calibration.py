@@ -43,10 +43,10 @@ def _calibrated(g: Graph, operator: Any, member: Any) -> str:
         if not hasattr(member.estimator, "decision_function"):  # scikit-learn takes logarithms of the probabilities
             z = g("Log", g("Add", z, 1e-12))
         return LINK_EMITTERS["softmax"](g, g("Mul", z, float(member.calibrators[0].beta_)))
-    n_classes, known = len(member.classes), member.estimator.classes_
-    # a calibrator for each class that the classifier knows; of two classes, only for the second
-    sources = [1] if len(known) == 2 else list(range(len(known)))
-    classes = [1] if n_classes == 2 else np.searchsorted(member.classes, known)[: len(sources)].tolist()
+    n_classes, own_classes = len(member.classes), member.estimator.classes_
+    # one calibrator for each class of this classifier; with two classes, only for the second
+    sources = [1] if len(own_classes) == 2 else list(range(len(own_classes)))
+    classes = [1] if n_classes == 2 else np.searchsorted(member.classes, own_classes)[: len(sources)].tolist()
     emit = _sigmoid if member.method == "sigmoid" else _isotonic
     columns = {
         k: emit(g, g("Gather", z, [source], axis=1), calibrator)
@@ -54,7 +54,7 @@ def _calibrated(g: Graph, operator: Any, member: Any) -> str:
     }
     if n_classes == 2:
         return g("Concat", g("Sub", 1.0, columns[1]), columns[1], axis=1)
-    zeros = g("Mul", columns[classes[0]], 0.0)  # for the classes that this classifier does not know
+    zeros = g("Mul", columns[classes[0]], 0.0)  # probability of a class that this classifier lacks
     p = g("Concat", *(columns.get(k, zeros) for k in range(n_classes)), axis=1)
     total = g("ReduceSum", p, [1])
     return g("Where", g("Equal", total, 0.0), 1 / n_classes, g("Div", p, total))

@@ -59,9 +59,9 @@ def test_number_of_calls_of_a_classification_step():
 
 
 def test_members_need_no_more_calls():
-    lone, several = counted_step(n_members=1), counted_step(n_members=8)
-    assert several.total() == lone.total()
-    assert several["matmul"] == lone["dot"] - 1  # a column times a row is a call of np.multiply
+    single, several = counted_step(n_members=1), counted_step(n_members=8)
+    assert several.total() == single.total()
+    assert several["matmul"] == single["dot"] - 1  # a column times a row is a call of np.multiply
 
 
 @pytest.mark.parametrize("rates", [None, np.ones(100)], ids=["no factors", "factors"])
@@ -126,7 +126,7 @@ def test_a_warm_epoch_allocates_no_more_than_its_order(n_members, n_threads):
         train(step.objective, state, settings, 100, Noting(), n_threads)
     finally:
         tracemalloc.stop()
-    # the order of 500 rows takes 4 kB; what stays from epoch to epoch must not grow
+    # the order of 500 rows takes 4 kB; the memory that is kept from epoch to epoch must not grow
     assert max(peaks[2:]) - min(peaks[2:]) < 8192
 
 

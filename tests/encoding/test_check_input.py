@@ -27,7 +27,7 @@ def fit(X, **parameters):
 
 
 def names(X, **parameters):
-    """What the fitted network's inputs are called."""
+    """Names of the inputs of the fitted network."""
     model = fit(X, **parameters)
     assert np.isfinite(model.predict(X)).all()
     return model.fitted_.input_names
@@ -47,7 +47,7 @@ def renamed(columns, text):
     ids=["ints", "floats", "MultiIndex", "tuples"],
 )
 def test_names_that_are_not_strings(columns, text):
-    """They are as good as none, as everywhere in scikit-learn."""
+    """They count as no names, as everywhere in scikit-learn."""
     frame = renamed(columns, text)
     model = fit(frame)
     assert not hasattr(model, "feature_names_in_")
@@ -55,18 +55,18 @@ def test_names_that_are_not_strings(columns, text):
     np.testing.assert_array_equal(model.predict(frame), plain.predict(frame.to_numpy(dtype=object if text else None)))
 
 
-def test_index_selects_the_column_where_names_are_ints():
+def test_an_index_selects_a_column_where_names_are_integers():
     assert names(renamed([1, 0], False), categorical_features=[0])[0] == "x1"
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_names_that_occur_twice_are_refused_by_name(text):
+def test_repeated_names_raise_with_the_name(text):
     with pytest.raises(ValueError, match=r"(?s)unique.*'a'"):
         fit(renamed(["a", "a"], text))
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_names_of_mixed_types_are_refused_as_by_scikit_learn(text):
+def test_names_of_mixed_types_raise_as_in_scikit_learn(text):
     with pytest.raises(TypeError, match="Feature names are only supported if all input features have string names"):
         fit(renamed(["a", 1], text))
 
@@ -96,7 +96,7 @@ def as_polars(codes, z):
 
 @pytest.mark.parametrize("form", [as_pandas, as_polars])
 @pytest.mark.slow
-def test_declared_categories_are_known_before_they_come(form):
+def test_declared_categories_count_before_they_occur(form):
     codes = np.repeat(np.arange(6), 40)
     y = (codes % 2).astype(int)
     table, chunk = form(codes, rng().normal(size=240)), slice(0, 3)  # fewer rows than categories
@@ -108,7 +108,7 @@ def test_declared_categories_are_known_before_they_come(form):
     assert model.score(table, y) == 1
 
 
-def test_categories_that_are_not_declared_are_those_of_the_first_chunk():
+def test_undeclared_categories_are_those_of_the_first_chunk():
     table = pd.DataFrame({"k": list("aabbcc") * 10, "z": rng().normal(size=60)})
     model = ScratchMLPRegressor(**STREAMED).partial_fit(table[:4], np.arange(4.0))
     assert model.fitted_.input_names == ["z", "k=a", "k=b"]
@@ -116,7 +116,7 @@ def test_categories_that_are_not_declared_are_those_of_the_first_chunk():
     np.testing.assert_array_equal(model.predict(other), model.predict(lost))
 
 
-def test_a_fit_learns_the_categories_that_occur_and_refuses_too_many():
+def test_a_fit_learns_the_categories_that_occur_and_raises_for_too_many():
     table = as_pandas([0, 1, 0, 1, 0, 1, 2], np.arange(7.0))
     assert ScratchMLPRegressor(**SMALL, max_iter=1).fit(table, np.arange(7.0)).fitted_.input_names[1:] == [
         "k=a",
@@ -132,7 +132,7 @@ def test_a_fit_learns_the_categories_that_occur_and_refuses_too_many():
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
-    """Function from an array to the same array in a file, all of which count as large."""
+    """Function from an array to the same array in a file; any size counts as large."""
     monkeypatch.setattr(check_input, "MIN_MEMMAP_BYTES", 0)
 
     def save(array, mode="r"):
@@ -148,7 +148,7 @@ def table(n=500, kind=np.float32):
     return X, X[:, 0] + np.sin(X[:, 1].astype(float)) * 3
 
 
-def test_what_is_wrong_with_a_mapped_table_is_told(mapped):
+def test_an_invalid_mapped_table_raises(mapped):
     X, y = table()
     model = ScratchMLPRegressor(**SMALL, max_iter=1).fit(mapped(X), y)
     with pytest.raises(ValueError, match="X has 5 features, but ScratchMLPRegressor is expecting 6 features as input"):
@@ -179,7 +179,7 @@ def test_only_large_files_are_mapped(tmp_path):
 # ------------------------------------------------------ rows and weights
 
 
-def test_weights_are_numbers_one_a_row_and_not_negative():
+def test_weights_must_be_one_nonnegative_number_per_row():
     assert check_weight(None, 3) is None
     np.testing.assert_array_equal(check_weight(2, 3), [2.0, 2, 2])
     assert check_weight([1, 0, 2], 3).dtype == np.float64

@@ -164,10 +164,10 @@ def test_transferred_weights_of_bins_give_the_same_output_at_the_new_edges():
     new = old.refitted(then, np.ones(500))
     layer = layer_of(old)
     layer.W[:, old.n_bins :] = 0  # so that the output depends on the bins alone
-    at = np.column_stack([edges[rng().randint(len(edges), size=40)] for edges in new.block(Bins).edges])
-    before = outputs(old, layer, at)
+    points = np.column_stack([edges[rng().randint(len(edges), size=40)] for edges in new.block(Bins).edges])
+    before = outputs(old, layer, points)
     transfer_weights(old, new, then, np.ones(500), layer)
-    np.testing.assert_allclose(outputs(new, layer, at), before, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(outputs(new, layer, points), before, rtol=1e-10, atol=1e-12)
 
 
 def test_transferred_weights_of_a_number_give_the_same_output_where_scaling_is_linear():
@@ -266,12 +266,12 @@ def test_a_stream_continues_from_a_pickle_with_the_same_bits(kind):
     X, y = drifting(1200)
     y, options = (y, {}) if kind == "regressor" else ((y > y.mean()).astype(int), {"classes": [0, 1]})
     make = ScratchMLPRegressor if kind == "regressor" else ScratchMLPClassifier
-    here = passes(make(**STREAMED), X[:500], y[:500], 5, 1, **options)
-    there = pickle.loads(pickle.dumps(here))
-    for model in (here, there):
+    in_memory = passes(make(**STREAMED), X[:500], y[:500], 5, 1, **options)
+    from_file = pickle.loads(pickle.dumps(in_memory))
+    for model in (in_memory, from_file):
         passes(model, X, y, 12, 1)
-    np.testing.assert_array_equal(here.predict(X), there.predict(X))
-    assert here.fitted_.encoder.names == there.fitted_.encoder.names
+    np.testing.assert_array_equal(in_memory.predict(X), from_file.predict(X))
+    assert in_memory.fitted_.encoder.names == from_file.fitted_.encoder.names
 
 
 def test_a_call_that_fails_changes_nothing():
@@ -368,7 +368,7 @@ def test_a_stream_with_x_val_can_tell_when_to_stop():
 
 
 @pytest.mark.parametrize("kind", [ScratchMLPRegressor, ScratchMLPClassifier])
-def test_calls_without_x_val_leave_the_best_call_alone(kind):
+def test_calls_without_x_val_keep_the_best_call(kind):
     X, y = drifting(600)
     y = y if kind is ScratchMLPRegressor else y > np.median(y)
     first = {} if kind is ScratchMLPRegressor else {"classes": [False, True]}
@@ -455,31 +455,31 @@ def test_a_mapped_table_gives_the_bits_of_one_in_memory(kind, options, mapped, m
     X = mapped(TABLES[kind](X))
     weight = rng().randint(0, 3, size=500).astype(float)
     model = ScratchMLPRegressor(**{**SMALL, "max_iter": 3, **options})
-    here = eagerly(model, monkeypatch, np.array(X, order="K"), y, weight)
-    coefs, history, score = here.coefs_, here.history_, here.oof_score_
-    expected = here.predict(np.array(X))
-    there = model.fit(X, y, weight)
-    for mine, theirs in zip(coefs, there.coefs_, strict=True):
+    in_memory = eagerly(model, monkeypatch, np.array(X, order="K"), y, weight)
+    coefs, history, score = in_memory.coefs_, in_memory.history_, in_memory.oof_score_
+    expected = in_memory.predict(np.array(X))
+    from_file = model.fit(X, y, weight)
+    for mine, theirs in zip(coefs, from_file.coefs_, strict=True):
         if kind == "Fortran":  # of another memory layout, so that sums are in another order
             np.testing.assert_allclose(theirs, mine, rtol=1e-3, atol=1e-4)
         else:
             np.testing.assert_array_equal(theirs, mine)
     if kind != "Fortran":
-        assert there.oof_score_ == score and there.loss_curve_ == history["loss"]
-        np.testing.assert_array_equal(there.predict(X), expected)
+        assert from_file.oof_score_ == score and from_file.loss_curve_ == history["loss"]
+        np.testing.assert_array_equal(from_file.predict(X), expected)
 
 
-def test_mapped_rows_of_validation_and_of_a_classifier(mapped, monkeypatch):
+def test_mapped_validation_rows_of_a_classifier(mapped, monkeypatch):
     X, y = table()
     X = mapped(X)
     labels = np.array(["low", "high"])[(y > 0).astype(int)]
     model = ScratchMLPClassifier(**SMALL, max_iter=3, scoring="accuracy")
-    here = eagerly(model, monkeypatch, X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
-    expected, scores = here.predict_proba(X[400:]), here.validation_scores_
-    there = model.fit(X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
-    assert there.validation_scores_ == scores
-    np.testing.assert_array_equal(there.predict_proba(X[400:]), expected)
-    np.testing.assert_array_equal(there.predict_proba(mapped(X, mode="r+")[400:]), expected)
+    in_memory = eagerly(model, monkeypatch, X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
+    expected, scores = in_memory.predict_proba(X[400:]), in_memory.validation_scores_
+    from_file = model.fit(X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
+    assert from_file.validation_scores_ == scores
+    np.testing.assert_array_equal(from_file.predict_proba(X[400:]), expected)
+    np.testing.assert_array_equal(from_file.predict_proba(mapped(X, mode="r+")[400:]), expected)
 
 
 def test_a_scorer_of_the_users_reads_the_validation_rows_of_a_mapped_table(mapped):
@@ -548,7 +548,7 @@ def test_the_memory_of_a_fit_does_not_grow_with_a_mapped_table(options, mapped):
     assert peaks[1] < 0.5 * sizes[1]
 
 
-def test_a_sample_comes_back_from_its_state():
+def test_a_sample_is_restored_from_its_state():
     X = rng().normal(size=(3000, 2))
     sample = sampled(X[:2000], None, 500).mark_used()
     state = sample.to_state()

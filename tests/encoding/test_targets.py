@@ -60,7 +60,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
-def test_labels_come_back(y):
+def test_labels_survive_encoding_and_decoding(y):
     y = np.asarray(y)
     targets = class_targets(y)
     np.testing.assert_array_equal(targets.classes, np.unique(y))
@@ -79,7 +79,7 @@ def test_labels_come_back(y):
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csr_array, sp.csc_array])
-def test_indicators_come_back(form):
+def test_indicators_survive_encoding_and_decoding(form):
     y = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 1]])
     targets = class_targets(form(y))
     assert isinstance(targets, MultilabelTargets) and targets.kind == "multilabel"
@@ -88,7 +88,7 @@ def test_indicators_come_back(form):
     np.testing.assert_array_equal(targets.decode(out - 0.5), y)
 
 
-def test_label_smoothing_by_hand():
+def test_label_smoothing_computed_by_hand():
     def encoded(y, smoothing):
         targets = class_targets(np.asarray(y), label_smoothing=smoothing)
         return rows(targets.encode(targets.values(y, LOG_LOSS), F8), len(y))
@@ -106,7 +106,7 @@ def test_targets_are_gathered_in_any_order():
     assert out.dtype == np.float32 and out.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
 
 
-def test_classes_may_be_more_than_occur():
+def test_classes_may_include_some_that_do_not_occur():
     targets = class_targets(np.array([1, 1]), classes=[5, 1, 3])
     assert targets.classes.tolist() == [1, 3, 5] and targets.values([5, 1], LOG_LOSS).tolist() == [2, 0]
 
@@ -157,7 +157,7 @@ labels = st.one_of(
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(labels, st.floats(0, 0.4))
-def test_any_labels_come_back(y, smoothing):
+def test_any_labels_survive_encoding_and_decoding(y, smoothing):
     y = np.asarray(y, dtype=object if isinstance(y[0], str) else int)
     targets = class_targets(y, label_smoothing=smoothing)
     out = rows(targets.encode(targets.values(y, LOG_LOSS), F8), len(y))
@@ -172,7 +172,7 @@ def test_any_labels_come_back(y, smoothing):
 @pytest.mark.parametrize("loss", REGRESSION_LOSSES)
 @pytest.mark.parametrize("n_targets", [1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_numbers_come_back(loss, n_targets, weighted):
+def test_numbers_survive_encoding_and_decoding(loss, n_targets, weighted):
     y = RNG.gamma(2, 1000, (50, n_targets)) + 1
     weight = RNG.randint(1, 4, 50).astype(float) if weighted else None
     targets = numeric(y, weight, loss)
@@ -182,7 +182,7 @@ def test_numbers_come_back(loss, n_targets, weighted):
     assert targets.center.shape == targets.spread.shape == (n_targets,)
 
 
-def test_scales_by_hand():
+def test_scales_computed_by_hand():
     y = np.array([[1.0], [2], [3], [4], [90]])
     expected = {
         "squared_error": (20.0, np.std(y)),
@@ -201,7 +201,7 @@ def test_scales_by_hand():
 
 
 @pytest.mark.parametrize("loss", REGRESSION_LOSSES)
-def test_a_weight_counts_as_so_many_rows(loss):
+def test_a_row_of_weight_two_counts_as_two_rows(loss):
     y, weight = RNG.gamma(2, 10, (30, 2)) + 1, RNG.randint(1, 4, 30)
     a = numeric(y, weight.astype(float), loss)
     b = numeric(np.repeat(y, weight, axis=0), None, loss)
@@ -228,7 +228,7 @@ def test_a_constant_target_is_learned(loss, value):
     assert np.abs(predicted - value).max() < 0.5 * (max(value, 1) if loss in ("poisson", "gamma") else 1)
 
 
-def test_where_the_quartiles_coincide_the_standard_deviation_is_the_unit():
+def test_the_standard_deviation_is_the_scale_where_the_quartiles_coincide():
     y = np.r_[np.zeros(9), 10.0][:, None]
     assert numeric(y, loss="absolute_error").spread[0] == pytest.approx(3.0)
 
@@ -301,7 +301,7 @@ def test_predictions_are_clipped_to_the_range_of_the_training_targets(scale):
     arrays.arrays(float, st.tuples(st.integers(1, 9), st.integers(1, 2)), elements=st.floats(-1e100, 1e100, width=64)),
     st.sampled_from(["squared_error", "absolute_error", "huber", "quantile"]),
 )
-def test_any_numbers_come_back(y, loss):
+def test_any_numbers_survive_encoding_and_decoding(y, loss):
     targets = numeric(y, None, loss)
     out = rows(targets.encode(y, F8), len(y))
     assert np.isfinite(out).all() and (targets.spread >= 0).all()
@@ -314,7 +314,7 @@ def test_any_numbers_come_back(y, loss):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("choice", ["balanced", {0: 2.0, 2: 0.5}, {}])
-def test_class_weights_are_those_of_scikit_learn(choice, weighted):
+def test_class_weights_equal_those_of_scikit_learn(choice, weighted):
     y = RNG.choice(3, 60, p=[0.6, 0.3, 0.1])
     own = RNG.randint(1, 5, 60).astype(float) if weighted else None
     targets = class_targets(y, class_weight=choice)
@@ -322,14 +322,16 @@ def test_class_weights_are_those_of_scikit_learn(choice, weighted):
     own = np.ones(60) if own is None else own
     if choice == "balanced":
         totals = np.bincount(y, weights=weight)
-        np.testing.assert_allclose(totals, own.sum() / 3)  # all classes have the same weight, and the total stays
+        np.testing.assert_allclose(
+            totals, own.sum() / 3
+        )  # all classes have the same weight, and the total is unchanged
         if not weighted:
             np.testing.assert_allclose(weight, compute_sample_weight("balanced", y))
     else:
         np.testing.assert_allclose(weight, own * compute_sample_weight({0: 1, 1: 1, 2: 1, **choice}, y))
 
 
-def test_class_weights_by_name_of_strings():
+def test_class_weights_of_strings():
     y = np.array(["no", "yes", "no"])
     heavier, without = (class_targets(y, class_weight={"yes": weight}) for weight in (5, 0))
     codes = heavier.values(y, LOG_LOSS)
@@ -337,7 +339,7 @@ def test_class_weights_by_name_of_strings():
     assert without.row_weights(codes, np.array([2.0, 3, 4])).tolist() == [2, 0, 4]
 
 
-def test_no_class_weights_leave_weights_as_they_are():
+def test_without_class_weights_the_weights_stay_unchanged():
     own = np.array([1.0, 2, 3])
     for y in (np.array([0, 1, 1]), np.array([[0, 1], [1, 1], [0, 0]])):
         targets = class_targets(y)
@@ -345,7 +347,7 @@ def test_no_class_weights_leave_weights_as_they_are():
         assert targets.row_weights(targets.values(y, LOG_LOSS), None) is None
 
 
-def test_class_weights_of_labels():
+def test_class_weights_of_several_labels():
     y = np.array([[1, 0], [1, 1], [0, 0], [1, 0]])
 
     def weights(class_weight, own=None):
@@ -512,7 +514,7 @@ ENCODERS = {
 
 
 @pytest.mark.parametrize("make", ENCODERS.values(), ids=ENCODERS)
-def test_an_encoder_comes_back_from_its_state(make):
+def test_an_encoder_is_restored_from_its_state(make):
     targets = make()
     state = targets.to_state()
     again = target_encoder(state)

@@ -286,7 +286,7 @@ def test_listeners_see_the_result_of_each_part():
 
 @pytest.mark.parametrize("stop_at", [3, 7])
 def test_a_stopped_training_or_refit_leaves_the_result_without_refit(stop_at):
-    """Of six epochs and three of the refit; the state goes on where it was."""
+    """Training has six epochs, and the refit has some more."""
     stopped, without = Fit(refit=0.5), Fit()
     listener = Noting(stop_at)
     result, expected = stopped.run(listener), without.run(Noting(stop_at))

@@ -309,7 +309,7 @@ def test_the_loss_of_scored_rows(case, weighted):
     loss, slope, total = scored.loss_at(0.0)
     assert loss == pytest.approx(weight @ rows[0, :, 0], rel=1e-12) and total == pytest.approx(weight.sum())
     ahead, behind = scored.loss_at(1e-6)[0], scored.loss_at(-1e-6)[0]
-    # a kink of the loss of some row may lie within the step
+    # the loss of a row may have a kink within the step
     assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-4, abs=1e-4)
     np.testing.assert_array_equal(z, before)
 

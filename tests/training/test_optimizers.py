@@ -110,12 +110,12 @@ def test_restoring_the_state_repeats_the_steps(make):
     p, gradients = start()
     optimizer = make(p)
     walk(optimizer, p, gradients[:3])
-    saved, count, at = [np.copy(array) for array in optimizer.state], optimizer.count, p.copy()
+    saved, count, before = [np.copy(array) for array in optimizer.state], optimizer.count, p.copy()
     expected = walk(optimizer, p.copy(), gradients[3:6], first=3)
     for array, value in zip(optimizer.state, saved, strict=True):
         np.copyto(array, value)
     optimizer.count = count
-    np.testing.assert_array_equal(walk(optimizer, at, gradients[3:6], first=3), expected)
+    np.testing.assert_array_equal(walk(optimizer, before, gradients[3:6], first=3), expected)
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
