@@ -1,4 +1,4 @@
-"""Print the settings of a processor other than this one, as environment variables: its BLAS kernel and SIMD features."""
+"""Print environment variables under which BLAS and NumPy compute as on another processor than this one."""
 
 import platform
 
