@@ -118,6 +118,16 @@ def test_warm_start_keeps_the_folds_of_the_same_rows(kind):
     assert not np.array_equal(fresh, folds)
 
 
+def test_partial_fit_after_folds_trains_on_all_rows(kind):
+    table, y = noisy(kind)
+    for n in (80, 30):
+        model = make_with_folds(kind, solver="sgd").fit(table, y)
+        before = model.coefs_[0]
+        model.partial_fit(table[:n], y[:n])
+        assert folds_of(model) is None and model.t_ == 3 * 80 + n
+        assert (model.coefs_[0] != before).any(axis=(1, 2)).all()  # of every member
+
+
 def test_calls_of_partial_fit_equal_the_epochs_of_fit(kind):
     y = Y[kind]
     options = {"learning_rate": "constant", "batch_size": 16, "restore_best_weights": False}
