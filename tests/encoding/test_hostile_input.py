@@ -26,6 +26,11 @@ def new(kind=ScratchMLPClassifier, **parameters):
     return kind(**{"max_iter": 2, "random_state": 0, "hidden_layer_sizes": (4,), "n_members": 1, **parameters})
 
 
+def raw_scores(model, table):
+    """Raw scores of a classifier, predictions of a regressor."""
+    return model.decision_function(table) if isinstance(model, ScratchMLPClassifier) else model.predict(table)
+
+
 def calls(fitted_on, table, kind=ScratchMLPClassifier):
     """Functions that pass `table` in each place that takes a table, where `fitted_on` came before."""
     y = CODES if kind is ScratchMLPClassifier else X
@@ -72,7 +77,7 @@ def test_cells_that_are_stored_several_times(container, kind):
     model, other = new(kind, **options).fit(twice, y), new(kind, **options).fit(once, y)
     np.testing.assert_array_equal(twice.data, before)  # the user's matrix stays as it is
     for table in (twice, once):
-        np.testing.assert_array_equal(model._raw_scores(table), other._raw_scores(once))
+        np.testing.assert_array_equal(raw_scores(model, table), raw_scores(other, once))
     for validation in (twice, once):
         validated = new(kind, **options).fit(once, y, X_val=validation, y_val=y)
         assert (
@@ -80,7 +85,7 @@ def test_cells_that_are_stored_several_times(container, kind):
             == new(kind, **options).fit(once, y, X_val=once, y_val=y).validation_loss_curve_
         )
     np.testing.assert_allclose(
-        model._raw_scores(once), new(kind, **options).fit(dense, y)._raw_scores(dense), atol=1e-5
+        raw_scores(model, once), raw_scores(new(kind, **options).fit(dense, y), dense), atol=1e-5
     )
 
 
@@ -222,14 +227,14 @@ def test_missing_values_of_any_kind_in_a_table_of_numbers(kind, form, value):
     expected = expected if with_names else expected.to_numpy()
     table = converted(holed(value))
     np.testing.assert_array_equal(
-        new(kind).fit(table, y)._raw_scores(table), new(kind).fit(expected, y)._raw_scores(expected)
+        raw_scores(new(kind).fit(table, y), table), raw_scores(new(kind).fit(expected, y), expected)
     )
     for call, other in zip(calls(clean, table, kind).values(), calls(clean, expected, kind).values(), strict=True):
         found, right = call(), other()
         if isinstance(right, np.ndarray):
             np.testing.assert_array_equal(found, right)
         else:
-            np.testing.assert_array_equal(found._raw_scores(expected), right._raw_scores(expected))
+            np.testing.assert_array_equal(raw_scores(found, expected), raw_scores(right, expected))
             assert found.history_.get("validation_loss") == right.history_.get("validation_loss")
 
 
