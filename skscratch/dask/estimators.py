@@ -136,7 +136,8 @@ class _DaskMLP(ScratchMLP):
         score : float
         """
         if not any(map(is_dask_collection, (X, y, sample_weight))):
-            return float(super().score(X, y, sample_weight))
+            ordinary: Any = super()  # a subclass has the methods of an ordinary estimator behind this class
+            return float(ordinary.score(X, y, sample_weight))
         local = self.to_local()
         raw_scores = _map_partitions(partial(_raw_scores, local), X) if is_dask_collection(X) else None
         with self._connection() as client:

@@ -121,9 +121,13 @@ class ClusterObjective(Objective):
 
     def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
         """Count the rows of each fold with a value, as `Objective.counts_by_fold`."""
-        shares = [(own,) for own in self.table.by_shard(folds.astype(np.int16))]
-        results = self.retry(lambda: self.call("counts_by_fold", n_folds, columns, list(n_codes), each=shares))
-        return [np.sum(counts, axis=0) for counts in zip(*results, strict=True)]
+        small = folds.astype(np.int16)
+
+        def count_values() -> list[Any]:
+            each = [(own,) for own in self.table.by_shard(small)]  # which differs after a rebuild
+            return self.call("counts_by_fold", n_folds, columns, list(n_codes), each=each)
+
+        return [np.sum(counts, axis=0) for counts in zip(*self.retry(count_values), strict=True)]
 
     def sample(self, rows: Array) -> Table:
         """Return the encoded rows with these indices, few, as a Table."""

@@ -4,7 +4,7 @@ The k-th category of a column, in sorted order, has the code k + 1; a missing or
 column of few categories becomes one-hot columns; the codes of a column of many categories go to a learned embedding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -44,7 +44,7 @@ class Vocabulary:
         for i, column in enumerate(data):
             present = set(column.tolist()).union(declared[i] if declared else ())
             present.discard(None)
-            values.append(_objects(sorted(present, key=lambda value: (type(value).__name__, value))))
+            values.append(_objects(_in_order(present)))
         return cls(columns, values)
 
     @cached_property
@@ -57,13 +57,13 @@ class Vocabulary:
         """Which columns have a learned embedding, (c,)."""
         return self.counts > MAX_ONE_HOT
 
-    def codes(self, data: Sequence[Array]) -> Array:
-        """Codes (n, c) of category columns (n,), as int32."""
+    def codes(self, data: Sequence[Array], names: Sequence[str] = ()) -> Array:
+        """Codes (n, c) of category columns (n,), as int32; `names` are those of the raw table's columns."""
         import pandas as pd
 
         codes = np.empty((len(data[0]), len(self.values)), np.int32)
         for i, (values, column) in enumerate(zip(self.values, data, strict=True)):
-            _check_type(values, column)
+            _check_type(values, column, f"Column {names[self.columns[i]]!r}" if names else "A column of categories")
             codes[:, i] = pd.Index(values, dtype=object).get_indexer(pd.Index(column, dtype=object))  # -1: unknown
         codes += 1
         return codes
@@ -140,7 +140,15 @@ def _plain(values: Array) -> list[Any]:
     return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
-def _check_type(values: Array, column: Array) -> None:
+def _in_order(values: Collection[Any]) -> list[Any]:
+    """The values in an order that does not depend on the order of the rows."""
+    try:
+        return sorted(values, key=lambda value: (type(value).__name__, value))
+    except TypeError:  # values of this type have no order, or only some of them
+        return sorted(values, key=lambda value: (type(value).__name__, repr(value)))
+
+
+def _check_type(values: Array, column: Array, name: str) -> None:
     """Raise TypeError if strings were learned and other values come, or the reverse: all would count as unknown."""
     if not len(values):
         return
@@ -151,6 +159,6 @@ def _check_type(values: Array, column: Array) -> None:
         return  # all are missing
     if isinstance(values[0], str) != isinstance(present, str):
         raise TypeError(
-            f"A column of categories held {values[0]!r} ({type(values[0]).__name__}) when fitting and now holds "
+            f"{name} held {values[0]!r} ({type(values[0]).__name__}) when fitting and now holds "
             f"{present!r} ({type(present).__name__}). Convert the column to the type that it had."
         )

@@ -1,5 +1,6 @@
 """The checks of what a user passes as X and sample_weight, and the checked rows with their targets."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from mmap import mmap
 from numbers import Real
@@ -16,10 +17,12 @@ from ..nn.tape import Array
 from . import columns
 from .columns import ColumnTable
 from .out_of_core import MemmapTable
+from .sparse import summed_duplicates
 from .weights import Weights
 
 __all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categories"]
 
+MAX_NAMED = 5  # columns that a message names
 MIN_MEMMAP_BYTES = 2**26  # smaller files are read into memory
 
 CheckedTable: TypeAlias = Array | sp.csr_matrix | ColumnTable | MemmapTable
@@ -95,24 +98,54 @@ def check_table(
     """
     if not reset and categorical is None and _needs_no_check(estimator, X):
         return X
-    columns.refuse_times(X, "X")
     by_column = columns.wants_columns(X, categorical_features) if reset else categorical is not None
     if by_column:
         return _check_columns(estimator, X, categorical_features, categorical, reset)
+    if sp.issparse(X):
+        X = summed_duplicates(X)
     if _is_large_memmap(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return _check_memmap(MemmapTable(X))
     options = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
     is_frame = columns.is_frame(X)
+    if is_frame:
+        check_names(estimator, X, reset)
+    X = _numbers_of(X)
     try:
-        if is_frame:
-            check_names(estimator, X, reset)
-            return check_array(X, estimator=estimator, input_name="X", **options)
-        return validate_data(estimator, X, reset=reset, **options)
-    except ValueError:
-        if is_frame:
+        with np.errstate(invalid="ignore"):  # of infinity minus infinity
+            if is_frame:
+                return check_array(X, estimator=estimator, input_name="X", **options)
+            return validate_data(estimator, X, reset=reset, **options)
+    except ValueError as error:
+        if columns.is_frame(X):
             columns.read(X, None)  # raises an error that names the column
+        if "infinity" in str(error):
+            raise ValueError(f"{error}{_where_infinite(X)}") from error
         raise
+
+
+def _numbers_of(X: Any) -> Any:
+    """X itself, or as numbers what scikit-learn's checks do not convert: objects, text, and other dtypes of frames."""
+    if columns.is_frame(X):
+        return columns.as_numbers(X) if columns.wants_columns(X, None) else X
+    if isinstance(X, list | tuple):
+        with suppress(TypeError, ValueError):  # the checks say what is wrong with a ragged list
+            X = np.asarray(X)
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OUSmM":
+        return columns.as_numbers(X)
+    return X
+
+
+def _where_infinite(X: Any) -> str:
+    """How many values of an array or a sparse matrix are infinite, and in which columns."""
+    if sp.issparse(X):
+        X = X.tocoo()
+        column = X.col[np.isinf(X.data)]
+    else:
+        column = np.nonzero(np.isinf(np.asarray(X, dtype=np.float64)))[1]
+    names = [f"x{j}" for j in np.unique(column)[:MAX_NAMED]]
+    more = ", ..." if len(np.unique(column)) > MAX_NAMED else ""
+    return f" {len(column)} values are infinite, in the columns {', '.join(names)}{more}."
 
 
 def _needs_no_check(estimator: Any, X: Any) -> bool:
@@ -163,7 +196,9 @@ def declared_categories(X: Any) -> list[list[Any]]:
     for column in nw.from_native(X, eager_only=True).iter_columns():
         # the categories of a polars Categorical are those that occurred in this session
         declares = isinstance(column.dtype, nw.Enum) or (
-            isinstance(column.dtype, nw.Categorical) and column.implementation.is_pandas_like()
+            isinstance(column.dtype, nw.Categorical)
+            and column.implementation.is_pandas_like()
+            and hasattr(column.to_native().dtype, "categories")
         )
         declared.append(column.cat.get_categories().to_list() if declares else [])
     return declared
@@ -197,11 +232,20 @@ def check_weight(sample_weight: Any, n: int) -> Array | None:
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
     try:
-        weight: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+        sample_weight = columns.without_na(sample_weight)
+        weight: Array = check_array(
+            sample_weight, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name="sample_weight"
+        )
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"sample_weight must be numbers, one for each row of X: {error}") from error
     if weight.ndim != 1 or len(weight) != n:
         raise ValueError(f"sample_weight must be of shape ({n},), one for each row of X. Got shape {weight.shape}.")
+    if not np.isfinite(weight).all():
+        wrong = np.flatnonzero(~np.isfinite(weight))
+        raise ValueError(
+            f"sample_weight contains NaN or infinity: {len(wrong)} of {n} weights, of which the first is "
+            f"{weight[wrong[0]]} at row {wrong[0]}."
+        )
     if (weight < 0).any():
         raise ValueError(f"Negative values in sample_weight: {weight.min()} at row {int(weight.argmin())}.")
     if not weight.any():

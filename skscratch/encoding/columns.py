@@ -16,19 +16,23 @@ __all__ = [
     "Column",
     "ColumnTable",
     "RawTable",
+    "as_numbers",
     "is_frame",
     "missing",
     "read",
-    "refuse_excess",
     "refuse_times",
     "wants_columns",
+    "without_na",
 ]
 
 Column = tuple[Array, Array | None]  # values (n,) of a number column, NaN where missing, and weights (n,), None for 1
 
 _CATEGORIES = (nw.Categorical, nw.Enum, nw.String)
 _TIMES = (nw.Datetime, nw.Date, nw.Duration, nw.Time)
-_TIME_VALUES = (datetime.date, datetime.time, datetime.timedelta)
+_TIME_VALUES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_TIME_NAMES = ("Period", "DateOffset", "Timestamp", "Timedelta")  # classes of pandas
+_MARKS = ("na", "n/a", "nan", "null", "none", "nil", "missing", "unknown")
+_PLACEHOLDERS = 3  # as many distinct texts in a column of numbers probably mark missing values
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,11 @@ class ColumnTable:
         Which columns are categories.
     names : list of str
         Names of the columns in messages.
-    declared : list of int or None
-        Number of categories that the dtype of a column declares.
     """
 
     values: list[Array]
     categorical: list[bool]
     names: list[str]
-    declared: list[int | None]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,7 +59,7 @@ class ColumnTable:
         return len(self.values[0]), len(self.values)
 
     def __getitem__(self, rows: Array | slice) -> "ColumnTable":
-        return ColumnTable([column[rows] for column in self.values], self.categorical, self.names, self.declared)
+        return ColumnTable([column[rows] for column in self.values], self.categorical, self.names)
 
 
 class RawTable(NamedTuple):
@@ -136,42 +137,93 @@ def read(X: Any, categorical_features: Any, categorical: Sequence[bool] | None =
     Raises
     ------
     TypeError
-        If a column holds dates or times, or mixes strings with other types.
+        If a column holds dates or times, mixes strings with other types, or holds what is neither number nor category.
     ValueError
         If a number column holds text or infinity.
     """
     if is_frame(X):
-        names, values, are_texts, declared = _frame_columns(X)
+        names, values, are_texts, times = _frame_columns(X)
     else:
         X = np.asarray(X)
         names = [f"x{j}" for j in range(X.shape[1])]
         values = list(X.T)
         are_texts = [X.dtype.kind in "US"] * len(names)
-        declared = [None] * len(names)
+        times = [_time_type(column) for column in values]
+    if any(times):
+        kinds = {name: kind for name, kind in zip(names, times, strict=True) if kind}
+        raise _times_error(_columns_named(list(kinds)), ", ".join(dict.fromkeys(kinds.values())))
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
-        if not are_texts[j] and column.dtype == object:
-            are_texts[j] = _holds_text(column, name)
+        if column.dtype == object:
+            are_texts[j] |= _holds_text(column, name)
     if categorical is None:
         categorical = _choose(categorical_features, are_texts, names)
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
-        values[j] = _category(column) if categorical[j] else _number(column, name)
-    return ColumnTable(values, list(categorical), names, declared)
+        values[j] = _category(column, name) if categorical[j] else _number(column, name)
+    return ColumnTable(values, list(categorical), names)
 
 
-def _frame_columns(X: Any) -> tuple[list[str], list[Array], list[bool], list[int | None]]:
-    """Of each column of a DataFrame: name, values, whether its dtype is one of text, and the size of its categories."""
+def as_numbers(X: Any) -> Array:
+    """Read `X`, a DataFrame or an array of objects, all columns of which must be numbers: float64, NaN where missing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `read` does.
+    """
+    values = read(X, None, [False] * X.shape[1]).values
+    return np.column_stack(values) if values else np.empty(X.shape)
+
+
+def _frame_columns(X: Any) -> tuple[list[str], list[Array], list[bool], list[str]]:
+    """Of each column of a DataFrame: name, values, whether its dtype is one of text, and its type if it holds times."""
     frame = nw.from_native(X, eager_only=True)
-    names, values, are_texts, declared = [], [], [], []
+    names, values, are_texts, times = [], [], [], []
     for name, column in zip(frame.columns, frame.iter_columns(), strict=True):
         dtype = column.dtype
-        if isinstance(dtype, _TIMES):
-            raise _times_error(f"Column {str(name)!r}", dtype)
         names.append(str(name))
-        values.append(column.to_numpy())
+        of_dtype = str(dtype) if isinstance(dtype, _TIMES) else ""
+        values.append(np.empty(0) if of_dtype else _values(column))
         are_texts.append(isinstance(dtype, _CATEGORIES))
-        declares = isinstance(dtype, nw.Categorical | nw.Enum)
-        declared.append(len(column.cat.get_categories()) if declares else None)
-    return names, values, are_texts, declared
+        times.append(of_dtype or ("" if isinstance(dtype, nw.String) else _time_type(values[-1])))
+    return names, values, are_texts, times
+
+
+def _values(column: Any) -> Array:
+    """Values of a column of a DataFrame as NumPy holds them.
+
+    A column of pyarrow is converted by pyarrow itself: neither pandas nor narwhals converts all of its types, and a
+    missing value of a dictionary becomes the dictionary's last entry in `to_numpy`.
+    """
+    native = column.to_native()
+    if column.implementation.is_pandas() and type(native.dtype).__name__ == "ArrowDtype":
+        native = native.array.__arrow_array__()
+    elif not column.implementation.is_pyarrow():
+        return np.asarray(column.to_numpy())
+    if type(native.type).__name__ != "DictionaryType":
+        return np.asarray(native.to_numpy())
+    chunks = [native] if hasattr(native, "dictionary") else native.chunks
+    return np.concatenate([np.empty(0, dtype=object), *[_decoded(chunk) for chunk in chunks]])
+
+
+def _decoded(chunk: Any) -> Array:
+    """Values (n,) of an Arrow dictionary array, None where missing."""
+    entries = [*chunk.dictionary.to_pylist(), None]
+    values = np.empty(len(entries), dtype=object)
+    values[:] = entries
+    codes: Array = chunk.indices.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
+    return values[codes]
+
+
+def _time_type(column: Array) -> str:
+    """Type of the dates, times or durations that a column holds; empty if it holds none."""
+    if column.dtype.kind in "mM":
+        return str(column.dtype)
+    if column.dtype != object:
+        return ""
+    for value in column[~missing(column)]:
+        if isinstance(value, _TIME_VALUES) or type(value).__name__ in _TIME_NAMES:
+            return type(value).__name__
+    return ""
 
 
 def _choose(categorical_features: Any, are_texts: list[bool], names: list[str]) -> list[bool]:
@@ -205,14 +257,14 @@ def _choose(categorical_features: Any, are_texts: list[bool], names: list[str]) 
 def _holds_text(column: Array, name: str) -> bool:
     """Whether a column of objects holds strings; TypeError if it holds other types beside them."""
     present = column[~missing(column)]
-    n_strings = sum([isinstance(value, str) for value in present])
-    if 0 < n_strings < len(present):
-        other = next(value for value in present if not isinstance(value, str))
+    is_text = np.array([isinstance(value, str) for value in present], dtype=bool)
+    if is_text.any() and not is_text.all():
+        text, other = present[is_text], present[~is_text][0]
         raise TypeError(
-            f"Column {name!r} mixes strings with other types, such as {other!r} ({type(other).__name__}): "
-            "make it all strings or all numbers."
+            f"Column {name!r} mixes strings with other types, such as {other!r} ({type(other).__name__}) beside "
+            f"{text[0]!r}: make it all strings or all numbers.{_hint(text)}"
         )
-    return n_strings > 0
+    return bool(is_text.any())
 
 
 def missing(column: Array) -> Array:
@@ -222,10 +274,16 @@ def missing(column: Array) -> Array:
     return np.asarray(pd.isna(column))
 
 
-def _category(column: Array) -> Array:
-    """Values as objects, None where missing."""
+def _category(column: Array, name: str) -> Array:
+    """Values as objects, None where missing; TypeError for values that cannot be told apart by `==`."""
     objects: Array = column.astype(object)
     objects[missing(objects)] = None
+    try:
+        set(objects.tolist())
+    except TypeError as error:
+        raise TypeError(
+            f"Column {name!r} is a column of categories, but holds values of another kind: {error}."
+        ) from error
     return objects
 
 
@@ -234,7 +292,7 @@ def _number(column: Array, name: str) -> Array:
     if column.dtype == object:
         column = _numbers_of_objects(column, name)
     elif column.dtype.kind in "US":
-        raise ValueError(f"Column {name!r} is a column of numbers, but holds text such as {str(column[0])!r}.")
+        raise _text_error(name, column)
     elif column.dtype.kind == "c":
         raise ValueError(f"Column {name!r} holds complex numbers, which are not supported.")
     try:
@@ -250,37 +308,95 @@ def _numbers_of_objects(column: Array, name: str) -> Array:
     """Objects with NaN where missing; TypeError or ValueError unless all others are numbers."""
     column = column.copy()
     column[missing(column)] = np.nan
-    for value in column:
-        if isinstance(value, _TIME_VALUES) or type(value).__name__ == "Period":
-            raise _times_error(f"Column {name!r}", type(value).__name__)
-        if not isinstance(value, numbers.Real | np.bool_ | Decimal):
-            raise ValueError(
-                f"Column {name!r} is a column of numbers, but holds {value!r}. If it is a category, name it in "
-                "categorical_features when fitting."
-            )
+    for i, value in enumerate(column):
+        if isinstance(value, numbers.Real | np.bool_ | Decimal):
+            continue
+        if isinstance(value, str | bytes):
+            raise _text_error(name, column)
+        try:
+            column[i] = float(value)
+        except TypeError as error:
+            raise TypeError(f"Column {name!r} is a column of numbers, but holds {value!r}: {error}.") from error
     return column
 
 
-def refuse_excess(table: ColumnTable) -> None:
-    """Raise ValueError if a column declares more categories than there are rows to learn them from."""
-    n = len(table.values[0])
-    for name, count in zip(table.names, table.declared, strict=True):
-        if count is not None and count > n:
-            raise ValueError(
-                f"Column {name!r} has {count} categories, more than the {n} rows of X: most of them cannot be learned. "
-                "Drop the column, merge rare categories, or remove unused ones."
-            )
+def _text_error(name: str, column: Array) -> ValueError:
+    """The error for text in a column of numbers."""
+    texts = [value for value in column.tolist() if isinstance(value, str | bytes)]
+    words = [text for text in texts if not _is_number(text)]
+    if not words:
+        return ValueError(
+            f"Column {name!r} is a column of numbers, but holds {texts[0]!r}, which is text: convert it to numbers."
+        )
+    hint = _hint(words) or (
+        "" if len(words) < len(texts) else " If it is a category, name it in categorical_features when fitting."
+    )
+    return ValueError(f"Column {name!r} is a column of numbers, but holds {words[0]!r}, which is text.{hint}")
+
+
+def _hint(texts: Sequence[Any]) -> str:
+    """What to do about a few texts in a column of numbers, if they look like marks of missing values."""
+    distinct = list(dict.fromkeys(str(text) for text in texts))
+    marks = [text for text in distinct if not any(c.isalpha() for c in text) or text.strip().lower() in _MARKS]
+    if not marks or len(distinct) > _PLACEHOLDERS:
+        return ""
+    return f" If {' or '.join(map(repr, marks))} marks a missing value, read the table with na_values={marks!r}."
+
+
+def _is_number(text: Any) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def refuse_times(array: Any, name: str) -> None:
-    """Raise TypeError for an array of dates or durations, which NumPy would convert to numbers."""
-    dtype = getattr(array, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
-        raise _times_error(name, dtype)
+    """Raise TypeError if an array, a column or a frame holds dates, times or durations.
+
+    NumPy would convert most of them to numbers, in units that depend on where they come from.
+    """
+    if is_frame(array):
+        _, values, _, times = _frame_columns(array)
+        kinds = [kind for kind in times if kind]
+    else:
+        series = nw.from_native(array, series_only=True, pass_through=True)
+        if isinstance(series, nw.Series):
+            kinds = [str(series.dtype)] if isinstance(series.dtype, _TIMES) else [_time_type(_values(series))]
+        elif isinstance(array, np.ndarray) or isinstance(array, list | tuple) or hasattr(array, "__array__"):
+            kinds = [_time_type(_flat(array))]
+        else:
+            kinds = []
+    if any(kinds):
+        raise _times_error(name, next(filter(None, kinds)))
+
+
+def without_na(array: Any) -> Any:
+    """The array, with NaN where it is one of objects and a value is missing: NumPy cannot convert pandas.NA."""
+    if hasattr(array, "dtype") and getattr(array.dtype, "kind", "") != "O":
+        return array
+    try:
+        objects = np.asarray(array)
+    except (TypeError, ValueError):  # its own check says what is wrong
+        return array
+    return np.where(missing(objects), np.nan, objects) if objects.dtype == object else array
+
+
+def _flat(array: Any) -> Array:
+    """The values of an array-like as one column; empty where it is ragged."""
+    try:
+        return np.asarray(array).ravel()
+    except (TypeError, ValueError):  # its own check says what is wrong
+        return np.empty(0)
+
+
+def _columns_named(names: Sequence[str]) -> str:
+    return f"Column {names[0]!r}" if len(names) == 1 else f"Each of the columns {', '.join(map(repr, names))}"
 
 
 def _times_error(name: str, dtype: Any) -> TypeError:
     return TypeError(
         f"{name} holds dates or times ({dtype}), which a network cannot read: convert them to numbers (a year, an "
-        "hour, seconds since a date) or drop the column."
+        "hour, seconds since a date) or drop them."
     )

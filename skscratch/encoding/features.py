@@ -228,7 +228,8 @@ class FeatureEncoder:
         raw = np.column_stack(numbers) if numbers else np.empty((data.shape[0], 0))
         if not len(self.vocabulary.columns):
             return RawTable(raw)
-        return RawTable(raw, self.vocabulary.codes([data.values[j] for j in self.vocabulary.columns]))
+        categories = [data.values[j] for j in self.vocabulary.columns]
+        return RawTable(raw, self.vocabulary.codes(categories, self.feature_names))
 
     def number_columns(self, data: Array | ColumnTable) -> list[Array]:
         """The number columns (n,) of a dense table."""

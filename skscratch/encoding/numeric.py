@@ -58,7 +58,7 @@ class Numbers:
             q25, median, q75 = weighted_quantiles(x, weight, (0.25, 0.5, 0.75))
             center[i] = 0.0 if np.isnan(median) else median
             if scale:  # all in halves: the range itself could overflow
-                half_range = q75 / 2 - q25 / 2 if q75 > q25 else _mean_distance(x, weight, median) / 2
+                half_range = q75 / 2 - q25 / 2 if q75 > q25 else _half_mean_distance(x, weight, median)
                 factor[i] = 0.5 / half_range if half_range > MIN_HALF_RANGE else constant_factor
         return cls(columns, center, factor, scale, constant_factor)
 
@@ -163,10 +163,12 @@ class MissingFlags:
         return cls(**state)
 
 
-def _mean_distance(x: Array, weight: Array | None, median: float) -> float:
-    """Mean distance from the median of the values that differ from it; 0 if none does."""
+def _half_mean_distance(x: Array, weight: Array | None, median: float) -> float:
+    """Half the mean distance from the median of the values that differ from it; 0 if none does."""
     differs = x != median
     if not differs.any():
         return 0.0
     half_distance = np.abs(x[differs] / 2 - median / 2)
-    return 2 * float(np.average(half_distance, weights=None if weight is None else weight[differs]))
+    exponent = np.frexp(half_distance.max())[1]  # in units of a power of two, neither sum nor product overflows
+    mean = np.average(np.ldexp(half_distance, -exponent), weights=None if weight is None else weight[differs])
+    return float(np.ldexp(mean, exponent))

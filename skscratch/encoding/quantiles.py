@@ -12,6 +12,8 @@ import numpy as np
 from ..nn.tape import Array
 from .columns import Column, ColumnTable
 
+QUANTILE_TOLERANCE = 1e-12  # a level falls between two rows if it does so up to this share of the total weight
+
 __all__ = ["QuantileSketch", "merge", "sketch", "weighted_mean_std", "weighted_quantiles"]
 
 
@@ -34,8 +36,7 @@ def weighted_quantiles(x: Array, weight: Array | None, levels: Sequence[float]) 
     if len(x) == 0:
         return np.full(len(levels), np.nan)
     x, last = x.astype(np.float64), len(x) - 1
-    # a level falls between two rows if it does so up to rounding of the cumulative weights
-    tolerance, shares = 1e-12, np.asarray(levels, dtype=float)
+    tolerance, shares = QUANTILE_TOLERANCE, np.asarray(levels, dtype=float)
     if weight is None:
         x.sort()
         targets = shares * len(x)  # the first i rows weigh i

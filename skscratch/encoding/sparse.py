@@ -4,17 +4,35 @@ A sparse table has number columns only, and no bins.  Its zeros stay out of memo
 f(x) - f(0), and f(0), the same for all rows, becomes an offset that the first layer adds.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
 from ..nn.batch import Table
 from ..nn.tape import Array
-from .columns import Column
 from .numeric import MIN_HALF_RANGE, MissingFlags, Numbers
+from .quantiles import QUANTILE_TOLERANCE
 
-__all__ = ["learn_sparse", "transform_sparse"]
+__all__ = ["learn_sparse", "summed_duplicates", "transform_sparse"]
 
 CHUNK_VALUES = 2**14  # stored values whose statistics are computed at a time, which bounds the memory they take
+
+
+def summed_duplicates(X: Any) -> sp.csr_matrix:
+    """A sparse table as a CSR matrix that stores each cell once: the value of a cell stored several times is their sum.
+
+    The sum is formed in the type of X, as `toarray` does.
+    """
+    if X.ndim != 2 or X.dtype.kind not in "biuf" or X.dtype.itemsize == 2:
+        return X  # the checks of an array refuse or convert it first
+    given = X.tocsr()
+    X = sp.csr_matrix((given.data, given.indices, given.indptr), shape=given.shape)  # looks at the format anew
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def learn_sparse(
@@ -23,29 +41,27 @@ def learn_sparse(
     """Learn the blocks of a sparse table (n, d) from its rows and their weights (n,).
 
     Most columns of most sparse tables are zero in more than three quarters of the rows.  All of these are learned at
-    once; only the others are sorted.
+    once.  The others become dense, one at a time; where weights are equal, each has at most four times as many values.
     """
-    matrix = sp.csc_matrix(X)
-    center, factor = np.zeros(matrix.shape[1]), np.ones(matrix.shape[1])
+    matrix = sp.csc_matrix(summed_duplicates(X))
+    d = matrix.shape[1]
+    center, factor = np.zeros(d), np.ones(d)
     mostly_zero, half_range = _mostly_zero(matrix, weight)
     if scale:
         half_range = half_range[mostly_zero]
         constant = half_range <= MIN_HALF_RANGE
         factor[mostly_zero] = np.where(constant, constant_factor, 0.5 / np.where(constant, 1, half_range))
     others = np.flatnonzero(~mostly_zero)
-    sorted_ = Numbers.learn((_column(matrix, int(j), weight) for j in others), others, scale, constant_factor)
-    center[others], factor[others] = sorted_.center, sorted_.factor
-    numbers = Numbers(np.arange(matrix.shape[1]), center, factor, scale, constant_factor)
-    flagged = np.array([int(j) for j in others if _misses_some(matrix, int(j))], dtype=int)
+    dense = Numbers.learn(((_dense(matrix, j), weight) for j in others.tolist()), others, scale, constant_factor)
+    center[others], factor[others] = dense.center, dense.factor
+    numbers = Numbers(np.arange(d), center, factor, scale, constant_factor)
+    flagged = np.array([j for j in others.tolist() if _misses_some(matrix, j)], dtype=int)
     return numbers, MissingFlags(flagged, flagged)
 
 
 def transform_sparse(X: sp.csr_matrix, dtype: np.dtype, numbers: Numbers, flags: MissingFlags) -> Table:
     """Encode the rows of a sparse table."""
-    X = sp.csr_matrix(X)
-    if not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
+    X = summed_duplicates(X)
     missing = np.isnan(X.data)
     if not numbers.scale and not flags.width and not missing.any():
         return Table(X.astype(dtype, copy=False))
@@ -67,34 +83,45 @@ def transform_sparse(X: sp.csr_matrix, dtype: np.dtype, numbers: Numbers, flags:
 def _mostly_zero(matrix: sp.csc_matrix, weight: Array | None) -> tuple[Array, Array]:
     """Which columns have no missing value and both quartiles at zero, and the half range of each of these, both (d,).
 
-    The half range is half of the mean size of the values that are not zero, and 0 if all are.
+    The half range is half of the weighted mean of |x| over the values that are not zero, and 0 if all are.
     """
     n, d = matrix.shape
-    stored, nonzero, half_sizes = np.zeros(d), np.zeros(d), np.zeros(d)  # total weight; and sum of weight · |x| / 2
+    nonzero, sums = np.zeros(d), np.zeros(d)  # Σ w and Σ w |x| over the values that are not zero
     mostly_zero = np.ones(d, dtype=bool)
+    exponents = np.frexp(_largest(matrix))[1]  # in units of a power of two, no product over- or underflows
+    for column, x, rows in _chunks(matrix):
+        w = np.ones(len(x)) if weight is None else weight[rows]
+        chunk = slice(column[0], column[-1] + 1)  # the columns of these values, which are adjacent
+        nonzero[chunk] += np.bincount(column - column[0], w * (x != 0))
+        sums[chunk] += np.bincount(column - column[0], w * np.abs(np.ldexp(x.astype(np.float64), -exponents[column])))
+        mostly_zero[column[np.isnan(x)]] = False
+    total = n if weight is None else weight.sum()
+    mostly_zero &= nonzero < 0.25 * (1 - QUANTILE_TOLERANCE) * total  # at a quarter, a quantile is a mean of two values
+    mean = np.divide(sums, nonzero, out=np.zeros(d), where=nonzero > 0)
+    return mostly_zero, np.ldexp(mean, exponents - 1)
+
+
+def _chunks(matrix: sp.csc_matrix) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield the stored values, some at a time: their columns, the values, and their rows."""
     for start in range(0, matrix.nnz, CHUNK_VALUES):
         stop = min(start + CHUNK_VALUES, matrix.nnz)
-        x = matrix.data[start:stop]
         column = np.searchsorted(matrix.indptr, np.arange(start, stop), side="right") - 1
-        w = np.ones(len(x)) if weight is None else weight[matrix.indices[start:stop]]
-        chunk = slice(column[0], column[-1] + 1)  # the columns of these values, which are adjacent
-        stored[chunk] += np.bincount(column - column[0], w)
-        nonzero[chunk] += np.bincount(column - column[0], w * (x != 0))
-        half_sizes[chunk] += np.bincount(column - column[0], w * np.abs(x) / 2)
-        mostly_zero[column[np.isnan(x)]] = False
-    mostly_zero &= stored < 0.25 * (n if weight is None else weight.sum())
-    return mostly_zero, np.divide(half_sizes, nonzero, out=np.zeros(d), where=nonzero > 0)
+        yield column, matrix.data[start:stop], matrix.indices[start:stop]
 
 
-def _column(matrix: sp.csc_matrix, j: int, weight: Array | None) -> Column:
-    """Values and weights of column j; one value represents all zeros that are not stored."""
-    rows = slice(matrix.indptr[j], matrix.indptr[j + 1])
-    n = matrix.shape[0]
-    stored = np.ones(rows.stop - rows.start) if weight is None else weight[matrix.indices[rows]]
-    if len(stored) == n:
-        return matrix.data[rows], stored
-    zeros = (n if weight is None else weight.sum()) - stored.sum()
-    return np.append(matrix.data[rows], 0.0), np.append(stored, max(zeros, 0.0))
+def _largest(matrix: sp.csc_matrix) -> Array:
+    """Largest |x| of the stored values of each column, (d,), without NaN."""
+    largest = np.zeros(matrix.shape[1])
+    for column, x, _ in _chunks(matrix):
+        np.fmax.at(largest, column, np.abs(x))
+    return largest
+
+
+def _dense(matrix: sp.csc_matrix, j: int) -> Array:
+    """Column j with its zeros, (n,)."""
+    stored, x = slice(matrix.indptr[j], matrix.indptr[j + 1]), np.zeros(matrix.shape[0], matrix.dtype)
+    x[matrix.indices[stored]] = matrix.data[stored]
+    return x
 
 
 def _misses_some(matrix: sp.csc_matrix, j: int) -> bool:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..nn.batch import Targets
 from ..nn.losses import Loss, Quantile
 from ..nn.tape import Array
-from .columns import missing, refuse_times
+from .columns import missing, refuse_times, without_na
 from .quantiles import weighted_mean_std, weighted_quantiles
 from .weights import Weights
 
@@ -299,9 +299,14 @@ def _class_factors(class_weight: ClassWeight, classes: Array, codes: Array, weig
         factors = weight.sum() / (np.count_nonzero(mass) * np.where(mass > 0, mass, 1))
     else:
         names = classes.tolist()
-        unknown = [name for name in class_weight if name not in names]
-        if unknown:
-            raise ValueError(f"class_weight names the classes {unknown}, which y does not have: {names}.")
+        # a fold may lack a class that has a weight; but a class without one, beside a weight without a class, is
+        # probably the same class under another name
+        without, unknown = [n for n in names if n not in class_weight], [n for n in class_weight if n not in names]
+        if without and unknown:
+            raise ValueError(
+                f"The classes, {without}, are not in class_weight, which names the classes {unknown} instead, which y "
+                "does not have."
+            )
         factors = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
     return np.asarray(factors[codes])
 
@@ -336,11 +341,17 @@ class NumericTargets(TargetEncoder):
         """Return y as numbers (n,) or (n, n_targets); raise TypeError or ValueError for anything else."""
         refuse_times(y, "y")
         try:
-            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+            y = check_array(without_na(y), ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name="y")
+        except OverflowError as error:
+            raise ValueError(f"Input y contains a number too large for float64: {error}.") from error
         except ValueError as error:
             if "convert" not in str(error):
                 raise
             raise ValueError(f"y must be numbers for a regressor, but it holds text: {error}") from error
+        if (absent := np.isnan(y)).any():
+            raise ValueError(f"Input y contains NaN or None: {int(absent.sum())} targets are missing.")
+        if (infinite := np.isinf(y)).any():
+            raise ValueError(f"Input y contains infinity: {int(infinite.sum())} targets are infinite.")
         return np.asarray(column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y)
 
     def n_scores(self, loss: Loss) -> int:

@@ -17,7 +17,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ..encoding.check_input import Rows, check_table, check_weight
-from ..encoding.columns import ColumnTable, refuse_excess
 from ..encoding.features import FeatureEncoder
 from ..encoding.out_of_core import MemmapTable, StreamSample
 from ..encoding.targets import TargetEncoder
@@ -219,8 +218,6 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         kinds = None if before is None else before.encoder.categorical
         data = backend.check_table(self, inputs.X, kinds, before is None)
-        if before is None and isinstance(data, ColumnTable) and not incremental:
-            refuse_excess(data)
         if incremental and isinstance(data, MemmapTable):
             data = np.asarray(data)  # a chunk of a stream has to fit in memory
         y = self._target_type.check(inputs.y)

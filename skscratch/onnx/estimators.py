@@ -99,7 +99,9 @@ def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     p = LINK_EMITTERS[model.loss.link.name](g, _raw_scores(g, operator))
     y = g.cast(p, np.float64)  # predictions are double: a target of 1e9 ± 1 keeps its digits
     if targets.scale:
-        y = g("Add", g("Mul", y, targets.spread[None]), targets.center[None])  # y = center + spread · p
+        y = g(
+            "Add", g("Mul", y, np.atleast_2d(targets.spread)), np.atleast_2d(targets.center)
+        )  # y = center + spread · p
     if operator.raw_operator.clip_target:
         y = g("Min", g("Max", y, np.atleast_1d(targets.low)), np.atleast_1d(targets.high))
     emit_result(g, y, operator.outputs[0])

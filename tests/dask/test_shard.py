@@ -181,6 +181,16 @@ def test_the_checksum_depends_on_rows_and_not_on_shards():
     assert on_shards(PoolHere(other), model, objective).checksum() not in checksums
 
 
+@pytest.mark.parametrize("fatal", [(), (2,)])
+def test_counts_by_fold_are_those_of_the_table(fatal):
+    model, _, objective = setting()
+    folds, columns = assign_folds(Y, 4, np.random.RandomState(1)), np.arange(objective.table.X.shape[1])
+    here = objective.counts_by_fold(folds, 4, columns, [])
+    there = on_shards(PoolHere(X, fatal=fatal), model, objective).counts_by_fold(folds, 4, columns, [])
+    assert len(there) == len(here) == 1
+    np.testing.assert_array_equal(there[0], here[0])
+
+
 @pytest.mark.parametrize("rows", [np.arange(30, 45), np.array([3, 48, 49]), np.arange(89)])
 def test_some_rows_of_the_table_are_as_if_there_were_no_others(rows):
     model, parameters, objective = setting()

@@ -19,6 +19,7 @@ from skscratch.encoding.targets import (
     target_encoder,
     target_scale,
 )
+from skscratch.encoding.weights import Weights
 from skscratch.nn.batch import Targets
 from skscratch.nn.losses import REGRESSION_LOSSES, make_loss
 from tests.helpers.encoding import arrays_equal, is_plain
@@ -312,13 +313,18 @@ def test_any_numbers_survive_encoding_and_decoding(y, loss):
 # ---------------------------------------------------------------- class weights
 
 
+def row_weights(targets, codes, own=None):
+    """Sample weight times class weight, (n,)."""
+    return targets.row_weights(codes, None if own is None else Weights.of(own)).in_units_of_one()
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("choice", ["balanced", {0: 2.0, 2: 0.5}, {}])
 def test_class_weights_equal_those_of_scikit_learn(choice, weighted):
     y = RNG.choice(3, 60, p=[0.6, 0.3, 0.1])
     own = RNG.randint(1, 5, 60).astype(float) if weighted else None
     targets = class_targets(y, class_weight=choice)
-    weight = targets.row_weights(targets.values(y, LOG_LOSS), own)
+    weight = row_weights(targets, targets.values(y, LOG_LOSS), own)
     own = np.ones(60) if own is None else own
     if choice == "balanced":
         totals = np.bincount(y, weights=weight)
@@ -335,12 +341,12 @@ def test_class_weights_of_strings():
     y = np.array(["no", "yes", "no"])
     heavier, without = (class_targets(y, class_weight={"yes": weight}) for weight in (5, 0))
     codes = heavier.values(y, LOG_LOSS)
-    assert heavier.row_weights(codes, None).tolist() == [1, 5, 1]
-    assert without.row_weights(codes, np.array([2.0, 3, 4])).tolist() == [2, 0, 4]
+    assert row_weights(heavier, codes).tolist() == [1, 5, 1]
+    assert row_weights(without, codes, np.array([2.0, 3, 4])).tolist() == [2, 0, 4]
 
 
 def test_without_class_weights_the_weights_stay_unchanged():
-    own = np.array([1.0, 2, 3])
+    own = Weights.of(np.array([1.0, 2, 3]))
     for y in (np.array([0, 1, 1]), np.array([[0, 1], [1, 1], [0, 0]])):
         targets = class_targets(y)
         assert targets.row_weights(targets.values(y, LOG_LOSS), own) is own
@@ -351,7 +357,7 @@ def test_class_weights_of_several_labels():
     y = np.array([[1, 0], [1, 1], [0, 0], [1, 0]])
 
     def weights(class_weight, own=None):
-        return class_targets(y, class_weight=class_weight).row_weights(y, own)
+        return row_weights(class_targets(y, class_weight=class_weight), y, own)
 
     choices = [{1: 2.0}, {0: 0.5}]
     # the product over the labels: 2 and ½, 2 and 1, 1 and ½, 2 and ½
@@ -375,7 +381,7 @@ def test_class_weights_that_do_not_fit(choice, y, match):
 
 def test_balanced_weights_with_a_class_that_has_no_row_yet():
     targets = class_targets(np.array([0, 1, 1]), classes=[0, 1, 2], class_weight="balanced")
-    weight = targets.row_weights(targets.values([0, 1, 1], LOG_LOSS), None)
+    weight = row_weights(targets, targets.values([0, 1, 1], LOG_LOSS))
     np.testing.assert_allclose(weight, [1.5, 0.75, 0.75])
 
 

@@ -314,6 +314,15 @@ def test_the_loss_of_scored_rows(case, weighted):
     np.testing.assert_array_equal(z, before)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_are_finite_unless_one_is_not(bad):
+    objective, parameters = make_objective()
+    scored = objective.score(parameters)
+    assert scored.is_finite() is True
+    scored.z[3] = bad
+    assert scored.is_finite() is False
+
+
 def test_scores_are_divided_by_the_temperature():
     objective, parameters = make_objective()
     scored = objective.score(parameters)
