@@ -31,7 +31,6 @@ from ..training.objective import Objective
 from ..training.state import Split, TrainingState
 from ..training.threads import training_context
 from .build import (
-    SAMPLE_ROWS,
     LocalBackend,
     build_model,
     build_network,
@@ -45,7 +44,7 @@ from .constraints import check
 from .docstrings import documentation_address
 from .fitted import FittedNetwork, packed, unpacked
 from .parameters import HyperParameters
-from .plan import check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
+from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
 from .scoring import score_of, with_known_scores
 
 __all__ = ["Inputs", "ScratchMLP", "takes_steps"]
@@ -155,7 +154,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         new = copy.copy(self)
         before = self.fitted_ if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
         check_together(self, None if before is None else before.built_with)
-        with new._open_backend(inputs) as (backend, inputs):
+        with new._open_backend(inputs) as (backend, inputs), _restored_on_error(self._generator_in_use(before)):
             # 1 check: tables, targets and weights
             rows, validation, targets, loss = new._check_input(backend, inputs, before, incremental, classes)
             # 2 split: rows that validate
@@ -193,7 +192,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent
             )
             result = fit_network(plan, objective, evaluation, state, listener)
-            new._check_finite(result, objective if evaluation is None else evaluation.objective, incremental)
+            new._check_finite(result, objective if evaluation is None else evaluation.objective, state)
             # 6 keep: the fitted attributes
             keep(new, result, state)
             new.__dict__.update(backend.attributes())
@@ -258,9 +257,13 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     def _resumed_state(self, before: FittedNetwork) -> TrainingState:
         """Return a copy of the state of the last call; of an estimator from a file that has none, a new state."""
         if self._state is not None:
-            return replace(self._state.copy(), rng=copy.deepcopy(self._state.rng))
+            return self._state.copy()
         history = {name: list(values) for name, values in self.history_.items()}
         return TrainingState(before.parameters.copy(), None, self._generator(), history=history)
+
+    def _generator_in_use(self, before: FittedNetwork | None) -> np.random.RandomState | None:
+        """Return the generator that a continued training shares with the state of the last call."""
+        return None if before is None or self._state is None else self._state.rng
 
     def _generator(self) -> np.random.RandomState:
         """Return a generator of this fit's own; one that the user passed moves on by one draw."""
@@ -324,19 +327,17 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             with np.errstate(over="ignore", invalid="ignore"):  # squares of targets in any units
                 self.oof_score_ = float(replaying.score(rows.X, rows.y, rows.weight))
 
-    def _check_finite(self, result: FitResult, objective: Objective, incremental: bool) -> None:
+    def _check_finite(self, result: FitResult, objective: Objective, state: TrainingState) -> None:
         """Raise ValueError if the weights, or the raw scores of training rows, are not finite.
 
-        `partial_fit` checks some rows only, because scoring all of them takes a third of its time.
+        Scaled numbers and the activations of this package give finite scores, unless the training has diverged.
         """
         if not np.isfinite(result.parameters).all():
             raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
+        if self.scale_features and state.rate_factor == 1 and not calls_user_functions(self):
+            return
         with training_context():
-            if incremental:
-                some = objective.sample(np.arange(min(len(objective), SAMPLE_ROWS)))
-                finite = bool(np.isfinite(objective.network.scores(result.parameters, some)).all())
-            else:
-                finite = objective.score(result.parameters).is_finite()
+            finite = objective.score(result.parameters).is_finite()
         if not finite:
             raise ValueError(
                 "The fitted network predicts NaN or infinity for rows that it was fitted to. Either a callable "
@@ -435,6 +436,18 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         return tags
+
+
+@contextmanager
+def _restored_on_error(rng: np.random.RandomState | None) -> Iterator[None]:
+    """Restore the state of a generator if an error occurs."""
+    state: Any = None if rng is None else rng.get_state(legacy=False)
+    try:
+        yield
+    except BaseException:
+        if rng is not None:
+            rng.set_state(state)
+        raise
 
 
 def takes_steps(estimator: Any) -> bool:

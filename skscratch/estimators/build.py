@@ -29,7 +29,6 @@ from .fitted import FittedNetwork
 from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
 
 __all__ = [
-    "SAMPLE_ROWS",
     "LocalBackend",
     "build_model",
     "build_network",

@@ -26,6 +26,7 @@ __all__ = [
     "automatic_batch_size",
     "automatic_bins",
     "automatic_dtype",
+    "calls_user_functions",
     "check_together",
     "fold_split",
     "hidden_sizes",
@@ -221,11 +222,17 @@ def _make_optimizer(h: HyperParameters) -> Callable[[Array], SGD | Adam] | None:
     return partial(Adam, beta_1=h.beta_1, beta_2=h.beta_2, epsilon=h.epsilon)
 
 
+def calls_user_functions(h: Any) -> bool:
+    """Return whether a training step calls functions of the user: an activation, a loss or a schedule."""
+    activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
+    return callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)
+
+
 def _n_threads(h: Any) -> int:
     """Return the threads to divide members among: as many as BLAS may use, but 1 where user functions are called."""
-    activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
-    custom = callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)
+    if calls_user_functions(h):
+        return 1
     n_jobs: int | None = h.n_jobs
-    if custom or n_jobs is None:
-        return 1 if custom else allowed_threads()
+    if n_jobs is None:
+        return allowed_threads()
     return n_jobs if n_jobs > 0 else max(int(cpu_count()) + 1 + n_jobs, 1)
