@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import warnings
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.atomic import replace_file
 from skscratch.files import load_weights, save_weights
 from tests.helpers.deadline import deadline
 
@@ -98,17 +100,25 @@ class Disk:
     """Fails or kills the process at the n-th operation on the disk: writes, flushes, renames and removals."""
 
     def __init__(self, patch, at, act):
-        self.at, self.act, self.n = at, act, 0
-        for owner, name in ((np, "savetxt"), (np, "savez"), (os, "fsync"), (os, "replace"), (Path, "unlink")):
+        self.at, self.act, self.n, self.dump = at, act, 0, joblib.dump
+        for owner, name in (
+            (np, "savetxt"),
+            (np, "savez"),
+            (joblib, "dump"),
+            (os, "fsync"),
+            (os, "replace"),
+            (Path, "unlink"),
+        ):
             patch.setattr(owner, name, self.counted(getattr(owner, name)))
 
     def counted(self, function):
         def call(*args, **kwargs):
             self.n += 1
             if self.n == self.at:
-                if function is np.savetxt or function is np.savez:
-                    args[0].write(b"half")
-                    args[0].flush()
+                file = args[-1] if function is self.dump else args[0]
+                if hasattr(file, "write"):
+                    file.write(b"half")
+                    file.flush()
                 self.act()
             return function(*args, **kwargs)
 
@@ -310,3 +320,112 @@ def test_lines_may_end_as_on_windows(networks, tmp_path):
     for file in tmp_path.iterdir():
         file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     assert is_equal(loaded(tmp_path), weights_of(networks[0]))
+
+
+# ------------------------------------------------------------------ checkpoints
+
+
+def names(folder):
+    return {file.name for file in folder.iterdir()}
+
+
+@FORKS
+@KINDS
+def test_a_killed_checkpoint_leaves_a_whole_file_and_the_next_write_cleans_up(kind, tmp_path):
+    pytest.importorskip("sklearn.callback")
+    from skscratch.callbacks import Checkpoint
+
+    y, path, at, code, left = TARGETS[kind], tmp_path / "net.joblib", 0, None, 0
+    whole = kind(**TINY).fit(X, y)
+
+    def fit():
+        with pytest.MonkeyPatch.context() as patch:
+            Disk(patch, at, kill)
+            kind(**TINY).set_callbacks(Checkpoint(path)).fit(X, y)
+
+    while code != 0:
+        at, before = at + 1, len(names(tmp_path))
+        code = in_child(fit)
+        assert code in (0, -signal.SIGKILL)
+        assert len(names(tmp_path)) <= max(before, 1) + 1  # of several kills in a row, only the last has left a file
+        left += len(names(tmp_path) - {"net.joblib"})
+        if path.exists():
+            model = joblib.load(path).set_callbacks().set_params(warm_start=True)
+            np.testing.assert_array_equal(model.fit(X, y).predict(X), whole.predict(X)) if at % 3 == 0 else None
+        else:
+            assert at <= 4  # writing, the last bytes of it, flushing and renaming
+    assert at > 9 and left > 6
+    assert names(tmp_path) == {"net.joblib"}
+    np.testing.assert_array_equal(joblib.load(path).predict(X), whole.predict(X))
+
+
+def test_leftovers_are_removed_by_name(tmp_path):
+    others = {".net.tmp", ".net.0123456789abcdef", ".net.joblib.0123456789abcdef.tmp", "net.0123456789abcdef.tmp"}
+    others |= {".net.0123456789ABCDEF.tmp", ".other.0123456789abcdef.tmp", ".nets0123456789abcdef.tmp"}
+    for name in {*others, ".net.0123456789abcdef.tmp", ".net.fedcba9876543210.tmp"}:
+        (tmp_path / name).write_text("")
+    replace_file(tmp_path / "net", lambda file: file.write(b"new"))
+    assert names(tmp_path) == {*others, "net"}
+    (tmp_path / ".a+b[1].0123456789abcdef.tmp").write_text("")
+    replace_file(tmp_path / "a+b[1]", lambda file: file.write(b"new"))
+    assert names(tmp_path) == {*others, "net", "a+b[1]"}
+
+
+def test_a_file_that_is_being_written_is_no_leftover(tmp_path):
+    path = tmp_path / "net"
+
+    def write_while_another_writes(file):
+        file.write(b"first")
+        replace_file(path, lambda other: other.write(b"second"))
+        assert path.read_bytes() == b"second" and len(names(tmp_path)) == 2
+
+    replace_file(path, write_while_another_writes)
+    assert path.read_bytes() == b"first" and names(tmp_path) == {"net"}
+
+
+def test_a_temporary_file_that_another_process_removes_is_written_again(tmp_path):
+    path, calls = tmp_path / "net", []
+
+    def write(file):
+        calls.append(file.name)
+        file.write(b"whole")
+        if len(calls) == 1:
+            os.unlink(file.name)
+
+    replace_file(path, write)
+    assert len(calls) == 2 and path.read_bytes() == b"whole" and names(tmp_path) == {"net"}
+
+
+@FORKS
+def test_processes_and_threads_write_into_one_folder(tmp_path):
+    content = {name: name.encode() * 1000 for name in ("net", "net.joblib", "other")}
+
+    def write(seed):
+        for i in range(60):
+            name = sorted(content)[(i + seed) % 3]
+            replace_file(tmp_path / name, lambda file, name=name: file.write(content[name]))
+
+    threads = [threading.Thread(target=write, args=(seed,)) for seed in (0, 1)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert in_child(lambda: write(2)) == 0
+    finally:
+        for thread in threads:
+            thread.join(60)
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == content
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
+def test_permissions_and_links_are_those_of_a_file_that_is_written_in_place(tmp_path):
+    before = os.umask(0o027)
+    try:
+        replace_file(tmp_path / "new", lambda file: file.write(b"1"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+    (tmp_path / "new").chmod(0o604)
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    replace_file(tmp_path / "link", lambda file: file.write(b"2"))
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "new").read_bytes() == b"2"
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o604
