@@ -16,8 +16,9 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..nn.batch import Targets
 from ..nn.losses import Loss
 from ..nn.tape import Array
-from .columns import missing, refuse_times, without_na
+from .columns import from_arrow, missing, refuse_times, without_na
 from .quantiles import weighted_mean_std, weighted_quantiles
+from .sparse import summed_duplicates
 from .weights import Weights
 
 __all__ = [
@@ -122,6 +123,7 @@ class ClassTargets(TargetEncoder):
     @staticmethod
     def check(y: Any) -> Any:
         """Return y as an array of labels (n,), or as an indicator matrix; raise ValueError for missing labels."""
+        y = summed_duplicates(y) if sp.issparse(y) else from_arrow(y)
         y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y")
         if not sp.issparse(y) and (absent := missing(y)).any():
             raise ValueError(f"Input y contains NaN or None: {int(absent.sum())} labels are missing.")
@@ -230,7 +232,7 @@ class MultilabelTargets(ClassTargets):
                 f"y must be an indicator matrix of {len(self.classes)} columns, as in the first call. Got shape "
                 f"{y.shape}."
             )
-        return y
+        return np.not_equal(y, 0).astype(np.int32)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""

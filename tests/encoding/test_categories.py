@@ -1,6 +1,5 @@
 """Categories are coded as promised: one-hot where they are few, codes for an embedding where they are many."""
 
-import string
 
 import numpy as np
 import pandas as pd
@@ -85,18 +84,6 @@ def test_missing_category_has_a_vector_only_if_it_is_learned():
         vectors.append(model._network.layout.views(model._parameters)[0].E0[0, 0])
     # row 0 of the embedding starts at zero and moves only where rows use it
     assert not vectors[0].any() and vectors[1].all()
-
-
-def test_more_declared_categories_than_rows_are_refused_by_name():
-    letters = list(string.ascii_lowercase)
-    table = pd.DataFrame({"t": pd.Categorical(["a", "b", "a"], categories=letters)})
-    with pytest.raises(ValueError, match="Column 't' has 26 categories, more than the 3 rows of X"):
-        ScratchMLPRegressor().fit(table, [1, 2, 3])
-    with pytest.raises(ValueError, match="Column 't' has 26 categories, more than the 3 rows of X"):
-        ScratchMLPRegressor().fit(table.assign(n=1.0), [1, 2, 3])
-    # as many as rows is no error, and at predict fewer rows are none either
-    model = ScratchMLPRegressor(max_iter=2, random_state=0).fit(pd.DataFrame({"t": pd.Categorical(letters)}), range(26))
-    assert model.predict(table).shape == (3,)
 
 
 def test_categories_in_another_order_of_the_dtype():

@@ -115,15 +115,13 @@ def test_categories_that_are_not_declared_are_those_of_the_first_chunk():
     np.testing.assert_array_equal(model.predict(other), model.predict(lost))
 
 
-def test_a_fit_learns_the_categories_that_occur_and_refuses_too_many():
+def test_a_fit_learns_the_categories_that_occur():
     table = as_pandas([0, 1, 0, 1, 0, 1, 2], np.arange(7.0))
     assert ScratchMLPRegressor(**SMALL, max_iter=1).fit(table, np.arange(7.0))._encoder.names[1:] == [
         "k=a",
         "k=b",
         "k=c",
     ]
-    with pytest.raises(ValueError, match="'k' has 6 categories, more than the 5 rows"):
-        ScratchMLPRegressor(**SMALL).fit(table[:5], np.arange(5.0))
 
 
 # --------------------------------------------------- memory-mapped files
@@ -188,7 +186,7 @@ def test_weights_are_numbers_one_a_row_and_not_negative():
         ([1, -2, 3], "Negative values in sample_weight: -2.0 at row 1"),
         ([0, 0, 0], "all weights are zero"),
         (["a", "b", "c"], "sample_weight must be numbers"),
-        ([1, np.nan, 2], "sample_weight must be numbers.*NaN"),
+        ([1, np.nan, 2], "sample_weight contains NaN or infinity: 1 of 3 weights, of which the first is nan at row 1"),
     ):
         with pytest.raises(ValueError, match=f"(?s){match}"):
             check_weight(wrong, 3)

@@ -133,8 +133,8 @@ def test_times_are_refused_by_name(frame, company):
         (["a", True, None, "b"] * 10, TypeError, "'bad' mixes strings with other types, such as True"),
         ([np.inf, 1.0] * 20, ValueError, "'bad' of X contains infinity"),
         ([-np.inf, None] * 20, ValueError, "'bad' of X contains infinity"),
-        ([[1], [2]] * 20, ValueError, r"'bad' is a column of numbers, but holds \[1\]"),
-        ([{"a": 1}] * N, ValueError, "'bad' is a column of numbers, but holds {'a': 1}"),
+        ([[1], [2]] * 20, TypeError, r"'bad' is a column of numbers, but holds \[1\]"),
+        ([{"a": 1}] * N, TypeError, "'bad' is a column of numbers, but holds {'a': 1}"),
         ([1j, 2] * 20, ValueError, "'bad'.*(?i:complex|1j)"),
         ([10**400, 1] * 20, ValueError, "'bad' .*(?i:infinity|large)"),
     ],
@@ -151,7 +151,7 @@ def test_text_in_a_column_of_numbers_at_predict():
     model = fit(pd.DataFrame({"a": NUMBERS, "t": TEXT}))
     with pytest.raises(ValueError, match="Column 'a' is a column of numbers, but holds 'high'"):
         model.predict(pd.DataFrame({"a": ["high"], "t": ["u"]}))
-    with pytest.raises(ValueError, match="Column 'x0' is a column of numbers, but holds text such as 'high'"):
+    with pytest.raises(ValueError, match="Column 'x0' is a column of numbers, but holds 'high'"):
         read(np.array([["high"]]), None)
 
 
@@ -306,7 +306,6 @@ def test_read_gives_columns():
     assert table.values[0].dtype == np.float64 and table.values[1].tolist() == ["b", None, "a"]
     part = table[np.array([2, 0])]
     assert part.values[0].tolist() == [3.0, 1.0] and part.values[1].tolist() == ["a", "b"]
-    assert read(pd.DataFrame({"t": pd.Categorical(["b"], categories=["b", "c"])}), "from_dtype").declared == [2]
 
 
 def test_read_leaves_the_table_as_it_is():
