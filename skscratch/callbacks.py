@@ -1,7 +1,7 @@
-"""Callbacks that scikit-learn does not have: stop early on any score, stop in time, and save to a file.
+"""Callbacks that scikit-learn lacks: early stopping on any score, a time limit, and checkpoints in a file.
 
-They follow scikit-learn's protocol (``sklearn.callback.FitCallback``, 1.9 and newer) and serve every estimator that has
-`set_callbacks`, in pipelines and searches too, where one instance serves many fits at once, in threads and processes.
+They follow scikit-learn's protocol (``sklearn.callback.FitCallback``, since 1.9) and work with every estimator that has
+`set_callbacks`, also in pipelines and searches, where several fits in threads and processes share one instance.
 """
 
 import copy
@@ -18,49 +18,50 @@ __all__ = ["Checkpoint", "EarlyStopping", "TimeLimit"]
 
 
 class _Callback:
-    """A callback that does nothing; a fit's tasks are told apart by their context, never by the estimator."""
+    """Hooks that do nothing. Subclasses identify a task by its context: several fits may share an estimator."""
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """The fit begins."""
+        """Called before the fit."""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """A task begins."""
+        """Called at the begin of each task."""
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """The fit is over, whether it ended well or not."""
+        """Called after the fit, also if it failed."""
 
 
 def _is_root(context: Any) -> bool:
-    """Whether a task is the whole fit of an estimator."""
+    """Whether a task is the whole fit of an estimator, which may itself be a part of another fit."""
     return context.parent is None or context.source_estimator_name is not None
 
 
 def _root(context: Any) -> Any:
+    """Return the task of the whole fit that a task belongs to."""
     while not _is_root(context):
         context = context.parent
     return context
 
 
 class EarlyStopping(_Callback):
-    """Stop when a score has not risen for some tasks (epochs, iterations) in a row.
+    """Stop a fit when a score has not improved for some consecutive tasks (epochs, iterations).
 
     Parameters
     ----------
     scoring : str, callable or None, default=None
-        The name of a scikit-learn scorer, a function ``scorer(estimator, X, y)``, or None for the method `score`.
+        Name of a scikit-learn scorer, a function ``scorer(estimator, X, y)``, or None for the method `score`.
     n_iter_no_change : int, default=10
-        So many tasks in a row may fail to be better.
+        Patience: number of consecutive tasks without improvement after which the fit stops.
     tol : float, default=1e-4
-        By how much a score must exceed the best before, to be better.
+        Minimum improvement: a score counts as better if it exceeds the best score by more than `tol`.
     X_val, y_val, sample_weight_val : as the arguments of `fit`, default=None
-        What to score on. Without, the rows of training, which tells little about others.
+        Validation rows. By default the callback scores the training rows, which say little about generalisation.
 
     Notes
     -----
-    What is scored is the estimator as if the fit had ended with the task; so it needs one that offers this to its
-    callbacks, and does nothing with others. For the networks of this package it is the network with the best weights so
-    far. Their default schedule, four cycles, rests only at the end of each: with it, either leave stopping to
-    `early_stopping`, or give more patience than the 32 epochs of the last cycle.
+    The callback scores the estimator as if the fit had ended with the task, and has no effect on an estimator that does
+    not support this. The networks of this package are scored with their best weights so far. Their default schedule has
+    four cycles, and scores peak at the end of a cycle: with this schedule, either use the parameter `early_stopping`
+    instead, or choose a patience of more than 32 epochs, the length of the last cycle.
 
     Examples
     --------
@@ -90,7 +91,8 @@ class EarlyStopping(_Callback):
             raise ValueError("X_val and y_val go together: one was given without the other.")
         self.scoring, self.n_iter_no_change, self.tol = scoring, n_iter_no_change, tol
         self.X_val, self.y_val, self.sample_weight_val = X_val, y_val, sample_weight_val
-        self._runs: WeakKeyDictionary = WeakKeyDictionary()  # loop of tasks → (best score, tasks since)
+        # the task that contains the epochs → (best score, number of epochs since)
+        self._runs: WeakKeyDictionary[Any, tuple[float, int]] = WeakKeyDictionary()
 
     def on_fit_task_end(
         self,
@@ -99,10 +101,10 @@ class EarlyStopping(_Callback):
         *,
         X: Any = None,
         y: Any = None,
-        metadata: dict | None = None,
+        metadata: dict[str, Any] | None = None,
         fitted_estimator: Any = None,
     ) -> bool:
-        """Score what the task ended with; whether that was once too often no better."""
+        """Score the estimator at the end of a task; return whether the patience is exhausted."""
         if fitted_estimator is None or _is_root(context):
             return False
         if self.X_val is not None:
@@ -111,39 +113,39 @@ class EarlyStopping(_Callback):
         if X is None:
             return False
         score = self._score(fitted_estimator, X, y, metadata or {})
-        best, stale = self._runs.get(context.parent, (-np.inf, 0))
-        better = score > best + self.tol or best == -np.inf
-        stale = 0 if better else stale + 1
-        self._runs[context.parent] = (score if better else best, stale)
-        return stale >= self.n_iter_no_change
+        best, n_no_change = self._runs.get(context.parent, (-np.inf, 0))
+        improved = score > best + self.tol or best == -np.inf
+        n_no_change = 0 if improved else n_no_change + 1
+        self._runs[context.parent] = (score if improved else best, n_no_change)
+        return n_no_change >= self.n_iter_no_change
 
-    def _score(self, fitted_estimator: Any, X: Any, y: Any, metadata: dict) -> float:
+    def _score(self, fitted_estimator: Any, X: Any, y: Any, metadata: dict[str, Any]) -> float:
         from sklearn.metrics import check_scoring
 
         score = check_scoring(fitted_estimator, self.scoring)(fitted_estimator, X, y, **metadata)
         if not np.isfinite(score):
-            raise ValueError(f"EarlyStopping(scoring={self.scoring!r}) got {score!r}, which is no score to go by.")
+            raise ValueError(f"EarlyStopping(scoring={self.scoring!r}) got the score {score!r}, which is not finite.")
         return float(score)
 
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_runs": None}  # a fit in another process is another run
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_runs": None}  # contexts are those of fits in this process
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _runs=WeakKeyDictionary())
 
 
 class TimeLimit(_Callback):
-    """Stop a fit before its time is up.
+    """Stop a fit before a time limit.
 
     Parameters
     ----------
     seconds : float
-        How long a fit may take, from its beginning. It ends with the last task (epoch, iteration) after which another
-        of the same length would not fit in, and not before the first.
+        Maximum duration of a fit. The fit stops after a task (epoch, iteration) if another task of the same duration
+        would exceed the limit; it runs at least one task.
 
     Notes
     -----
-    The limit is each fit's own: in a search, of each candidate and fold.
+    In a search, the limit applies to the fit of each candidate on each fold.
 
     Examples
     --------
@@ -158,33 +160,34 @@ class TimeLimit(_Callback):
         self.seconds = seconds
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
-        """Whether there is no time for another such task."""
+        """Return whether another task of the same duration would exceed the limit."""
         if _is_root(context):
             return False
         now = datetime.now(UTC)
-        spent, last = now - _root(context).init_time, now - context.init_time
-        return spent + last > timedelta(seconds=self.seconds)
+        elapsed, duration = now - _root(context).init_time, now - context.init_time
+        return bool(elapsed + duration > timedelta(seconds=self.seconds))
 
 
 class Checkpoint(_Callback):
-    """Save the estimator to a file as training goes on, and once more when it is done.
+    """Save the estimator to a file during training, and again at the end.
 
-    The file is always whole: a new one is written beside it and takes its place in one step.
+    The file is never incomplete: each version is written to a temporary file, which then replaces it atomically.
 
     Parameters
     ----------
     path : str or path-like
-        Where to. ``{task}`` in it stands for the place of the fit among all that run, such as "0-3-1": needed in
-        searches and cross-validation, where many fits would write to the same file. Folders are made.
+        Path of the file; missing folders are created. ``{task}`` in the path stands for the position of the fit among
+        all fits, such as "0-3-1". Searches and cross-validation need it, because all their fits would otherwise write
+        to the same file.
     every : int, default=1
-        After so many tasks (epochs, iterations) each.
+        Number of tasks (epochs, iterations) from one version to the next.
 
     Notes
     -----
-    `joblib.load` gives the estimator as if the fit had ended there, ready to predict, with its callbacks. To go on from
-    it, set `warm_start=True` and call `fit` with the same rows: the networks of this package then finish with the same
-    bits as if nothing had happened (except that L-BFGS begins its memory of curvature anew), for the file holds the
-    state of training too, until they are done. Other estimators go on as their own warm start does.
+    `joblib.load` returns the estimator as if the fit had ended there, ready to predict, with its callbacks. To resume
+    the fit, set `warm_start=True` and call `fit` with the same rows. The networks of this package then give the same
+    bits as an uninterrupted fit (except that L-BFGS restarts its estimate of the curvature), because until the end of
+    the fit the file contains the state of training too. Other estimators continue as their own warm start does.
 
     Examples
     --------
@@ -195,40 +198,41 @@ class Checkpoint(_Callback):
     >>> joblib.load("network.joblib").set_params(warm_start=True).fit(X, y)  # doctest: +SKIP
     """
 
-    def __init__(self, path: str | os.PathLike, *, every: int = 1):
+    def __init__(self, path: str | os.PathLike[str], *, every: int = 1):
         if not every >= 1:
             raise ValueError(f"every must be at least 1. Got {every!r} instead.")
         self.path, self.every = os.fspath(path), every
 
     def on_fit_task_end(self, estimator: Any, context: Any, *, fitted_estimator: Any = None) -> bool:
-        """Save, if it is time to; never a reason to stop."""
+        """Save the estimator, if it is time to; return False: the fit continues."""
         if fitted_estimator is not None and (_is_root(context) or (context.task_id + 1) % self.every == 0):
-            _replace(Path(self.path.replace("{task}", _place(context))), _without_contexts(fitted_estimator))
+            path = Path(self.path.replace("{task}", _position(context)))
+            _replace(path, _without_running_fit(fitted_estimator))
         return False
 
 
-def _place(context: Any) -> str:
-    """The numbers of the tasks from the outermost down to this fit."""
-    context, numbers = _root(context), []
+def _position(context: Any) -> str:
+    """Return the indices of the tasks from the outermost one to this fit, such as "0-3-1"."""
+    context, indices = _root(context), []
     while context is not None:
-        numbers.append(str(context.task_id))
+        indices.append(str(context.task_id))
         context = context.parent
-    return "-".join(reversed(numbers))
+    return "-".join(reversed(indices))
 
 
-def _without_contexts(estimator: Any) -> Any:
-    """A copy that does not hold on to the tree of running tasks."""
+def _without_running_fit(estimator: Any) -> Any:
+    """Return a copy without the attributes that scikit-learn's callbacks set for the duration of a fit."""
     from sklearn.callback import CallbackContext
 
     estimator = copy.copy(estimator)
     for name, value in list(vars(estimator).items()):
-        if isinstance(value, CallbackContext):
+        if isinstance(value, CallbackContext) or name == "_skl_callbacks_to_teardown":
             delattr(estimator, name)
     return estimator
 
 
 def _replace(path: Path, estimator: Any) -> None:
-    """Write `estimator` beside `path`, and put that in its place once it is on the disk."""
+    """Write the estimator to a temporary file in the same folder, flush it to the disk, and rename it to `path`."""
     import joblib
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,32 +1,35 @@
-"""Files of weights: the weights of a fitted estimator by themselves, as .npz or as text."""
+"""Files of weights: the weights of a fitted estimator, without anything else, as .npz or as text."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 __all__ = ["load_weights", "save_weights"]
 
+Array = NDArray[Any]
 
-def save_weights(estimator: Any, path: str | os.PathLike) -> None:
-    """Save the weights of a fitted estimator by themselves, for other programs and for `init`.
+
+def save_weights(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Save the weights of a fitted estimator, for other programs or for the parameter `init`.
 
     Parameters
     ----------
     estimator : ScratchMLPClassifier or ScratchMLPRegressor
-        Fitted.
+        A fitted estimator.
     path : str or path-like
-        Ending in ".npz", a file of NumPy's with the arrays ``W1``, ``b1``, ``W2``, ..., first layer to last; else a
-        folder, made if need be, of a text file for each: ``W1.txt`` and so on, of which the first line says the shape.
+        A path that ends in ".npz" is a NumPy file with the arrays ``W1``, ``b1``, ``W2``, ... from the first layer to
+        the last. Any other path is a folder, created if it does not exist, with one text file per array (``W1.txt``,
+        ...), whose first line is the shape.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     """
-    from sklearn.utils.validation import check_is_fitted
-
     check_is_fitted(estimator)
     arrays: dict[str, Any] = {}
     for number, (W, b) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True), start=1):
@@ -38,24 +41,29 @@ def save_weights(estimator: Any, path: str | os.PathLike) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         shape = " x ".join(map(str, array.shape))
-        rows = array.reshape(-1, array.shape[-1])  # of several members, one below the other
+        rows = array.reshape(-1, array.shape[-1])  # (K, n_in, n_out) → (K · n_in, n_out)
         np.savetxt(path / f"{name}.txt", rows, fmt="%.17g", header=shape)
 
 
-def load_weights(path: str | os.PathLike) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Load what `save_weights` saved: a pair (coefs, intercepts), as the parameter `init` takes it.
+def load_weights(path: str | os.PathLike[str]) -> tuple[list[Array], list[Array]]:
+    """Load weights that `save_weights` saved.
 
     Parameters
     ----------
     path : str or path-like
-        The file ending in ".npz", or the folder.
+        A file that ends in ".npz", or a folder.
+
+    Returns
+    -------
+    coefs, intercepts : list of ndarray
+        Weight matrices and bias vectors of the layers; the parameter `init` accepts this pair.
 
     Raises
     ------
     FileNotFoundError
-        If there is nothing there.
+        If the path does not exist.
     ValueError
-        If what is there are not the weights of a network.
+        If the file or folder does not contain the weights of a network.
     """
     path = Path(path)
     if path.suffix == ".npz":
@@ -64,19 +72,20 @@ def load_weights(path: str | os.PathLike) -> tuple[list[np.ndarray], list[np.nda
     elif path.is_dir():
         arrays = {file.stem: _read_text(file) for file in path.glob("[Wb]*.txt")}
     else:
-        raise FileNotFoundError(f"{path} is neither a folder of weights nor a file ending in .npz.")
+        raise FileNotFoundError(f"{path} is neither a folder of weights nor a file that ends in .npz.")
     n_layers = len(arrays) // 2
     names = [f"{letter}{number}" for number in range(1, n_layers + 1) for letter in "Wb"]
     if not n_layers or set(names) != set(arrays):
-        raise ValueError(f"{path} holds {sorted(arrays)}, and not W1, b1, W2, ... of a network.")
+        raise ValueError(f"{path} contains the arrays {sorted(arrays)} instead of W1, b1, W2, ... of a network.")
     return [arrays[name] for name in names[::2]], [arrays[name] for name in names[1::2]]
 
 
-def _read_text(file: Path) -> np.ndarray:
+def _read_text(file: Path) -> Array:
+    """Read an array from a text file whose first line is its shape, such as "# 4 x 3"."""
     with file.open() as lines:
         heading = lines.readline()
     try:
         shape = tuple(int(size) for size in heading.removeprefix("#").split("x"))
         return np.loadtxt(file, ndmin=1).reshape(shape)
     except ValueError as error:
-        raise ValueError(f"{file} is not an array under a line with its shape: {error}") from error
+        raise ValueError(f"{file} is not an array with its shape in the first line: {error}") from error

@@ -1,83 +1,102 @@
-"""Finding the network in an estimator that holds one: a Pipeline, a search, and the like."""
+"""Find the network inside another estimator, such as a Pipeline or a search."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .estimators.base import ScratchMLP
 
-__all__ = ["find"]
+__all__ = ["find_network", "networks_in_parameters", "unwrap"]
 
-Held = tuple[str, tuple[Any, ...]]  # the place of a network in an estimator, and the chain of estimators down to it
+# the attributes of meta-estimators that contain the estimators that they fitted, or those that they were given
+FITTED = ("best_estimator_", "estimator_", "regressor_", "estimators_", "final_estimator_", "calibrated_classifiers_")
+GIVEN = ("steps", "estimator", "regressor", "estimators", "final_estimator")
+
+Found = tuple[str, list[Any]]  # path of a network in Python's notation, and the estimators from the outermost to it
 
 
-def find(estimator: Any) -> list[Any]:
-    """Look for the one fitted network in an estimator.
+def find_network(estimator: Any) -> list[Any]:
+    """Find the only fitted network in an estimator.
 
     Parameters
     ----------
-    estimator : ScratchMLPClassifier, ScratchMLPRegressor, or an estimator that holds one
-        A Pipeline, a search, a TransformedTargetRegressor, and so on, in one another as they may be.
+    estimator : object
+        A ScratchMLPClassifier or ScratchMLPRegressor, or an estimator that contains one at any depth: a Pipeline, a
+        search, a TransformedTargetRegressor, a CalibratedClassifierCV and others that keep estimators under the same
+        names. Lists, tuples and dictionaries of estimators are searched too.
 
     Returns
     -------
     chain : list of estimators
-        From `estimator` down to the network.
+        The estimators from `estimator` to the network, which is the last.
 
     Raises
     ------
     TypeError
-        If there is none.
+        If there is no network.
     NotFittedError
-        If it is not fitted.
+        If the network is not fitted.
     ValueError
-        If there are several.
+        If there are several fitted networks.
     """
-    held = _networks(estimator, (), "", set())
-    if not held:
+    found = _networks(estimator, "estimator", [])
+    if not found:
         raise TypeError(
             f"There is no ScratchMLPClassifier or ScratchMLPRegressor in this {type(estimator).__name__}: pass one, or "
-            "a Pipeline, a search or another estimator that holds one."
+            "a Pipeline, a search or another estimator that contains one."
         )
-    fitted = {id(chain[-1]): (place, chain) for place, chain in held if _is_fitted(chain)}
+    fitted = {id(chain[-1]): (path, chain) for path, chain in found if chain[-1].__sklearn_is_fitted__()}
     if not fitted:
-        check_is_fitted(held[0][1][-1])  # which tells the user so
+        check_is_fitted(found[0][1][-1])  # raises NotFittedError
     if len(fitted) > 1:
-        places = [f"estimator{place}" for place, _ in fitted.values()]
+        paths = [path for path, _ in fitted.values()]
         raise ValueError(
-            f"This {type(estimator).__name__} holds {len(places)} fitted networks; pass one of them: "
-            f"{', '.join(places[:3])}{', ...' if len(places) > 3 else ''}."
+            f"This {type(estimator).__name__} holds {len(paths)} fitted networks; pass one of them: "
+            f"{', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''}."
         )
-    return list(*(chain for _, chain in fitted.values()))
+    [(_, chain)] = fitted.values()
+    return chain
 
 
-def _is_fitted(chain: tuple[Any, ...]) -> bool:
-    return bool(chain[-1].__sklearn_is_fitted__())
-
-
-def _networks(thing: Any, above: tuple[Any, ...], place: str, seen: set[int]) -> list[Held]:
-    """Place and chain of all networks in `thing`; of an estimator's parameters only where it fitted no copy of them."""
+def _networks(thing: Any, path: str, chain: list[Any]) -> list[Found]:
+    """Return every network in `thing`; estimators that it fitted hide those that it was constructed with."""
     if isinstance(thing, ScratchMLP):
-        return [(place, (*above, thing))]
-    if id(thing) in seen:
-        return []
-    seen.add(id(thing))
-    if isinstance(thing, BaseEstimator) or hasattr(thing, "estimator"):
-        attributes = getattr(thing, "__dict__", {})
-        held: list[Held] = []
-        for learned in (True, False):
-            if not any(_is_fitted(chain) for _, chain in held):
-                parts = {f".{name}": v for name, v in attributes.items() if name.endswith("_") == learned}
-                held += [one for name, v in parts.items() for one in _networks(v, (*above, thing), place + name, seen)]
-        return held
-    return [one for name, v in _items(thing) for one in _networks(v, above, place + name, seen)]
-
-
-def _items(thing: Any) -> Iterator[tuple[str, Any]]:
-    """What a container holds, and how it is got at."""
+        return [(path, [*chain, thing])]
     if isinstance(thing, dict):
-        yield from ((f"[{key!r}]", value) for key, value in thing.items())
-    elif isinstance(thing, list | tuple):
-        yield from ((f"[{i}]", value) for i, value in enumerate(thing))
+        return [found for key, value in thing.items() for found in _networks(value, f"{path}[{key!r}]", chain)]
+    if isinstance(thing, list | tuple):
+        return [found for i, value in enumerate(thing) for found in _networks(value, f"{path}[{i}]", chain)]
+    # a FrozenEstimator forwards `getattr` to the estimator that it contains
+    attributes = getattr(thing, "__dict__", {})
+    for names in (FITTED, GIVEN):
+        parts = [(name, attributes[name]) for name in names if name in attributes]
+        if found := [one for name, part in parts for one in _networks(part, f"{path}.{name}", [*chain, thing])]:
+            return found
+    return []
+
+
+def networks_in_parameters(estimator: Any) -> dict[str, ScratchMLP]:
+    """Find the networks among the parameters of an estimator, fitted or not.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    networks : dict of str to ScratchMLP
+        The networks by the name of the parameter, as `set_params` takes it; "" for `estimator` itself.
+    """
+    if isinstance(estimator, ScratchMLP):
+        return {"": estimator}
+    parameters = estimator.get_params() if isinstance(estimator, BaseEstimator) else {}
+    return {name: value for name, value in parameters.items() if isinstance(value, ScratchMLP)}
+
+
+def unwrap(estimator: Any) -> Any:
+    """Return the estimator that makes the predictions of a fitted search or of a FrozenEstimator."""
+    while isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
+        estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator.best_estimator_
+    return estimator

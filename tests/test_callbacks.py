@@ -155,8 +155,8 @@ class TestEarlyStopping:
         with pytest.raises(ValueError, match=says):
             EarlyStopping(**arguments)
 
-    def test_a_score_that_is_none_is_an_error(self):
-        with pytest.raises(ValueError, match="which is no score to go by"):
+    def test_a_score_that_is_not_finite_is_an_error(self):
+        with pytest.raises(ValueError, match="which is not finite"):
             Counting([1.0, np.nan]).set_callbacks(EarlyStopping()).fit(X, X[:, 0])
 
     def test_an_estimator_without_iterations_is_left_alone(self, tmp_path):

@@ -6,16 +6,14 @@ from time import perf_counter
 
 import numpy as np
 
-from skscratch.estimators.plan import small_buffers
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
-from skscratch.training.accumulation import CHUNK
-from skscratch.training.loop import Data, Step
+from skscratch.training.objective import MICRO_BATCH, Objective
 from skscratch.training.optimizers import Adam
-from skscratch.training.threads import one_blas_thread
+from skscratch.training.threads import training_context
 
-__all__ = ["BATCH", "CHUNK", "HIDDEN", "MEMBERS", "SYNC_EVERY", "Costs", "costs"]
+__all__ = ["BATCH", "HIDDEN", "MEMBERS", "MICRO_BATCH", "SYNC_EVERY", "Costs", "costs"]
 
 MEMBERS, HIDDEN = 5, [64, 64]
 BATCH = 8192  # of the simulation: the value of batch_size="auto" for 10⁷ rows
@@ -44,13 +42,14 @@ def costs(columns: int, trip: float, message: float) -> Costs:
     n = BATCH
     X = np.ones((n, columns + 1), np.float32)
     X[:, :columns] = rng.normal(size=(n, columns))
-    data = Data(Table(X, ones=True), Targets(rng.normal(size=(n, 1)).astype(np.float32)), np.ones((1, n), np.float32))
-    sizes, seconds = (32, 64, 128, 256, CHUNK), []
-    with one_blas_thread(), small_buffers():
+    targets = Targets(rng.normal(size=(n, 1)).astype(np.float32))
+    objective = Objective(network, loss, Table(X, ones=True), targets, np.ones((1, n), np.float32))
+    sizes, seconds = (32, 64, 128, 256, MICRO_BATCH), []
+    with training_context():
         for size in sizes:
-            step = Step(network, loss, parameters, gradient, data, size, total=np.ones(1))
+            step = objective.step(parameters, gradient, size, total=np.ones(1))
             rows = rng.permutation(n)[:size]
-            seconds.append(timed(lambda step=step, rows=rows: (step.load(rows), step.run())))
+            seconds.append(timed(lambda step=step, rows=rows: (step.load(rows), step.loss_and_gradient())))
         update = Adam(parameters).bind(parameters, gradient)
         spent = timed(lambda: update(1e-9, 1))
     row, fixed = np.polyfit(sizes, seconds, 1, w=1 / np.array(seconds))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..measure import Report, Result
-from .costs import BATCH, CHUNK, SYNC_EVERY, Costs
+from .costs import BATCH, MICRO_BATCH, SYNC_EVERY, Costs
 
 __all__ = ["Connection", "draw", "simulate"]
 
@@ -38,7 +38,7 @@ def simulated_seconds(
     def slowest(n: int) -> float:
         """Return the time of the slowest worker when n rows are drawn from all workers."""
         shares = rng.multinomial(n, np.full(n_workers, 1 / n_workers)) if n_workers > 1 else np.array([n])
-        seconds = c.fixed * np.ceil(shares / CHUNK) + c.row * shares
+        seconds = c.fixed * np.ceil(shares / MICRO_BATCH) + c.row * shares
         return float(np.max(seconds * np.exp(JITTER * rng.normal(size=n_workers))))
 
     if mode == MODES[0]:
@@ -56,8 +56,8 @@ def seconds_alone(mode: str, rows: int, c: Costs) -> float:
     The ordinary estimator, which does not divide a batch, takes nearly twice as long.
     """
     if mode == MODES[2]:
-        return rows * (c.row + c.fixed / CHUNK)
-    return (BATCH * (c.row + c.fixed / CHUNK) + c.update) * (SYNC_EVERY if mode == MODES[1] else 1)
+        return rows * (c.row + c.fixed / MICRO_BATCH)
+    return (BATCH * (c.row + c.fixed / MICRO_BATCH) + c.update) * (SYNC_EVERY if mode == MODES[1] else 1)
 
 
 def simulate(report: Report, c: Costs, connection: Connection, rows: int, columns: int) -> dict[str, list[float]]:

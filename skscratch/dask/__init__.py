@@ -1,4 +1,15 @@
-"""dask."""
+"""The Dask estimators: Dask Arrays and DataFrames come in; the weights that one machine would learn go out.
+
+One thing differs from a fit in memory: the workers compute the sums of an objective.  A step on 8,192 of the rows with
+two workers and K = 5 members moves these arrays (P parameters a member)::
+
+    to each worker: parameters (5, P), indices of its rows (about 4096,)
+    back: losses (5,), sum of weights (1 or 5,), gradient (5, P)
+
+Read `objective` (`ClusterObjective`, and its step, which adds up what the workers return), `shard` (what a worker
+does), `backend` (what `fit` opens instead of `LocalBackend`) and `estimators`; then `rows` (which rows are where),
+`workers` (calls of the shards, and their rebuild after a loss), `partitions` and `local_steps` (`sync_every`).
+"""
 
 from .estimators import DaskScratchMLPClassifier, DaskScratchMLPRegressor
 

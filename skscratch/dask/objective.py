@@ -1,266 +1,255 @@
-"""Rows that lie on shards, as training and validation see them: sums are asked for, added up and divided once.
+"""ClusterObjective: an `Objective` over rows that workers hold; the workers add up, and this process divides once.
 
-The steps themselves are done where `fit` runs, so that a shard that is lost takes nothing with it.  Rows are numbered
-in the order of the partitions, whichever shards hold these.
+The optimizer runs in the process that calls `fit`, so that the loss of a worker loses nothing but time.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, ClassVar, TypeVar
 from zlib import crc32
 
 import numpy as np
 
-from ..training.evaluation import Validation
-from ..training.loop import Data, Epoch
+from ..encoding.features import FeatureEncoder
+from ..nn.batch import Table
+from ..nn.tape import Array
+from ..training.objective import Objective, Step, divide_by_weight
+from .rows import ShardedRows, join_tables
 
-__all__ = ["ShardedData", "ShardedEpoch", "ShardedStep", "ShardedValidation"]
+__all__ = ["ClusterObjective", "ClusterScoredRows", "ClusterStep", "dropout_seed"]
+
+T = TypeVar("T")
+
+_keys = count()
+
+
+@dataclass(eq=False)
+class _RemoteRows:
+    """What the workers keep for an objective, and for those that are made from it."""
+
+    key: int = field(default_factory=lambda: next(_keys))
+    folds: Array | None = None  # that the workers have received
+    scored: "ClusterScoredRows | None" = None  # whose raw scores the workers hold
+    generation: int = 0  # of the workers that hold them
 
 
 @dataclass(frozen=True)
-class ShardedData(Data):
-    """Rows that lie on shards.
+class ClusterObjective(Objective):
+    """The weighted mean loss of a network over rows that the workers of a cluster hold.
 
     Attributes
     ----------
-    table : Selection
-    targets, weight : as of Data
-        Those of all rows, in the order of their numbers.
-    key : int
-        Under which the shards know the rows.
+    table : ShardedRows
+    targets, weight
+        Of all rows, as in Objective; the workers have copies of their shares.
     folds : ndarray of shape (n,), or None
-        Fold of each row, for members that are blind to theirs.
+        The fold of each row, where members hold out folds.
     n_members : int
-        How many members these are.
+        Number of members that hold out folds.
     sync_every : int
-        Steps that each shard does on its own before they come together.
+        Number of local steps between two averages, for `LocalStepsEpoch`.
     """
 
-    key: int = 0
-    folds: np.ndarray | None = None
+    folds: Array | None = None
     n_members: int = 1
     sync_every: int = 1
+    remote: _RemoteRows = field(default_factory=_RemoteRows, repr=False)
 
-    elsewhere: ClassVar[bool] = True
-    largest_batch: ClassVar[int] = 8192
+    is_remote: ClassVar[bool] = True
 
-    @property
-    def rows(self) -> Any:
-        """The table as the Selection that it is."""
-        return self.table
-
-    @property
-    def crew(self) -> Any:
-        """Who is asked."""
-        return self.rows.crew
-
-    def hold(self, reader: Any, network: Any, loss: Any, dtype: np.dtype) -> "ShardedData":
-        """Have the shards encode the rows, and keep them."""
+    def load(self, encoder: FeatureEncoder, ones: bool, dtype: Any) -> None:
+        """Let the workers encode and keep their shares of the rows, now and after a rebuild."""
+        rows: ShardedRows = self.table
         weight = None if self.weight is None else self.weight[0]
 
-        def hold() -> None:
-            shares, targets = self.rows.shares(weight), self.rows.shares(self.targets.values)
-            self.crew.ask(
-                *("hold", self.key, reader, network, loss, dtype),
-                each=[
-                    (chosen, replace(self.targets, values=values), None if share is None else share[None])
-                    for chosen, values, share in zip(self.rows.chosen(), targets, shares, strict=True)
-                ],
-            )
+        def load() -> None:
+            shares = zip(rows.by_partition(), rows.by_shard(self.targets.values), rows.by_shard(weight), strict=True)
+            each = [(chosen, replace(self.targets, values=values), own) for chosen, values, own in shares]
+            self.call("load", rows.reader, encoder, ones, dtype, self.network, self.loss, each=each)
 
-        self.crew.prepare(hold)
-        return self
+        rows.pool.on_rebuild(load)
 
-    def blinded(self, folds: np.ndarray, n_members: int) -> "ShardedData":
-        """These rows as the members see them: each is blind to its fold."""
-        n_folds, small = int(folds.max()) + 1, folds.astype(np.int16)
-        self.crew.prepare(
-            lambda: self.crew.ask("deal", self.key, n_folds, n_members, each=[(s,) for s in self.rows.shares(small)])
-        )
-        return replace(self, folds=folds, n_members=n_members)
+    def call(self, method: str, *args: Any, each: Sequence[tuple[Any, ...] | None] | None = None) -> list[Any]:
+        """Call a method of the shards on the rows of this objective."""
+        results: list[Any] = self.table.pool.call(method, self.remote.key, *args, each=each)
+        return results
 
-    def fingerprint(self) -> int:
-        """A number that tells these rows from others, wherever they lie."""
-        answers = self.crew.persist(lambda: self.crew.ask("fingerprints", self.key))
-        marks = {number: mark for answer in answers for number, mark in answer.items()}
-        mark = crc32(np.array([marks[number] for number in sorted(marks)], dtype=np.uint32))
-        for array in (self.targets.values, self.weight):
-            mark = mark if array is None else crc32(np.ascontiguousarray(array), mark)
-        return mark
+    def retry(self, action: Callable[[], T]) -> T:
+        """Run an action that calls shards until it completes."""
+        result: T = self.table.pool.retry(action)
+        return result
 
-    def total(self) -> np.ndarray:
-        """Sum of the weights, (1 or K,)."""
+    def total_weight(self) -> Array:
+        """Return the sum of the weights, (1 or K,)."""
         weight = np.ones(len(self)) if self.weight is None else self.weight[0].astype(np.float64)
         if self.folds is None:
             return np.array([weight.sum()])
         by_fold = np.bincount(self.folds, weight)
-        return weight.sum() - by_fold[np.arange(self.n_members) % len(by_fold)]
+        total: Array = weight.sum() - by_fold[np.arange(self.n_members) % len(by_fold)]
+        return total
 
-    def of_members(self, members: slice) -> "ShardedData":
-        """All of them: members are not divided where rows are."""
+    def checksum(self) -> int:
+        """Return a checksum of the rows, which does not depend on how the shards divide them."""
+        results = self.retry(lambda: self.call("checksums"))
+        by_partition = {number: checksum for result in results for number, checksum in result.items()}
+        checksum = crc32(np.array([by_partition[number] for number in sorted(by_partition)], dtype=np.uint32))
+        for array in (self.targets.values, self.weight):
+            checksum = checksum if array is None else crc32(np.ascontiguousarray(array), checksum)
+        return checksum
+
+    def for_members(self, members: slice) -> "ClusterObjective":
+        """Return this objective: each call of the workers is for all members."""
         return self
 
-    def step(self, network, loss, parameters, gradient, n_rows, rng=None, total=None) -> Any:
-        """A batch of these rows."""
-        return ShardedStep(self, parameters, gradient, rng, total)
+    def holding_out(self, folds: Array, n_members: int, dtype: Any) -> "ClusterObjective":
+        """Return the objective in which member k does not see the rows of fold k mod F."""
+        self._send_folds(folds, n_members)
+        return replace(self, folds=folds, n_members=n_members)
 
-    def epoch(self, network, loss, state, recipe, rng, members) -> Epoch:
-        """Passes over these rows."""
-        kind = Epoch if self.sync_every == 1 else ShardedEpoch
-        return kind(network, loss, self, state, recipe, rng, members)
+    def _send_folds(self, folds: Array, n_members: int) -> None:
+        """Send the fold of each row to the workers, unless they have it."""
+        if self.remote.folds is folds:
+            return
+        n_folds, small = int(folds.max()) + 1, folds.astype(np.int16)
+
+        def assign() -> None:
+            self.call("assign_folds", n_folds, n_members, each=[(own,) for own in self.table.by_shard(small)])
+
+        self.table.pool.on_rebuild(assign)
+        self.remote.folds = folds
+
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
+        """Count the rows of each fold with a value, as `Objective.counts_by_fold`."""
+        small = folds.astype(np.int16)
+
+        def count_values() -> list[Any]:
+            each = [(own,) for own in self.table.by_shard(small)]  # which differs after a rebuild
+            return self.call("counts_by_fold", n_folds, columns, list(n_codes), each=each)
+
+        return [np.sum(counts, axis=0) for counts in zip(*self.retry(count_values), strict=True)]
+
+    def sample(self, rows: Array) -> Table:
+        """Return the encoded rows with these indices, few, as a Table."""
+
+        def take() -> tuple[list[Table], Array]:
+            each = [(own,) if len(own) else None for own in self.table.split(rows)]
+            return self.call("take", each=each), self.table.locate(rows)[0]
+
+        tables, shard = self.retry(take)
+        # the shards' rows one after the other; a stable sort shows where each of them belongs
+        return join_tables(tables).take(np.argsort(np.argsort(shard, kind="stable")))
+
+    def step(
+        self,
+        parameters: Array,
+        gradient: Array,
+        n_rows: int,
+        rng: np.random.Generator | None = None,
+        total: Array | None = None,
+    ) -> Step:
+        """Return a step on batches of any number of rows; see `Objective.step`."""
+        return ClusterStep(self, parameters, gradient, rng, total)
+
+    def score(self, parameters: Array, folds: Array | None = None) -> Any:
+        """Score all rows, as `Objective.score`; the raw scores of the result stay on the workers."""
+        if folds is not None:
+            self._send_folds(folds, len(parameters))
+        return ClusterScoredRows(self, parameters, folds is not None)
 
 
-class ShardedStep:
-    """A batch of any number of rows with the interface of `training.Step`."""
+class ClusterStep:
+    """One mini-batch: each worker adds up over its share of the rows, and this process adds up the sums."""
 
-    def __init__(self, data: ShardedData, parameters: np.ndarray, gradient: np.ndarray, rng: Any, total: Any):
-        self._data, self._parameters, self._gradient, self._rng, self._whole = (
-            data,
-            parameters,
-            gradient,
-            rng,
-            total,
-        )
+    def __init__(
+        self,
+        objective: ClusterObjective,
+        parameters: Array,
+        gradient: Array,
+        rng: np.random.Generator | None = None,
+        total: Array | None = None,
+    ):
+        self._objective, self._parameters, self._gradient = objective, parameters, gradient
+        self._rng, self._total = rng, total
         self._rows = np.empty(0, dtype=int)
         self.loss = np.zeros(len(parameters))  # (K,)
         self._weight = np.zeros(1)
 
-    def load(self, rows: np.ndarray) -> None:
-        """Take the rows numbered `rows` for the batch."""
+    def load(self, rows: Array) -> None:
+        """Set the rows of the batch by their indices (B,)."""
         self._rows = rows
 
-    def total(self) -> np.ndarray:
-        """Sum of the batch's weights, (1 or K,), once it has run."""
+    def total_weight(self) -> Array:
+        """Return the sum of the weights of the batch that ran last, (1 or K,)."""
         return self._weight
 
-    def forward(self) -> np.ndarray:
-        """The weighted sum of losses (K,)."""
-        self._add(False)
+    def loss_only(self) -> Array:
+        """Forward pass: return the weighted sum of losses of each member, (K,)."""
+        self._add_up(backward=False)
         return self.loss
 
-    def run(self) -> np.ndarray:
-        """The weighted sum of losses (K,); gradients of that sum, divided by the total of the weights."""
-        gradients = self._add(True)
-        np.copyto(self._gradient, gradients[0])
-        for gradient in gradients[1:]:
+    def loss_and_gradient(self) -> Array:
+        """Forward and backward pass: return the losses (K,); write the gradient (K, P), divided by the total weight."""
+        first, *others = self._add_up(backward=True)
+        np.copyto(self._gradient, first)
+        for gradient in others:
             np.add(self._gradient, gradient, out=self._gradient)
-        whole = self._weight if self._whole is None else self._whole
-        np.divide(self._gradient, np.maximum(whole, 1e-30)[:, None], self._gradient, casting="same_kind")
+        divide_by_weight(self._gradient, self._weight if self._total is None else self._total)
         return self.loss
 
-    def _add(self, backward: bool) -> list[Any]:
-        """Add up losses and weights; the gradients, one of each shard that has rows of the batch."""
-        data, seed = self._data, _seed(self._rng)
+    def _add_up(self, backward: bool) -> list[Any]:
+        """Set the sums of losses and weights; return the undivided gradient of each worker with rows of the batch."""
+        objective, rows = self._objective, self._rows
+        seed = dropout_seed(self._rng)  # drawn once, so that a retry has the same masks
+        args = ("step", objective.folds is not None, self._parameters, seed, backward)
 
-        def ask() -> list[Any]:
-            shares: Sequence[Any] = [None] * len(data.crew.parts)
-            if len(self._rows) < len(data):
-                shares = data.rows.divided(self._rows)
-            common = ("run", data.key, data.folds is not None, self._parameters, seed, backward)
-            return data.crew.ask(*common, each=[None if s is not None and not len(s) else (s,) for s in shares])
+        def call() -> list[Any]:
+            if len(rows) == len(objective):
+                return objective.call(*args, each=[(None,)] * len(objective.table.pool.partitions))
+            return objective.call(*args, each=[(own,) if len(own) else None for own in objective.table.split(rows)])
 
-        losses, weights, gradients = zip(*data.crew.persist(ask), strict=True)
+        losses, weights, gradients = zip(*objective.retry(call), strict=True)
         self.loss[...], self._weight = np.sum(losses, axis=0), np.sum(weights, axis=0)
         return list(gradients)
 
 
-def _seed(rng: Any) -> int:
-    """What the shards draw the masks of dropout by: the next number of the epoch's generator."""
-    return 0 if rng is None else int(rng.bit_generator.random_raw())
+def dropout_seed(rng: np.random.Generator | None) -> int | None:
+    """Draw the seed that the workers draw the masks of dropout from; None without dropout."""
+    return None if rng is None else int(rng.bit_generator.random_raw())
 
 
-class ShardedEpoch(Epoch):
-    """One pass over the rows, in rounds of steps that each shard does on its share of the same batches.
+class ClusterScoredRows:
+    """Rows with their raw scores, like `ScoredRows`; the scores are on the workers.
 
-    After a round, parameters and the optimizer's moments become the shards' mean by the weight of their rows
-    (McMahan et al. 2017, "Communication-efficient learning of deep networks from decentralized data").
+    The workers keep the scores of one object at a time.  Those of another one, or those that were lost with a worker,
+    are computed again when they are needed.
     """
 
-    def __init__(self, network, loss, data, state, recipe, rng, members):
-        super().__init__(network, loss, data, state, recipe, rng, members)
-        self._data, self._rng = data, rng
-        plain, optimizer = replace(recipe, schedule=None), state.optimizer
-        common = (data.key, data.folds is not None, plain, optimizer, state.parameters, self.total)
-        data.crew.prepare(lambda: data.crew.ask("begin_rounds", *common))
+    def __init__(self, objective: ClusterObjective, parameters: Array, by_folds: bool):
+        self._objective, self._parameters, self._by_folds = objective, parameters.copy(), by_folds
 
-    def run(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """Step through the rows in this order, as Epoch.run does."""
-        state, n_members = self.state, len(self.gradient)
-        assert state.optimizer is not None
-        losses, first_losses = np.zeros(n_members), np.full(n_members, np.nan)
-        penalty = self._penalty_loss()
-        done = (state.epoch - state.start) * self.n_batches
-        planned = max(state.end - state.start, 1) * self.n_batches
-        rate = 0.0
-        for start in range(0, self.n_batches, self._data.sync_every):
-            steps = range(start, min(start + self._data.sync_every, self.n_batches))
-            rates = [self._rate((done + index) / planned) for index in steps]
-            batches = [order[index * self.size : (index + 1) * self.size] for index in steps]
-            of_batches, weights = self._round(batches, rates, state.optimizer.count + start)
-            losses, rate = losses + of_batches.sum(axis=0), rates[-1]
-            for loss, weight in zip(of_batches, weights, strict=True):
-                np.copyto(first_losses, loss / weight, where=np.isnan(first_losses) & (weight > 0))
-        return (losses + penalty) / self.total, first_losses, rate
+    def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
+        """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""
+        loss, slope, weight = np.sum(self._call("loss_at", log_inverse_temperature), axis=0).tolist()
+        return loss, slope, weight
 
-    def _round(self, batches: list[np.ndarray], rates: list[float], count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Do steps on these batches: losses (s, K) and weights (s, 1 or K) of each, sums over the shards."""
-        crew, key, optimizer, seed = self._data.crew, self._data.key, self.state.optimizer, _seed(self._rng)
-        assert optimizer is not None
-        parameters, moments = self.state.parameters, optimizer.state
+    def is_finite(self) -> bool:
+        """Whether no raw score is NaN or infinite."""
+        return all(self._call("is_finite"))
 
-        def ask() -> list[Any]:
-            shares = zip(*(self._data.rows.divided(rows) for rows in batches), strict=True)
-            each = [(share,) if any(map(len, share)) else None for share in map(list, shares)]
-            return crew.ask("round", key, parameters, moments, count, seed, rates, each=each)
-
-        losses, weights, theirs, their_moments = zip(*crew.persist(ask), strict=True)
-        shares = np.sum(weights, axis=1)  # (shards, 1 or K)
-        whole = shares.sum(axis=0)
-        shares = np.where(whole > 0, shares / np.where(whole > 0, whole, 1), 1 / len(shares))[..., None]
-        for place, arrays in zip([parameters, *moments], [theirs, *zip(*their_moments, strict=True)], strict=True):
-            place[...] = sum(share * array for share, array in zip(shares, arrays, strict=True))
-        return np.sum(losses, axis=0), np.sum(weights, axis=0)
-
-
-@dataclass(frozen=True)
-class ShardedValidation(Validation):
-    """Judge of a network's parameters on rows that lie on shards, where their raw scores stay."""
-
-    def scores(self, parameters: np.ndarray) -> Any:
-        """What stands for the raw scores: the parameters that they are of."""
-        return _Scored(parameters)
-
-    def sums(self, z: Any) -> Any:
-        """Function from log(1 / T) to sums over the rows, as of Validation."""
-
-        def at(inverse: float) -> tuple[float, float, float]:
-            loss, slope, weight = np.sum(self._about(z, "judged", inverse), axis=0).tolist()
-            return loss, slope, weight
-
-        return at
-
-    def over(self, z: Any, temperature: float) -> np.ndarray:
-        """Raw scores over the temperature, (n, out), brought here."""
-        answers = self._about(z, "scores", temperature)
-        parts = {number: part for answer in answers for number, part in answer.items()}
+    def scaled_by(self, temperature: float) -> Array:
+        """Return z / T, (n, out), fetched from the workers."""
+        parts = {number: z for result in self._call("scaled_by", temperature) for number, z in result.items()}
         return np.concatenate([parts[number] for number in sorted(parts)])
 
-    def _about(self, z: "_Scored", method: str, *args: Any) -> list[Any]:
-        """Ask the shards for something about their raw scores, which are computed first, and anew where lost."""
-        data: Any = self.data
+    def _call(self, method: str, *args: Any) -> list[Any]:
+        objective, remote = self._objective, self._objective.remote
 
-        def ask() -> Any:
-            if z.generation != data.crew.generation:
-                data.crew.ask("score", data.key, z.parameters)
-                z.generation = data.crew.generation
-            return data.crew.ask(method, data.key, *args)
+        def call() -> list[Any]:
+            generation = objective.table.pool.generation
+            if remote.scored is not self or remote.generation != generation:
+                objective.call("score", self._parameters, self._by_folds)
+                remote.scored, remote.generation = self, generation
+            return objective.call(method, *args)
 
-        return data.crew.persist(ask)
-
-
-@dataclass
-class _Scored:
-    """Raw scores that lie on shards, until the next ones: of these parameters, on this generation of shards."""
-
-    parameters: np.ndarray
-    generation: int = -1
+        return objective.retry(call)

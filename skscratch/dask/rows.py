@@ -1,112 +1,144 @@
-"""Rows of a table that lies on shards: which they are, which shard has them, and what is asked of them as they came."""
+"""ShardedRows: rows of a table whose partitions are on workers; and `TableReader`, by which workers check them.
 
+Rows have the indices that they have in the whole table, in the order of its partitions, whichever shards hold these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..encoding.check_input import check_table
 from ..encoding.quantiles import QuantileSketch, merge
 from ..nn.batch import Table
-from .shard import joined
+from ..nn.tape import Array
 
-__all__ = ["Selection"]
+__all__ = ["ShardedRows", "TableReader", "join_tables"]
 
-POINTS = 2**22  # of the summaries of all partitions and columns together; at least 256 each
+SKETCH_POINTS = 2**22  # points of the sketches of all partitions and columns together
+MIN_SKETCH_POINTS = 256  # points per partition and column, at least
 
 
-class Selection:
-    """Rows of a sharded table: all, or those numbered.
+@dataclass(frozen=True)
+class TableReader:
+    """Checks rows as an estimator does; small enough to send to the workers.
+
+    Attributes
+    ----------
+    estimator : ScratchMLP
+        Has the number and the names of the columns, and `categorical_features`.
+    categorical : list of bool, or None
+        Which columns are categories, if the table is read column by column.
+    """
+
+    estimator: Any
+    categorical: list[bool] | None
+
+    @classmethod
+    def for_estimator(cls, estimator: Any, categorical: list[bool] | None) -> "TableReader":
+        """Make a reader for an estimator whose feature names are set, without what else it has learned."""
+        bare = type(estimator)(categorical_features=estimator.categorical_features)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(estimator, name):
+                setattr(bare, name, getattr(estimator, name))
+        return cls(bare, categorical)
+
+    def check(self, X: Any) -> Any:
+        """Return X checked, as `check_table` does; raise TypeError or ValueError if it does not fit the columns."""
+        return check_table(self.estimator, X, self.estimator.categorical_features, self.categorical, reset=False)
+
+
+class ShardedRows:
+    """Rows of a table that the shards of a worker pool hold: all of them, or some.
 
     Parameters
     ----------
-    crew : Crew
-        Who is asked.
-    n_columns : int
-    rows : ndarray of int, or None
-        Numbers of the rows among all of the table; None for all.
+    pool : WorkerPool
+    reader : TableReader
+    rows : ndarray of int, shape (n,), or None
+        Indices of the rows, in rising order; None for all rows.
     """
 
-    def __init__(self, crew: Any, n_columns: int, rows: np.ndarray | None = None):
-        self.crew, self.rows = crew, rows
-        self.shape = (int(crew.starts[-1]) if rows is None else len(rows), n_columns)
-        self._placed = -1  # the generation of shards that these are of:
-        self._edges = self._owner = self._shift = np.empty(0, dtype=np.int64)
+    def __init__(self, pool: Any, reader: TableReader, rows: Array | None = None):
+        self.pool, self.reader, self.rows = pool, reader, rows
+        self.shape = (int(pool.starts[-1]) if rows is None else len(rows), int(reader.estimator.n_features_in_))
+        self._generation = -1  # of the pool, for which the following are computed
+        self._edges = self._shard = self._shift = np.empty(0, dtype=np.int64)  # each (n_partitions,) or one more
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: np.ndarray) -> "Selection":
-        return Selection(self.crew, self.shape[1], rows if self.rows is None else self.rows[rows])
+    def __getitem__(self, rows: Array) -> "ShardedRows":
+        return ShardedRows(self.pool, self.reader, rows if self.rows is None else self.rows[rows])
 
-    # In all that follows the rows are in rising order, and so those of a partition lie side by side
+    @property
+    def categorical(self) -> list[bool] | None:
+        """Which columns are categories, if the table is read column by column."""
+        return self.reader.categorical
 
-    def edges(self) -> np.ndarray:
-        """Where the rows of each partition begin among those selected, (n_partitions + 1,)."""
-        return self.crew.starts if self.rows is None else np.searchsorted(self.rows, self.crew.starts)
+    def edges(self) -> Array:
+        """Return the position of each partition's first row among these rows, (n_partitions + 1,)."""
+        edges: Array = self.pool.starts if self.rows is None else np.searchsorted(self.rows, self.pool.starts)
+        return edges
 
-    def chosen(self) -> list[list[np.ndarray | None]]:
-        """Of each shard, and of each of its partitions, the numbers of the rows; None for all."""
+    def by_partition(self) -> list[list[Array | None]]:
+        """Return, for each shard and each of its partitions, the indices of these rows in it; None for all rows."""
         if self.rows is None:
-            return [[None] * len(parts) for parts in self.crew.parts]
-        edges, starts = self.edges(), self.crew.starts
-        return [[self.rows[edges[p] : edges[p + 1]] - starts[p] for p in parts] for parts in self.crew.parts]
+            return [[None] * len(own) for own in self.pool.partitions]
+        edges, starts = self.edges(), self.pool.starts
+        return [[self.rows[edges[p] : edges[p + 1]] - starts[p] for p in own] for own in self.pool.partitions]
 
-    def shares(self, values: np.ndarray | None) -> list[np.ndarray | None]:
-        """Of each shard the values (n, ...) of its rows, one partition after the other."""
+    def by_shard(self, values: Array | None) -> list[Any]:
+        """Return, for each shard, the values (n, ...) of those rows that it has, in the order of its partitions."""
         if values is None:
-            return [None] * len(self.crew.parts)
+            return [None] * len(self.pool.partitions)
         edges = self.edges()
-        return [np.concatenate([values[edges[p] : edges[p + 1]] for p in parts]) for parts in self.crew.parts]
+        return [np.concatenate([values[edges[p] : edges[p + 1]] for p in own]) for own in self.pool.partitions]
 
-    def divided(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Of each shard, which of its own selected rows are among those numbered `rows`, in their order."""
-        if self._placed != self.crew.generation:
-            self._place()
-        part = np.searchsorted(self._edges, rows, side="right") - 1
-        own, local = self._owner[part], (rows + self._shift[part]).astype(np.int32)
-        return [local[own == shard] for shard in range(len(self.crew.parts))]
+    def locate(self, rows: Array) -> tuple[Array, Array]:
+        """Return the shard of each of some rows, by their positions (m,) among these; and its position there."""
+        if self._generation != self.pool.generation:
+            self._locate_partitions()
+        partition = np.searchsorted(self._edges, rows, side="right") - 1
+        return self._shard[partition], (rows + self._shift[partition]).astype(np.int32)
 
-    def _place(self) -> None:
-        """Note which shard has each partition, and how its rows are numbered there."""
-        self._edges, self._placed = self.edges(), self.crew.generation
+    def split(self, rows: Array) -> list[Array]:
+        """Return, for each shard, the positions there of those of some rows that it has, in the order of `rows`."""
+        shard, position = self.locate(rows)
+        return [position[shard == i] for i in range(len(self.pool.partitions))]
+
+    def _locate_partitions(self) -> None:
+        """Compute the shard of each partition, and the shift from positions among these rows to those in the shard."""
+        self._edges, self._generation = self.edges(), self.pool.generation
         sizes = np.diff(self._edges)
-        self._owner, self._shift = np.zeros_like(sizes), -self._edges[:-1]
-        for shard, parts in enumerate(self.crew.parts):
-            self._owner[parts] = shard
-            self._shift[parts] += np.cumsum(sizes[parts]) - sizes[parts]
+        self._shard, self._shift = np.zeros_like(sizes), -self._edges[:-1]
+        for i, own in enumerate(self.pool.partitions):
+            self._shard[own] = i
+            self._shift[own] += np.cumsum(sizes[own]) - sizes[own]
 
-    def summary(self, reader: Any, weight: np.ndarray | None) -> QuantileSketch:
-        """Summary of the columns of these rows."""
-        size = max(POINTS // ((len(self.crew.starts) - 1) * self.shape[1]), 256)
-        edges = self.edges()
+    def sketch(self, weight: Array | None) -> QuantileSketch:
+        """Return a sketch of the columns of these rows, merged from one sketch of each partition."""
+        pool, n_columns, edges = self.pool, self.shape[1], self.edges()
+        size = max(SKETCH_POINTS // ((len(pool.starts) - 1) * n_columns), MIN_SKETCH_POINTS)
 
-        def ask() -> list[dict[int, QuantileSketch]]:
-            chosen = self.chosen()
+        def action() -> list[dict[int, QuantileSketch]]:
             weights = [
-                [None if weight is None else weight[edges[p] : edges[p + 1]] for p in s] for s in self.crew.parts
+                [None if weight is None else weight[edges[p] : edges[p + 1]] for p in own] for own in pool.partitions
             ]
-            return self.crew.ask("summary", reader, size, each=list(zip(chosen, weights, strict=True)))
+            each = list(zip(self.by_partition(), weights, strict=True))
+            sketches: list[dict[int, QuantileSketch]] = pool.call("sketch", self.reader, size, each=each)
+            return sketches
 
-        parts = {number: part for answer in self.crew.persist(ask) for number, part in answer.items()}
-        return merge([parts[number] for number in sorted(parts)], max(POINTS // self.shape[1], size))
-
-    def encoded(self, reader: Any, dtype: np.dtype) -> Table:
-        """These rows, few and in any order, encoded."""
-        assert self.rows is not None
-        order = np.argsort(self.rows)
-        ordered = Selection(self.crew, self.shape[1], self.rows[order])
-        shards: list[Any] = []
-
-        def ask() -> list[Table | None]:
-            shards[:] = self.crew.parts
-            return self.crew.ask("sample", reader, dtype, each=[(chosen,) for chosen in ordered.chosen()])
-
-        tables = [table for table in self.crew.persist(ask) if table is not None]
-        edges = ordered.edges()
-        place = order[np.concatenate([np.arange(edges[p], edges[p + 1]) for parts in shards for p in parts])]
-        return _taken(joined(tables), np.argsort(place))
+        by_partition = {number: part for result in pool.retry(action) for number, part in result.items()}
+        parts = [by_partition[number] for number in sorted(by_partition)]  # in an order that no shard decides
+        return merge(parts, max(SKETCH_POINTS // n_columns, size))
 
 
-def _taken(table: Table, rows: np.ndarray) -> Table:
-    batch = table.buffer(len(rows))
-    table.gather(rows, batch)
-    return batch
+def join_tables(tables: Sequence[Table]) -> Table:
+    """Return the rows of several dense encoded tables as one table."""
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    codes = None if first.codes is None else np.concatenate([np.asarray(table.codes) for table in tables])
+    return Table(np.concatenate([table.X for table in tables]), codes, ones=first.ones)

@@ -1,187 +1,187 @@
-"""Shards: the rows of a table that lie on one worker, and what is asked of them there.
+"""Shard: the partitions of a table that one worker holds, and the sums over their rows.
 
-A shard holds whole partitions, as they came until training begins, and then sets of them encoded: the rows of
-training, or of validation.  All that it answers are sums over its rows, not divided by anything, so that the sums of
-all shards add up to those of the table.
+A shard first holds partitions as they came.  For training it encodes sets of their rows: the training rows, and perhaps
+validation rows.  Its results are sums that nothing divides: the sums of all shards add up to those of the table.
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import wraps
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 
+from ..encoding.features import FeatureEncoder
 from ..encoding.quantiles import QuantileSketch, sketch
-from ..estimators.plan import small_buffers
 from ..nn.batch import Table, Targets
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..training.accumulation import ChunkedStep
-from ..training.evaluation import Validation, fold_weights
-from ..training.loop import Data, Epoch, Recipe, State
-from ..training.threads import one_blas_thread
+from ..nn.tape import Array
+from ..training.loop import Epoch, StepSettings
+from ..training.objective import AccumulatedStep, Objective, ScoredRows, Step, fold_weights, out_of_fold_scores
+from ..training.optimizers import SGD, Adam
+from ..training.state import TrainingState
+from ..training.threads import training_context
+from .rows import TableReader, join_tables
 
-__all__ = ["Shard", "joined"]
-
-
-@contextmanager
-def _computing():
-    """How arithmetic is done in training: on one BLAS thread, silent where numbers overflow."""
-    with one_blas_thread(), np.errstate(all="ignore"), small_buffers():
-        yield
-
-
-def _computes(method: Callable) -> Callable:
-    @wraps(method)
-    def computing(*args: Any) -> Any:
-        with _computing():
-            return method(*args)
-
-    return computing
-
-
-def joined(tables: Sequence[Table]) -> Table:
-    """The rows of several encoded tables, one after the other."""
-    if len(tables) == 1:
-        return tables[0]
-    codes = None if tables[0].codes is None else np.concatenate([table.codes for table in tables])
-    return Table(np.concatenate([table.X for table in tables]), codes, ones=tables[0].ones)
+__all__ = ["Shard", "ShardObjective"]
 
 
 @dataclass(frozen=True)
-class _Resident(Data):
-    """Rows of a shard as an Epoch trains on them; the weight of all rows of all shards is `whole`, (1 or K,)."""
+class ShardObjective(Objective):
+    """The objective over the rows of one shard, whose share of a batch has any number of rows.
 
-    whole: Any = None
+    Attributes
+    ----------
+    whole : ndarray of shape (1 or K,), or None
+        Sum of the weights of the rows of all shards, for an epoch on this shard alone.
+    """
 
-    def total(self) -> np.ndarray:
-        return self.whole
+    whole: Array | None = None
 
-    def step(self, network, loss, parameters, gradient, n_rows, rng=None, total=None):
-        return ChunkedStep(network, loss, parameters, gradient, self, rng, total)
+    def total_weight(self) -> Array:
+        """Return the sum of the weights of all shards, (1 or K,)."""
+        return super().total_weight() if self.whole is None else self.whole
+
+    def step(
+        self,
+        parameters: Array,
+        gradient: Array,
+        n_rows: int,
+        rng: np.random.Generator | None = None,
+        total: Array | None = None,
+    ) -> Step:
+        """Return a step on batches of any size."""
+        return AccumulatedStep(self, parameters, gradient, rng, total)
 
 
-@dataclass(frozen=True)
-class _Judge(Validation):
-    """Validation on the rows of a shard, which need not have rows of every fold."""
+class _RowSet:
+    """A set of encoded rows, with the buffers of the steps on them.
 
-    of_all: int = 0
+    Attributes
+    ----------
+    objective : ShardObjective
+        Its weights are (1, n).
+    slices : dict of int to slice
+        The rows of each partition, by the partition's index.
+    scored : ScoredRows or None
+        The rows with the raw scores that were computed last.
+    """
 
-    @property
-    def n_folds(self) -> int:
-        return self.of_all
+    def __init__(self, objective: ShardObjective, slices: dict[int, slice]):
+        self.objective, self.slices = objective, slices
+        self.rng = np.random.Generator(np.random.SFC64(0))  # draws the masks of dropout
+        self.scored: ScoredRows | None = None
+        self._holding_out = objective  # in which members do not see their held-out folds
+        self._folds: Array | None = None
+        self._n_folds = 0
+        self._steps: dict[tuple[bool, bool], tuple[Array, Array, Step]] = {}
+        self._epoch: Epoch | None = None
 
+    def assign_folds(self, folds: Array, n_folds: int, n_members: int) -> None:
+        """Set the fold of each row; this shard may lack rows of some folds."""
+        weight = self.objective.weight
+        assert weight is not None
+        weight = fold_weights(folds, n_members, weight[0], weight.dtype, n_folds)
+        self._folds, self._n_folds = folds, n_folds
+        self._holding_out = replace(self.objective, weight=weight)
+        self._steps.clear()
 
-class _Rows:
-    """Encoded rows of a shard: those of training or of validation, with all that is bound to them."""
-
-    def __init__(self, network: Network, loss: Loss, data: Data, partitions: dict[int, slice]):
-        self.network, self.loss, self.partitions = network, loss, partitions
-        self.data = {False: data}  # by whether members are blind to their folds
-        self.folds: np.ndarray | None = None
-        self.n_folds = 0
-        self._steps: dict[bool, tuple[np.ndarray, np.ndarray, ChunkedStep]] = {}
-        self.rng = np.random.Generator(np.random.SFC64(0))  # of dropout masks
-        self.z: Any = None
-        self.sums: Any = None
-
-    def deal(self, folds: np.ndarray, n_folds: int, n_members: int) -> None:
-        plain = self.data[False]
-        weight = None if plain.weight is None else plain.weight[0]
-        dtype = np.dtype(np.float64) if weight is None else weight.dtype
-        blind = fold_weights(folds, n_members, weight, dtype, n_folds)
-        self.folds, self.n_folds, self.data[True] = folds, n_folds, Data(plain.table, plain.targets, blind)
-
-    def step(self, blind: bool, parameters: np.ndarray) -> tuple[ChunkedStep, np.ndarray]:
-        """The step of these rows, bound to the parameters, and its gradient."""
-        if blind not in self._steps:
-            place, gradient, undivided = np.empty_like(parameters), np.empty_like(parameters), np.ones(1)
-            bound = (self.network, self.loss, place, gradient, self.data[blind], self.rng, undivided)
-            self._steps[blind] = place, gradient, ChunkedStep(*bound)
-        place, gradient, step = self._steps[blind]
-        np.copyto(place, parameters)
+    def step(self, by_folds: bool, parameters: Array, dropout: bool) -> tuple[Step, Array]:
+        """Return a step with these parameters, and the array that it writes the undivided gradient to."""
+        if (by_folds, dropout) not in self._steps:
+            own, gradient = np.empty_like(parameters), np.empty_like(parameters)
+            objective = self._holding_out if by_folds else self.objective
+            step = objective.step(own, gradient, 0, self.rng if dropout else None, total=np.ones(1))
+            self._steps[by_folds, dropout] = own, gradient, step
+        own, gradient, step = self._steps[by_folds, dropout]
+        np.copyto(own, parameters)
         return step, gradient
 
-    def seed(self, *seed: int) -> None:
-        """Draw the masks of dropout from this seed on."""
-        if self.network.random:
-            self.rng.bit_generator.state = np.random.SFC64(seed).state
+    def score(self, parameters: Array, by_folds: bool) -> None:
+        """Compute the raw scores, out of fold where members hold out folds."""
+        folds = self._folds if by_folds else None
+        z = out_of_fold_scores(self.objective, parameters, folds, self._n_folds if by_folds else None)
+        self.scored = ScoredRows(self.objective, z)
+
+    def begin_epochs(self, by_folds: bool, settings: StepSettings, state: TrainingState, whole: Array) -> None:
+        """Prepare steps that also update the parameters, those of `state`."""
+        objective = replace(self._holding_out if by_folds else self.objective, whole=whole)
+        self._epoch = Epoch(objective, state, settings, self.rng, slice(None)) if len(objective) else None
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch that `begin_epochs` has made."""
+        assert self._epoch is not None
+        return self._epoch
 
 
 class Shard:
-    """The partitions of one worker.
+    """The partitions of one worker, as a Dask actor.
 
     Parameters
     ----------
     numbers : sequence of int
-        Which partitions of the table they are.
+        Indices of the partitions in the table.
     parts : sequence of DataFrame or ndarray
-        The partitions as they came, in that order.
+        These partitions, in the same order.
     """
 
     def __init__(self, numbers: Sequence[int], parts: Sequence[Any]):
-        self._numbers = list(numbers)
-        self._parts: list[Any] = list(parts)
-        self._sets: dict[int, _Rows] = {}
-        self._rounds: dict[int, tuple[Any, Any]] = {}  # an Epoch, and its step
+        self._numbers, self._parts = list(numbers), list(parts)
+        self._sets: dict[int, _RowSet] = {}  # by the key of an objective
 
-    # ------------------------------------------- rows as they came
+    # -------------------------------------------- partitions as they came
 
     def lengths(self) -> list[int]:
-        """Number of rows of each partition."""
+        """Return the number of rows of each partition."""
         return [part.shape[0] for part in self._parts]
 
     def head(self, n_rows: int) -> Any:
-        """The first rows of the first partition that has any."""
+        """Return the first rows of the first partition that has any."""
         part = next(part for part in self._parts if part.shape[0])
         return part[:n_rows]
 
-    @_computes
-    def check(self, reader: Any) -> None:
-        """Raise what `reader`, an estimator that knows the columns, says against any partition, which is named."""
-        for number in range(len(self._parts)):
-            self._read(reader, number)
+    @training_context()
+    def check(self, reader: TableReader) -> None:
+        """Check all partitions; an error names the partition."""
+        for i in range(len(self._parts)):
+            self._checked(reader, i)
 
-    @_computes
-    def summary(self, reader: Any, size: int, rows: Sequence[Any], weights: Sequence[Any]) -> dict[int, QuantileSketch]:
-        """Summary of those rows of each partition that are asked for; none of a partition that has none."""
-        summaries = {}
+    @training_context()
+    def sketch(
+        self, reader: TableReader, size: int, rows: Sequence[Array | None], weights: Sequence[Array | None]
+    ) -> dict[int, QuantileSketch]:
+        """Return a sketch of the given rows of each partition that has any, by the partition's index.
+
+        Parameters
+        ----------
+        reader : TableReader
+        size : int
+            Points per column.
+        rows, weights : sequence of ndarray or None
+            For each partition the indices of the rows, or None for all; and their weights.
+        """
+        sketches = {}
         for i, (number, chosen, weight) in enumerate(zip(self._numbers, rows, weights, strict=True)):
-            data = self._read(reader, i, chosen)
+            data = self._checked(reader, i, chosen)
             if data is not None:
-                summaries[number] = sketch(data, weight, size)
-        return summaries
+                sketches[number] = sketch(data, weight, size)
+        return sketches
 
-    @_computes
-    def sample(self, reader: Any, dtype: np.dtype, rows: Sequence[np.ndarray]) -> Table | None:
-        """The rows of each partition that are asked for, encoded; None if there are none."""
-        tables = self._encoded(reader, dtype, rows)
-        return joined(tables) if tables else None
-
-    def _encoded(self, reader: Any, dtype: np.dtype, rows: Sequence[Any]) -> list[Table]:
-        read = (self._read(reader, i, chosen) for i, chosen in enumerate(rows))
-        # never as it is, without a column of ones: that depends on whether any value of the partition is missing
-        return [
-            reader._encoder.transform(data, dtype, reader.fit_intercept, False) for data in read if data is not None
-        ]
-
-    def _read(self, reader: Any, i: int, rows: Any = None) -> Any:
-        """Checked rows of the i-th partition, all or those chosen; None if there are none."""
+    def _checked(self, reader: TableReader, i: int, rows: Array | None = None) -> Any:
+        """Return checked rows of a partition, all or those with these indices; None if there are none."""
         part = self._parts[i]
         if not part.shape[0] or (rows is not None and not len(rows)):
             return None
         if isinstance(part, np.ndarray):
-            part = np.asarray(part)  # a memory-mapped one too, of which all is asked for
+            part = np.asarray(part)  # also of a memory-mapped array, whose rows are all needed
         if rows is not None:
             part = _safe_indexing(part, rows)
         try:
-            data = reader._check_X(part, reset=False)
+            data = reader.check(part)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"In partition {self._numbers[i]} of X: {error}") from error
@@ -192,115 +192,159 @@ class Shard:
             )
         return data
 
-    # --------------------------------------------------- encoded rows
+    # ------------------------------------------------ sets of encoded rows
 
-    @_computes
-    def hold(
+    @training_context()
+    def load(
         self,
         key: int,
-        reader: Any,
+        reader: TableReader,
+        encoder: FeatureEncoder,
+        ones: bool,
+        dtype: Any,
         network: Network,
         loss: Loss,
-        dtype: np.dtype,
-        rows: Sequence[Any],
+        rows: Sequence[Array | None],
         targets: Targets,
-        weight: np.ndarray | None,
+        weight: Array | None,
     ) -> None:
-        """Encode rows of each partition, and keep them with their targets and weights (1, n) as the set `key`."""
+        """Encode rows of each partition, and keep them with their targets and weights (n,) as a set."""
         counts = [n if chosen is None else len(chosen) for n, chosen in zip(self.lengths(), rows, strict=True)]
         edges = np.cumsum([0, *counts]).tolist()
         slices = [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
-        partitions = dict(zip(self._numbers, slices, strict=True))
-        tables = self._encoded(reader, dtype, rows)
-        if not tables:  # a shard need not have any of these rows
-            tables = [self._encoded(reader, dtype, [np.arange(1)] + [np.arange(0)] * (len(rows) - 1))[0].buffer(0)]
-        weight = np.ones((1, edges[-1]), dtype) if weight is None else weight
-        self._sets[key] = _Rows(network, loss, Data(joined(tables), targets, weight), partitions)
+        checked = (self._checked(reader, i, chosen) for i, chosen in enumerate(rows))
+        # rows never pass through unchanged: this would depend on whether a value of their partition is missing
+        tables = [encoder.transform(data, dtype, ones, pass_through=False) for data in checked if data is not None]
+        if not tables:  # this shard has none of the rows
+            first = self._checked(reader, 0, np.arange(1))
+            tables = [encoder.transform(first, dtype, ones, pass_through=False).buffer(0)]
+        weight = np.ones((1, edges[-1]), dtype) if weight is None else weight[None]
+        objective = ShardObjective(network, loss, join_tables(tables), targets, weight)
+        self._sets[key] = _RowSet(objective, dict(zip(self._numbers, slices, strict=True)))
 
-    @_computes
-    def deal(self, key: int, n_folds: int, n_members: int, folds: np.ndarray) -> None:
-        """Take over the fold of each row of a set."""
-        self._sets[key].deal(folds, n_folds, n_members)
+    def assign_folds(self, key: int, n_folds: int, n_members: int, folds: Array) -> None:
+        """Set the fold of each row of a set, (n,)."""
+        self._sets[key].assign_folds(folds, n_folds, n_members)
 
-    def fingerprints(self, key: int) -> dict[int, int]:
-        """A number for the encoded rows of each partition."""
-        rows = self._sets[key]
-        table: Any = rows.data[False].table
-        marks = {}
-        for number, part in rows.partitions.items():
-            marks[number] = crc32(table.X[part])
-            if table.codes is not None:
-                marks[number] = crc32(np.ascontiguousarray(table.codes[part]), marks[number])
-        return marks
+    def checksums(self, key: int) -> dict[int, int]:
+        """Return the checksum of the encoded rows of each partition, by the partition's index."""
+        row_set = self._sets[key]
+        table: Table = row_set.objective.table
+        parts = {
+            number: Table(table.X[rows], None if table.codes is None else table.codes[rows])
+            for number, rows in row_set.slices.items()
+        }
+        return {number: part.checksum() for number, part in parts.items()}
 
-    @_computes
-    def run(
-        self, key: int, blind: bool, parameters: np.ndarray, seed: int, backward: bool, rows: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Sums over some rows of a set, or all: losses (K,), weights (1 or K,), gradients (K, P) if `backward`."""
-        step, gradient = self._trained(key).step(blind, parameters)
-        self._sets[key].seed(seed, *self._numbers[:1])
-        step.load(np.arange(len(self._sets[key].data[blind])) if rows is None else rows)
-        loss = step.run() if backward else step.forward()
-        return loss.copy(), step.total().copy(), gradient.copy() if backward else None
+    def take(self, key: int, rows: Array) -> Table:
+        """Return encoded rows of a set, by their indices in it."""
+        return self._sets[key].objective.sample(rows)  # type: ignore[no-any-return]
 
-    def begin_rounds(
-        self, key: int, blind: bool, recipe: Recipe, optimizer: Any, parameters: np.ndarray, whole: np.ndarray
-    ) -> None:
-        """Get ready for rounds of local steps, by this recipe and with this optimizer."""
-        rows = self._trained(key)
-        if not len(rows.data[blind]):
-            return  # and will not be asked for any
-        # shards in one process are handed one and the same optimizer
-        state = State(parameters.copy(), copy.deepcopy(optimizer), np.random.RandomState(0))
-        data = rows.data[blind]
-        resident = _Resident(data.table, data.targets, data.weight, whole)
-        epoch = Epoch(rows.network, rows.loss, resident, state, recipe, rows.rng, slice(None))
-        self._rounds[key] = epoch, next(iter(epoch.steps.values()))
+    def counts_by_fold(
+        self, key: int, n_folds: int, columns: Array, n_codes: Sequence[int], folds: Array
+    ) -> list[Array]:
+        """Count the rows of each fold of a set with a value, as `Objective.counts_by_fold`."""
+        return self._sets[key].objective.counts_by_fold(folds, n_folds, columns, n_codes)
 
-    @_computes
-    def round(
+    # ------------------------------------------------------------ training
+
+    @training_context()
+    def step(
+        self, key: int, by_folds: bool, parameters: Array, seed: int | None, backward: bool, rows: Array | None
+    ) -> tuple[Array, Array, Array | None]:
+        """Return sums over rows of a set, or over all of it if `rows` is None.
+
+        Returns
+        -------
+        loss : ndarray of shape (K,)
+        weight : ndarray of shape (1 or K,)
+        gradient : ndarray of shape (K, P), or None
+            Only if `backward`.
+        """
+        row_set = self._begin_training(key, seed)
+        step, gradient = row_set.step(by_folds, parameters, seed is not None)
+        step.load(np.arange(len(row_set.objective)) if rows is None else rows)
+        loss = step.loss_and_gradient() if backward else step.loss_only()
+        return loss.copy(), step.total_weight().copy(), gradient.copy() if backward else None
+
+    def begin_local_steps(
         self,
         key: int,
-        parameters: np.ndarray,
-        moments: Sequence[np.ndarray],
+        by_folds: bool,
+        settings: StepSettings,
+        optimizer: SGD | Adam,
+        parameters: Array,
+        whole: Array,
+    ) -> None:
+        """Prepare for local steps with these settings and a copy of this optimizer."""
+        # a copy, because shards in the same process receive the same optimizer
+        state = TrainingState(parameters.copy(), copy.deepcopy(optimizer), np.random.RandomState(0))
+        self._begin_training(key).begin_epochs(by_folds, settings, state, whole)
+
+    @training_context()
+    def local_steps(
+        self,
+        key: int,
+        parameters: Array,
+        moments: Sequence[Array],
         count: int,
-        seed: int,
+        seed: int | None,
         rates: Sequence[float],
-        batches: Sequence[np.ndarray],
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Steps on one batch after the other: their losses (s, K), weights (s, 1 or K), parameters, moments after."""
-        epoch, step = self._rounds[key]
-        state, losses, weights = epoch.state, [], []
+        batches: Sequence[Array],
+    ) -> tuple[Array, Array, Array, list[Array]]:
+        """Take one step of the optimizer on each batch, and each learning rate, in turn.
+
+        Returns
+        -------
+        losses : ndarray of shape (n_steps, K)
+        weights : ndarray of shape (n_steps, 1 or K)
+        parameters : ndarray of shape (K, P)
+        moments : list of ndarray
+            The state of the optimizer, after the last step.
+        """
+        epoch = self._begin_training(key, seed).epoch
+        state, step = epoch.state, epoch.steps[epoch.size]
+        assert state.optimizer is not None
         np.copyto(state.parameters, parameters)
-        for place, given in zip(state.optimizer.state, moments, strict=True):
-            np.copyto(place, given)
-        self._sets[key].seed(seed, *self._numbers[:1])
+        for own, given in zip(state.optimizer.state, moments, strict=True):
+            np.copyto(own, given)
+        losses, weights = [], []
         for i, (rows, rate) in enumerate(zip(batches, rates, strict=True), start=1):
             losses.append(epoch.advance(step, rows, rate, count + i).copy())
-            weights.append(step.total().copy())
+            weights.append(step.total_weight().copy())
         moments = [array.copy() for array in state.optimizer.state]
         return np.array(losses), np.array(weights), state.parameters.copy(), moments
 
-    @_computes
-    def score(self, key: int, parameters: np.ndarray) -> None:
-        """Compute, and keep, the raw scores of the rows of a set."""
-        rows = self._trained(key)
-        judge = _Judge(rows.network, rows.loss, rows.data[False], rows.folds, of_all=rows.n_folds)
-        rows.z = judge.scores(parameters)
-        rows.sums = judge.sums(rows.z)
+    def _begin_training(self, key: int, seed: int | None = None) -> _RowSet:
+        """Return a set of rows, and seed its dropout; the partitions as they came are no longer needed."""
+        self._parts = []
+        row_set = self._sets[key]
+        if seed is not None:
+            row_set.rng.bit_generator.state = np.random.SFC64((seed, *self._numbers[:1])).state
+        return row_set
 
-    @_computes
-    def judged(self, key: int, inverse: float) -> tuple[float, float, float]:
-        """The sums of `Validation.sums` over the rows of a set."""
-        return self._sets[key].sums(inverse)
+    # ---------------------------------------------------------- evaluation
 
-    def scores(self, key: int, temperature: float) -> dict[int, np.ndarray]:
-        """Raw scores over the temperature of the rows of a set in each partition."""
-        rows = self._sets[key]
-        z = (rows.z / temperature).astype(rows.z.dtype)
-        return {number: z[part] for number, part in rows.partitions.items()}
+    @training_context()
+    def score(self, key: int, parameters: Array, by_folds: bool) -> None:
+        """Compute the raw scores of a set, and keep them."""
+        self._begin_training(key).score(parameters, by_folds)
 
-    def _trained(self, key: int) -> _Rows:
-        self._parts = []  # training has begun: nobody asks for the rows as they came any more
-        return self._sets[key]
+    @training_context()
+    def loss_at(self, key: int, log_inverse_temperature: float) -> tuple[float, float, float]:
+        """Return the sums of `ScoredRows.loss_at` over a set."""
+        return self._scored(key).loss_at(log_inverse_temperature)
+
+    def is_finite(self, key: int) -> bool:
+        """Whether the raw scores of a set are finite."""
+        return self._scored(key).is_finite()
+
+    def scaled_by(self, key: int, temperature: float) -> dict[int, Array]:
+        """Return the raw scores over the temperature of a set, by the partition's index."""
+        z = self._scored(key).scaled_by(temperature)
+        return {number: z[rows] for number, rows in self._sets[key].slices.items()}
+
+    def _scored(self, key: int) -> ScoredRows:
+        scored = self._sets[key].scored
+        assert scored is not None
+        return scored

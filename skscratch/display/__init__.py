@@ -1,4 +1,9 @@
-"""display."""
+"""Plots of fitted estimators with matplotlib.
+
+A fitted estimator comes in; a display goes out, as scikit-learn's displays are: an object with the plotted values, the
+axes and the figure.  Read `loss_curve` (losses by epoch) and `network` (layers, units and weights); `canvas` lays out
+columns of units and texts so that nothing overlaps.
+"""
 
 from .loss_curve import LossCurveDisplay
 from .network import NetworkDisplay

@@ -1,6 +1,6 @@
-"""What pictures are drawn with: matplotlib, colours, and columns of units with lines between them.
+"""Canvas: axes with columns of units, lines between them, and room for texts.
 
-Matplotlib is optional, and is imported when something is drawn.
+Matplotlib is optional, and is imported only when something is plotted.
 """
 
 import math
@@ -10,26 +10,28 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HEAD", "NEUTRAL", "Canvas", "Column", "columns_of", "palette", "pyplot"]
+from ..nn.tape import Array
 
-# Okabe & Ito 2008: told apart by colour-blind readers, the dark ones first
+__all__ = ["HEAD_LINES", "NEUTRAL", "Canvas", "Column", "layout_columns", "palette", "pyplot"]
+
+# Okabe & Ito 2008: color-blind readers can distinguish these colors; the darkest come first
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 NEUTRAL = "#808080"
-HEAD, FOOT = 3.2, 6.5  # what is written above and below the columns, in heights of a letter
-GAP = 13  # such heights between two columns in a figure of our own
+HEAD_LINES, FOOT_LINES = 3.2, 6.5  # room for texts above and below the columns, in font sizes
+COLUMN_GAP = 13  # distance between two columns in a new figure, in font sizes
 
 
 def pyplot() -> Any:
-    """The module matplotlib.pyplot; ImportError, with what to do, where it is not installed."""
+    """Return the module matplotlib.pyplot; raise ImportError, with advice, if it is not installed."""
     try:
         import matplotlib.pyplot
     except ImportError as error:
-        raise ImportError('Pictures need matplotlib: pip install "skscratch[plot]"') from error
+        raise ImportError('Plots need matplotlib: pip install "skscratch[plot]"') from error
     return matplotlib.pyplot
 
 
 def palette() -> tuple[str, ...]:
-    """Six colours that colour-blind readers can tell apart, those first that stand out where text is of this colour."""
+    """Return six colors that color-blind readers can distinguish, in decreasing contrast to the background."""
     from matplotlib import rcParams
     from matplotlib.colors import to_rgb
 
@@ -39,85 +41,114 @@ def palette() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Column:
-    """Which units of a layer are drawn, at which heights (rows above the middle), and how many it has."""
+    """The units of a layer that are shown.
 
-    units: np.ndarray
-    y: np.ndarray
+    Attributes
+    ----------
+    units : ndarray of shape (n_shown,)
+        Indices of these units.
+    y : ndarray of shape (n_shown,)
+        Their heights, in rows above the middle.
+    size : int
+        Number of all units of the layer.
+    """
+
+    units: Array
+    y: Array
     size: int
 
     @property
-    def left_out(self) -> int:
-        """Units that are not drawn."""
+    def n_hidden(self) -> int:
+        """Number of units that are not shown."""
         return self.size - len(self.units)
 
     @property
-    def rows(self) -> int:
-        """Rows that the column needs."""
-        return len(self.units) + (self.left_out > 0)
+    def n_rows(self) -> int:
+        """Number of rows that the column needs: one for each unit, and one for the number of hidden units."""
+        return len(self.units) + (self.n_hidden > 0)
 
 
-def columns_of(weights: Sequence[np.ndarray], max_units: int) -> list[Column]:
-    """The features and each layer, in their order; of more than `max_units`, those with the largest weights."""
+def layout_columns(weights: Sequence[Array], max_units: int) -> list[Column]:
+    """Return a column for the features and for each layer, with up to `max_units` units of the largest weights."""
     columns = []
     sizes = [len(weights[0]), *(W.shape[1] for W in weights)]
     for k, size in enumerate(sizes):
-        into = np.linalg.norm(weights[k - 1], axis=0) if k else 1.0
-        out = np.linalg.norm(weights[k], axis=1) if k < len(weights) else 1.0
-        units = np.sort(np.argsort(-(into * out), kind="stable")[:max_units])
+        incoming = np.linalg.norm(weights[k - 1], axis=0) if k else np.ones(size)
+        outgoing = np.linalg.norm(weights[k], axis=1) if k < len(weights) else np.ones(size)
+        units = np.sort(np.argsort(-(incoming * outgoing), kind="stable")[:max_units])
         columns.append(Column(units, np.empty(0), size))
-    rows = max(column.rows for column in columns)
-    return [replace(column, y=_heights(column, rows)) for column in columns]
+    n_rows = max(column.n_rows for column in columns)
+    return [replace(column, y=_heights(column, n_rows)) for column in columns]
 
 
-def _heights(column: Column, rows: int) -> np.ndarray:
-    """Heights of the units: short columns are spread a little; those with a rest are the highest, and end above it."""
+def _heights(column: Column, n_rows: int) -> Array:
+    """Return the heights of the units, centered around 0; short columns are spread by up to half a row.
+
+    A column with hidden units starts at the top row, and leaves the last row to their number.
+    """
     n = len(column.units)
-    if column.left_out:
-        return (rows - 1) / 2 - np.arange(n)
-    return ((n - 1) / 2 - np.arange(n)) * min(1.5, (rows - 1) / max(n - 1, 1))
+    if column.n_hidden:
+        return (n_rows - 1) / 2 - np.arange(n)
+    return ((n - 1) / 2 - np.arange(n)) * min(1.5, (n_rows - 1) / max(n - 1, 1))
 
 
 class Canvas:
-    """The axes: columns at x = 0, 1, ..., rows at whole heights, and room around them for what is written.
+    """Axes with columns at x = 0, 1, ..., rows at distance 1, and room for texts around them.
 
-    Lengths are in points, those of texts in heights of a letter.  Without axes a figure is made, of the size that all
-    takes; axes that are given are filled, with letters so small that all fits.
+    Lengths are in points, those of texts in font sizes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes, or None
+        Axes to fill; the font shrinks until everything fits. None for a new figure of the size that the plot needs.
+    n_rows : int
+    font : float
+        Maximum font size.
     """
 
-    def __init__(self, ax: Any, rows: int, font: float = math.inf):
+    def __init__(self, ax: Any, n_rows: int, font: float = math.inf):
         plt = pyplot()
-        self.rows, self.resizes = rows, ax is None
+        self.n_rows, self.resizes = n_rows, ax is None
         font = min(font, 0.9 * plt.rcParams["font.size"])
         if ax is None:
-            height = (rows * np.clip(20 / rows, 1.9, 3.5) + HEAD + FOOT) * font
+            height = (n_rows * np.clip(20 / n_rows, 1.9, 3.5) + HEAD_LINES + FOOT_LINES) * font
             _, ax = plt.subplots(figsize=(6, height / 72), layout="constrained")
         self.ax = ax
-        self.font = min(font, self._size()[1] / (1.3 * rows + HEAD + FOOT))
-        self.radius = min(0.36 * self._row(), 0.7 * self.font)
-        self.top, self.bottom = rows / 2, -rows / 2
+        self.font = min(font, self._size()[1] / (1.3 * n_rows + HEAD_LINES + FOOT_LINES))
+        self.radius = min(0.36 * self._row_height(), 0.7 * self.font)
+        self.top, self.bottom = n_rows / 2, -n_rows / 2
         self.artists: list[Any] = []
         ax.set_axis_off()
         ax.set_autoscale_on(False)
 
     def _points(self, pixels: float) -> float:
-        return 72 * pixels / self.ax.figure.dpi
+        return float(72 * pixels / self.ax.figure.dpi)
 
     def _size(self) -> tuple[float, float]:
         return self._points(self.ax.bbox.width), self._points(self.ax.bbox.height)
 
-    def _row(self) -> float:
-        """Distance between two rows."""
-        return (self._size()[1] - (HEAD + FOOT) * self.font) / self.rows
+    def _row_height(self) -> float:
+        """Return the distance between two rows."""
+        return (self._size()[1] - (HEAD_LINES + FOOT_LINES) * self.font) / self.n_rows
 
-    def units(self, x: float, y: np.ndarray) -> None:
-        """Circles, one below the other."""
-        face = self.ax.get_figure(root=True).get_facecolor()  # that of axes which are switched off is not seen
+    def units(self, x: float, y: Array) -> None:
+        """Draw circles at column x."""
+        face = self.ax.get_figure(root=True).get_facecolor()  # axes that are off do not show their own face color
         pen = {"facecolor": face, "edgecolor": pyplot().rcParams["text.color"]}
         size, width = (2 * self.radius) ** 2, 0.14 * self.font
         self.artists.append(self.ax.scatter(np.full(len(y), x), y, size, marker="o", linewidths=width, zorder=3, **pen))
 
-    def lines(self, k: int, ends: tuple[np.ndarray, np.ndarray], share: np.ndarray, colors: np.ndarray) -> Any:
-        """Lines from heights in column k to heights in the next, as wide and opaque as their `share`; widest on top."""
+    def lines(self, k: int, ends: tuple[Array, Array], share: Array, colors: Array) -> Any:
+        """Draw lines from heights in column k to heights in the next column, and return them.
+
+        Width and opacity of a line grow with its `share`, from 0 to 1; the widest are on top.
+
+        Parameters
+        ----------
+        k : int
+        ends : tuple of ndarray of shape (n_in,) and (n_out,)
+        share, colors : ndarray of shape (n_in, n_out)
+        """
         from matplotlib.collections import LineCollection
         from matplotlib.colors import to_rgba
 
@@ -125,48 +156,48 @@ class Canvas:
         left, right = (heights.flat[order] for heights in np.meshgrid(*ends, indexing="ij"))
         share = share.flat[order]
         segments = [[(k, a), (k + 1, b)] for a, b in zip(left, right, strict=True)]
-        inks = [to_rgba(color, 0.1 + 0.85 * s**1.5) for color, s in zip(colors.flat[order], share, strict=True)]
-        lines = LineCollection(segments, colors=inks, linewidths=self.font * (0.03 + 0.3 * share), zorder=2)
+        rgba = [to_rgba(color, 0.1 + 0.85 * s**1.5) for color, s in zip(colors.flat[order], share, strict=True)]
+        lines = LineCollection(segments, colors=rgba, linewidths=self.font * (0.03 + 0.3 * share), zorder=2)
         self.artists.append(self.ax.add_collection(lines, autolim=False))
         return lines
 
     def text(self, text: str, x: float, y: float, *, down: float = 0.0, ha: str = "center", va: str = "center") -> None:
-        """Write at a place, or beside the unit there, if it is to end or begin there."""
-        aside = {"left": 1, "center": 0, "right": -1}[ha] * (self.radius + 0.4 * self.font)
-        place = {"xytext": (aside, -down * self.font), "textcoords": "offset points", "annotation_clip": False}
-        as_it_is = {"parse_math": False, "usetex": False}  # a name may hold dollar signs
-        self.artists.append(self.ax.annotate(text, (x, y), ha=ha, va=va, fontsize=self.font, **place, **as_it_is))
+        """Write a text at (x, y), `down` lines lower; a text that begins or ends there keeps clear of a unit."""
+        offset = {"left": 1, "center": 0, "right": -1}[ha] * (self.radius + 0.4 * self.font)
+        place = {"xytext": (offset, -down * self.font), "textcoords": "offset points", "annotation_clip": False}
+        verbatim = {"parse_math": False, "usetex": False}  # a name may contain dollar signs
+        self.artists.append(self.ax.annotate(text, (x, y), ha=ha, va=va, fontsize=self.font, **place, **verbatim))
 
     def legend(self, meanings: dict[str, str], title: str | None) -> None:
-        """Say at the bottom what the colours mean."""
+        """Add a legend of the colors at the bottom."""
         from matplotlib.lines import Line2D
 
         pen: dict[str, Any] = {"lw": 0.25 * self.font, "ls": "-", "marker": "none"}
-        handles = [Line2D([], [], color=color, label=what, **pen) for color, what in meanings.items()]
-        letters = {"fontsize": self.font, "title_fontsize": self.font}
+        handles = [Line2D([], [], color=color, label=meaning, **pen) for color, meaning in meanings.items()]
+        sizes = {"fontsize": self.font, "title_fontsize": self.font}
         place = {"loc": "lower center", "ncols": len(handles), "frameon": False, "borderaxespad": 0}
-        self.key = self.ax.legend(handles=handles, title=title, **letters, **place)
-        self.artists.append(self.key)
+        self.legend_box = self.ax.legend(handles=handles, title=title, **sizes, **place)
+        self.artists.append(self.legend_box)
 
     def fit(self) -> float:
-        """Make room for all texts, and answer what share of the width that they need there is, 1 if that is enough."""
+        """Make room for all texts; return the available share of the width that they need, at most 1."""
         left, right, between, last = self._measure()
-        key = self._points(self.key.get_window_extent().width) + self.font
+        legend_width = self._points(self.legend_box.get_window_extent().width) + self.font
         if self.resizes:
-            width = max(left + right + last * max(between, GAP * self.font), key)
+            width = max(left + right + last * max(between, COLUMN_GAP * self.font), legend_width)
             self.ax.figure.set_figwidth((width + 8) / 72)  # the layout leaves a margin
         figure = self.ax.get_figure(root=True)
         for layout in (figure.get_layout_engine(), None):
-            width, row = self._size()[0], self._row()
+            width, height = self._size()[0], self._row_height()
             gap = max(width - left - right, 0.1 * width) / last
             self.ax.set_xlim(-left / gap, last + right / gap)
-            self.ax.set_ylim(self.bottom - FOOT * self.font / row, self.top + HEAD * self.font / row)
-            if layout is not None:  # it may move the axes, but not on account of texts that have their room now
+            self.ax.set_ylim(self.bottom - FOOT_LINES * self.font / height, self.top + HEAD_LINES * self.font / height)
+            if layout is not None:  # may move the axes; the texts have their room already
                 layout.execute(figure)
-        return min(1.0, self._size()[0] / max(left + right + last * between, key))
+        return min(1.0, self._size()[0] / max(left + right + last * between, legend_width))
 
     def _measure(self) -> tuple[float, float, float, float]:
-        """What texts need left of the first column, right of the last, and from one to the next; the last column."""
+        """Return the room that texts need at the left, at the right and between columns, and the last column."""
         texts = [artist for artist in self.artists if hasattr(artist, "xyann")]
         last = max(text.xy[0] for text in texts)
         left = right = between = 0.0
@@ -179,6 +210,6 @@ class Canvas:
         return left + pad, right + pad, between + 2 * pad, last
 
     def clear(self) -> None:
-        """Take away all that was drawn."""
+        """Remove everything that was drawn."""
         for artist in self.artists:
             artist.remove()

@@ -1,15 +1,16 @@
-"""`LossCurveDisplay`: training and validation loss by epoch."""
+"""LossCurveDisplay: a plot of training and validation loss by epoch."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from ..inspection import find
+from ..inspection import find_network
+from ..nn.tape import Array
 from .canvas import palette, pyplot
 
 __all__ = ["LossCurveDisplay"]
 
-DECADES = 2  # that losses span: from there on their axis is logarithmic
+LOG_FROM_DECADES = 2  # losses that span this many decades get a logarithmic axis
 ROLES: dict[str, dict[str, Any]] = {
     "training": {"lw": 1.5, "ls": (0, (3, 1.5)), "marker": "none"},
     "validation": {"lw": 2.0, "ls": "-", "marker": "none"},
@@ -18,9 +19,9 @@ ROLES: dict[str, dict[str, Any]] = {
 
 
 class LossCurveDisplay:
-    """Training and validation loss by epoch, and the best epoch.
+    """Plot of training and validation loss by epoch, with the best epoch.
 
-    Make one with `from_estimator`.  Several estimators go into one axes:
+    `from_estimator` creates a display. To compare estimators, plot them into the same axes:
     ``LossCurveDisplay.from_estimator(other, ax=display.ax_, name="other")``.
 
     Parameters
@@ -28,11 +29,11 @@ class LossCurveDisplay:
     training : array-like of shape (n_epochs,) or None
         Training loss of each epoch; NaN and infinity leave a gap.
     validation : array-like of shape (n_epochs,), default=None
-        Validation loss or score; NaN for an epoch that was not judged.
+        Validation loss or score of each epoch; NaN for an epoch that was not validated.
     best_epoch : int, default=None
-        The epoch, counted from 1, whose weights were kept.
+        The epoch, counted from 1, whose weights the estimator has kept.
     name : str, default=None
-        What to call the estimator.
+        Name of the estimator in the legend.
     metric : str, default="loss"
         Label of the vertical axis.
     unit : str, default="epoch"
@@ -41,15 +42,15 @@ class LossCurveDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What `plot` drew into.
+        The axes with the curves.
     figure_ : matplotlib Figure
-        The figure that it is in.
-    lines_ : dict of matplotlib Line2D
-        Those of "training", "validation" and "best epoch" that there are.
+        The figure of the axes.
+    lines_ : dict of str to matplotlib Line2D
+        The lines "training", "validation" and "best epoch", as far as they exist.
 
     See Also
     --------
-    NetworkDisplay : Layers, units and weights.
+    NetworkDisplay : Plot of layers, units and weights.
 
     Examples
     --------
@@ -62,7 +63,20 @@ class LossCurveDisplay:
     ['best epoch', 'training', 'validation']
     """
 
-    def __init__(self, *, training, validation=None, best_epoch=None, name=None, metric="loss", unit="epoch"):
+    ax_: Any
+    figure_: Any
+    lines_: dict[str, Any]
+
+    def __init__(
+        self,
+        *,
+        training: Any,
+        validation: Any = None,
+        best_epoch: int | None = None,
+        name: str | None = None,
+        metric: str = "loss",
+        unit: str = "epoch",
+    ):
         self.training = training
         self.validation = validation
         self.best_epoch = best_epoch
@@ -71,72 +85,87 @@ class LossCurveDisplay:
         self.unit = unit
 
     @classmethod
-    def from_estimator(cls, estimator, *, metric="loss", name=None, ax=None, yscale="auto", color=None):
-        """Draw the curves of a fitted estimator.
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        metric: str = "loss",
+        name: str | None = None,
+        ax: Any = None,
+        yscale: str = "auto",
+        color: Any = None,
+    ) -> Self:
+        """Plot the curves of a fitted estimator.
 
         Parameters
         ----------
-        estimator : fitted ScratchMLPClassifier or ScratchMLPRegressor
-            Or a fitted Pipeline, GridSearchCV, TransformedTargetRegressor or other estimator that holds one.
+        estimator : estimator
+            A fitted ScratchMLPClassifier or ScratchMLPRegressor, or a fitted estimator that contains one: a Pipeline,
+            GridSearchCV, TransformedTargetRegressor, ...
         metric : {"loss", "score"}, default="loss"
-            "score" draws the validation score, that of the parameter `scoring`, in place of the losses.
+            "score" plots the validation score, which the hyper-parameter `scoring` defines, in place of the losses.
         name, ax, yscale, color
-            As in `plot`.
+            See `plot`.
 
         Returns
         -------
         display : LossCurveDisplay
+            The display with the plot.
 
         Raises
         ------
-        NotFittedError, TypeError
-            If the estimator is not fitted, or is of another kind.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator contains no network of this package.
         ValueError
-            If it holds several networks, or recorded no score.
+            If it contains several networks, or if it has no validation score.
         ImportError
             If matplotlib is not installed.
         """
-        *_, network = find(estimator)
+        *_, model = find_network(estimator)
         if metric not in ("loss", "score"):
             raise ValueError(f"metric must be 'loss' or 'score'. Got {metric!r} instead.")
-        history, validated = network.history_, f"validation_{metric}"
-        if metric == "score" and validated not in history:
+        history = model.history_
+        validation = history.get(f"validation_{metric}")
+        if metric == "score" and validation is None:
             raise ValueError("No validation score was recorded: fit with early_stopping, or with X_val and y_val.")
-        chosen = network.best_validation_score_ is not None or network.best_iteration_ < len(history["loss"])
-        told = network._loss.name if metric == "loss" else network.scoring
+        kept_best = model.best_validation_score_ is not None or model.best_iteration_ < len(history["loss"])
+        function = model.fitted_.loss.name if metric == "loss" else model.scoring
         display = cls(
             training=history["loss"] if metric == "loss" else None,
-            validation=history.get(validated),
-            best_epoch=network.best_iteration_ if chosen else None,
+            validation=validation,
+            best_epoch=model.best_iteration_ if kept_best else None,
             name=name,
-            metric=f"{metric} ({told})" if isinstance(told, str) and told != "custom" else metric,
-            unit="iteration" if network.solver == "lbfgs" else "epoch",
+            metric=f"{metric} ({function})" if isinstance(function, str) and function != "custom" else metric,
+            unit="iteration" if model.solver == "lbfgs" else "epoch",
         )
         return display.plot(ax, yscale=yscale, color=color)
 
-    def plot(self, ax=None, *, name=None, yscale="auto", color=None):
-        """Draw the curves.
+    def plot(self, ax: Any = None, *, name: str | None = None, yscale: str = "auto", color: Any = None) -> Self:
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw, beside what other displays drew there; None for a new figure.
+            Axes to plot into, which may contain other displays; None for a new figure.
         name : str, default=None
-            What the legend calls the estimator; None for the display's own name.
+            Name of the estimator in the legend; None for the attribute `name`.
         yscale : {"auto", "linear", "log"}, default="auto"
-            Scale of the vertical axis; "auto" is logarithmic where all in it is positive and spans two decades or more.
+            Scale of the vertical axis; "auto" is logarithmic if all values are positive and span two decades or more.
         color : matplotlib color, default=None
-            Of all curves of this estimator; None for the next of six that colour-blind readers can tell apart.
+            Color of all curves of this estimator; None for the next of six colors that color-blind readers can
+            distinguish.
 
         Returns
         -------
         display : LossCurveDisplay
-            This one.
+            This display.
         """
         if yscale not in ("auto", "linear", "log"):
             raise ValueError(f"yscale must be 'auto', 'linear' or 'log'. Got {yscale!r} instead.")
         if self.training is None and self.validation is None:
-            raise ValueError("There is neither a training nor a validation curve to draw.")
+            raise ValueError("There is neither a training nor a validation curve to plot.")
         plt = pyplot()
         from matplotlib.ticker import MaxNLocator
 
@@ -146,9 +175,9 @@ class LossCurveDisplay:
         before = _drawn(ax)
         number, colors = max(before, default=-1) + 1, palette()
         name = self.name if name is None else name
-        if name is not None and name in map(_name, before.values()):
+        if name is not None and name in map(_name_in_legend, before.values()):
             name = f"{name} ({number + 1})"
-        self._draw(number, colors[number % len(colors)] if color is None else color, name)
+        self._add_lines(number, colors[number % len(colors)] if color is None else color, name)
         ax.set_xlabel(self.unit)
         ax.set_ylabel(self.metric if not before or ax.get_ylabel() == self.metric else self.metric.split(" (")[0])
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
@@ -159,17 +188,17 @@ class LossCurveDisplay:
         _legend(ax)
         return self
 
-    def _draw(self, number: int, color: Any, name: str | None) -> None:
-        """Add the lines; each has its role and the estimator's number for an id, by which `_drawn` knows it."""
+    def _add_lines(self, number: int, color: Any, name: str | None) -> None:
+        """Add the lines; `_drawn` finds them by their id, which consists of role and number of the estimator."""
         self.lines_ = {}
         curves = {"training": self.training, "validation": self.validation}
         values = {role: _finite(curve) for role, curve in curves.items() if curve is not None}
         for role, y in values.items():
-            known, x = np.isfinite(y), np.arange(1, len(y) + 1)
+            finite, x = np.isfinite(y), np.arange(1, len(y) + 1)
             style = dict(ROLES[role])
-            if known.any() and not known.all():  # a line alone would not show a lone point
-                self.ax_.plot(x[known], y[known], color=color, lw=0.8, ls=":", marker="none", label="_gaps")
-            if not known.all() or len(y) == 1:
+            if finite.any() and not finite.all():  # bridge the gaps between isolated points
+                self.ax_.plot(x[finite], y[finite], color=color, lw=0.8, ls=":", marker="none", label="_gaps")
+            if not finite.all() or len(y) == 1:
                 style |= {"marker": ".", "ms": 6}
             self.lines_[role] = self.ax_.plot(x, y, color=color, **style)[0]
         y, best = list(values.values())[-1], self.best_epoch
@@ -180,15 +209,15 @@ class LossCurveDisplay:
             line.set_gid(f"skscratch:{role}:{number}")
 
 
-def _finite(curve: Any) -> np.ndarray:
-    """The curve with NaN for infinity too, (n_epochs,)."""
+def _finite(curve: Any) -> Array:
+    """Return the curve (n_epochs,) with NaN in place of infinity."""
     y = np.array(curve, dtype=float)
     y[~np.isfinite(y)] = np.nan
     return y
 
 
 def _drawn(ax: Any) -> dict[int, dict[str, Any]]:
-    """Lines by role, of each estimator whose curves are in the axes."""
+    """Return the lines in the axes, by number of the estimator and role."""
     found: dict[int, dict[str, Any]] = {}
     for line in ax.lines:
         project, _, rest = str(line.get_gid()).partition(":")
@@ -199,13 +228,14 @@ def _drawn(ax: Any) -> dict[int, dict[str, Any]]:
 
 
 def _spans_decades(ax: Any) -> bool:
+    """Whether all values in the axes are positive and span enough decades for a logarithmic axis."""
     y = np.concatenate([line.get_ydata() for lines in _drawn(ax).values() for line in lines.values()])
     y = y[np.isfinite(y)]
-    return bool(len(y) and y.min() > 0 and y.max() >= 10**DECADES * y.min())
+    return bool(len(y) and y.min() > 0 and y.max() >= 10**LOG_FROM_DECADES * y.min())
 
 
 def _legend(ax: Any) -> None:
-    """Say what the lines are; of several estimators, first which colour is whose."""
+    """Add a legend: the roles of the lines, and for several estimators first the color of each."""
     from matplotlib import rcParams
     from matplotlib.lines import Line2D
 
@@ -213,26 +243,27 @@ def _legend(ax: Any) -> None:
     entries, title = [], None
     roles = {role: line for lines in estimators.values() for role, line in lines.items()}
     if len(estimators) == 1:
-        title = _name(roles)
-        entries = [(roles[role], _role(role, roles)) for role in ROLES if role in roles]
+        title = _name_in_legend(roles)
+        entries = [(roles[role], _role_label(role, roles)) for role in ROLES if role in roles]
     else:
         for number, lines in estimators.items():
             color = next(iter(lines.values())).get_color()
-            name = _name(lines) or f"estimator {number + 1}"
-            name += f", {_role('best epoch', lines)}" if "best epoch" in lines else ""
+            name = _name_in_legend(lines) or f"estimator {number + 1}"
+            name += f", {_role_label('best epoch', lines)}" if "best epoch" in lines else ""
             entries.append((Line2D([], [], color=color, lw=3, ls="-", marker="none"), name))
         ink = rcParams["text.color"]
         entries += [(Line2D([], [], color=ink, **style), role) for role, style in ROLES.items() if role in roles]
-    ours = {line for lines in estimators.values() for line in lines.values()}
-    entries += [pair for pair in zip(*ax.get_legend_handles_labels(), strict=True) if pair[0] not in ours]
+    own = {line for lines in estimators.values() for line in lines.values()}
+    entries += [pair for pair in zip(*ax.get_legend_handles_labels(), strict=True) if pair[0] not in own]
     legend = ax.legend(*zip(*entries, strict=True), title=title)
     for text in (*legend.get_texts(), legend.get_title()):
-        text.set_parse_math(False)  # a name may hold dollar signs
+        text.set_parse_math(False)  # a name may contain dollar signs
 
 
-def _name(lines: dict[str, Any]) -> str | None:
-    return next(iter(lines.values())).get_label().rpartition(": ")[0] or None
+def _name_in_legend(lines: dict[str, Any]) -> str | None:
+    label: str = next(iter(lines.values())).get_label()
+    return label.rpartition(": ")[0] or None
 
 
-def _role(role: str, lines: dict[str, Any]) -> str:
+def _role_label(role: str, lines: dict[str, Any]) -> str:
     return f"{role} {lines[role].get_xdata()[0]}" if role == "best epoch" else role

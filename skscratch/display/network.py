@@ -1,58 +1,61 @@
-"""`NetworkDisplay`: a network as columns of units, and its weights as lines between them."""
+"""NetworkDisplay: a plot of a network, with layers as columns of units and weights as lines between them."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import is_classifier
 
+from ..encoding.targets import BinaryTargets, ClassTargets, MultilabelTargets
 from ..estimators.base import ScratchMLP
-from ..inspection import find
+from ..estimators.fitted import FittedNetwork
+from ..inspection import find_network
 from ..nn.layers import Activation
-from .canvas import HEAD, NEUTRAL, Canvas, Column, columns_of, palette
+from ..nn.tape import Array
+from .canvas import HEAD_LINES, NEUTRAL, Canvas, Column, layout_columns, palette
 
 __all__ = ["NetworkDisplay"]
 
-LONGEST = 24  # letters of a name; the middle of a longer one is left out
+MAX_NAME_LENGTH = 24
 
 
 class NetworkDisplay:
-    """Layers as columns of units, and weights as lines: their colour is the sign, their width the size.
+    """Plot of a network: layers are columns of units, weights are lines.
 
-    Make one with `from_estimator`.  Of a wide layer, the units with the largest weights are drawn, and how many are
-    left out is written under them.  A feature is one unit, however many columns it is encoded as: where these are
-    several, its lines are grey, and stand for the norm of their weights.
+    The color of a line shows the sign of the weight, its width and opacity show the size. A wide layer shows its units
+    with the largest weights, and below them the number of units left out. A feature is one unit; if it is encoded as
+    several columns, its lines are grey and show the norm of their weights. `from_estimator` creates a display.
 
     Parameters
     ----------
     weights : list of ndarray of shape (n_in, n_out)
-        Weights of each layer; the rows of the first are the features.
+        Weights of each layer; the rows of the first matrix are the features.
     feature_names : list of str
-        Of the n_in features.
+        Names of the n_in features.
     target_names : list of str
-        Of the last layer's n_out units.
+        Names of the n_out units of the last layer.
     signed : array-like of bool of shape (n_in,), default=None
-        Which features' weights have a sign; None for all.
+        Whether the weights of each feature have a sign; None if all have.
     activations : list of str, default=None
         Name of the activation of each layer.
     shapes : list of tuple of int, default=None
-        Shapes of the network's own weight matrices; None for those of `weights`.
+        Shapes of the weight matrices of the network, if they differ from those of `weights`.
     title : str, default=None
-        Which network it is; written beside what the colours mean.
+        Title of the legend.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What `plot` drew into.
+        The axes with the plot.
     figure_ : matplotlib Figure
-        The figure that it is in.
+        The figure of the axes.
     lines_ : list of matplotlib LineCollection
-        The weights of each layer that are drawn, the strongest last.
+        The lines of each layer, in increasing order of their weights' size.
     units_ : list of ndarray of int
-        Numbers of the units that are drawn, of the features and then of each layer.
+        Indices of the units shown: of the features, then of each layer.
 
     See Also
     --------
-    LossCurveDisplay : Losses by epoch.
+    LossCurveDisplay : Plot of training and validation loss by epoch.
 
     Examples
     --------
@@ -65,7 +68,22 @@ class NetworkDisplay:
     [(4, 4), (4, 3)]
     """
 
-    def __init__(self, *, weights, feature_names, target_names, signed=None, activations=None, shapes=None, title=None):
+    ax_: Any
+    figure_: Any
+    lines_: list[Any]
+    units_: list[Array]
+
+    def __init__(
+        self,
+        *,
+        weights: Sequence[Array],
+        feature_names: Sequence[str],
+        target_names: Sequence[str],
+        signed: Any = None,
+        activations: Sequence[str] | None = None,
+        shapes: Sequence[tuple[int, ...]] | None = None,
+        title: str | None = None,
+    ):
         self.weights = weights
         self.feature_names = feature_names
         self.target_names = target_names
@@ -75,77 +93,92 @@ class NetworkDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, *, feature_names=None, target_names=None, member=0, max_units=12, ax=None):
-        """Draw the network of a fitted estimator.
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        feature_names: Any = None,
+        target_names: Any = None,
+        member: int = 0,
+        max_units: int = 12,
+        ax: Any = None,
+    ) -> Self:
+        """Plot the network of a fitted estimator.
 
         Parameters
         ----------
-        estimator : fitted ScratchMLPClassifier or ScratchMLPRegressor
-            Or a fitted Pipeline, GridSearchCV, TransformedTargetRegressor or other estimator that holds one.
+        estimator : estimator
+            A fitted ScratchMLPClassifier or ScratchMLPRegressor, or a fitted estimator that contains one: a Pipeline,
+            GridSearchCV, TransformedTargetRegressor, ...
         feature_names : array-like of str, default=None
-            Of the network's features; None for what they were called in `fit`, or by the steps of a Pipeline before it.
+            Names of the features of the network; None for their names in `fit`, or in the output of the preceding steps
+            of a Pipeline.
         target_names : array-like of str, default=None
-            Of the classes, in the order of `classes_`, or of the labels or targets.
+            Names of the classes, in the order of `classes_`, or of the labels or targets.
         member : int, default=0
-            Which of the `n_members` networks to draw: their units do not correspond, so that there is no mean of them.
+            Index of the ensemble member to plot. The units of different members do not correspond, so that their
+            weights have no meaningful mean.
         max_units, ax
-            As in `plot`.
+            See `plot`.
 
         Returns
         -------
         display : NetworkDisplay
+            The display with the plot.
 
         Raises
         ------
-        NotFittedError, TypeError
-            If the estimator is not fitted, or is of another kind.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator contains no network of this package.
         ValueError
-            If it holds several networks, if names are too few or too many, or if there is no such member.
+            If it contains several networks, if the number of names is wrong, or if the member does not exist.
         ImportError
             If matplotlib is not installed.
         """
-        chain = find(estimator)
-        network = chain[-1]
-        n_members = len(network._parameters)
+        chain = find_network(estimator)
+        model = chain[-1]
+        n_members = model.fitted_.n_members
         if not 0 <= member < n_members:
             raise ValueError(f"member must be from 0 to {n_members - 1}. Got {member!r} instead.")
-        coefs = [np.asarray(W if W.ndim == 2 else W[member], dtype=float) for W in network.coefs_]
-        weights, signed = _by_feature(network, coefs[0])
+        coefs = [np.asarray(W if W.ndim == 2 else W[member], dtype=float) for W in model.coefs_]
+        weights, signed = _weights_by_feature(model, coefs[0])
         display = cls(
             weights=[weights, *coefs[1:]],
-            feature_names=_names("feature_names", feature_names, _feature_names(chain)),
-            target_names=_target_names(network, target_names),
+            feature_names=_checked_names("feature_names", feature_names, _feature_names(chain)),
+            target_names=_target_names(model, target_names),
             signed=signed,
-            activations=_activations(network),
+            activations=_activation_names(model.fitted_),
             shapes=[W.shape for W in coefs],
             title=f"member {member} of {n_members}" if n_members > 1 else None,
         )
         return display.plot(ax, max_units=max_units)
 
-    def plot(self, ax=None, *, max_units=12):
-        """Draw the network.
+    def plot(self, ax: Any = None, *, max_units: int = 12) -> Self:
+        """Plot the network.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            What to fill; None for a new figure, as large as the network needs.
+            Axes to fill; None for a new figure of the size that the network needs.
         max_units : int, default=12
-            How many units of a layer are drawn at most.
+            Maximum number of units shown per layer.
 
         Returns
         -------
         display : NetworkDisplay
-            This one.
+            This display.
         """
         if max_units < 1:
             raise ValueError(f"max_units must be at least 1. Got {max_units!r} instead.")
-        columns = columns_of(self.weights, max_units)
-        rows = max(column.rows for column in columns)
-        canvas = Canvas(ax, rows)
+        columns = layout_columns(self.weights, max_units)
+        n_rows = max(column.n_rows for column in columns)
+        canvas = Canvas(ax, n_rows)
         self._draw(canvas, columns)
-        if (share := canvas.fit()) < 1:  # the axes are too narrow for letters of this size
+        if (share := canvas.fit()) < 1:  # the axes are too narrow for this font size
             canvas.clear()
-            canvas = Canvas(canvas.ax, rows, share * canvas.font)
+            canvas = Canvas(canvas.ax, n_rows, share * canvas.font)
             self._draw(canvas, columns)
             canvas.fit()
         self.ax_, self.figure_ = canvas.ax, canvas.ax.figure
@@ -153,56 +186,55 @@ class NetworkDisplay:
         return self
 
     def _draw(self, canvas: Canvas, columns: list[Column]) -> None:
-        self.lines_ = self._connect(canvas, columns)
-        self._write(canvas, columns)
+        self.lines_ = self._draw_weights(canvas, columns)
+        self._draw_units(canvas, columns)
 
-    def _connect(self, canvas: Canvas, columns: list[Column]) -> list[Any]:
-        """Draw the lines, write under each layer what the widest means, and explain the colours."""
+    def _draw_weights(self, canvas: Canvas, columns: list[Column]) -> list[Any]:
+        """Draw the lines, the largest weight below each layer, and the legend of the colors."""
         positive, negative = palette()[:2]
         meanings = {positive: "w > 0", negative: "w < 0", NEUTRAL: "norm over columns"}
         seen: set[str] = set()
         lines = []
         for k, (W, left, right) in enumerate(zip(self.weights, columns[:-1], columns[1:], strict=True)):
-            drawn, largest = W[np.ix_(left.units, right.units)], np.abs(W).max()
-            colors = np.where(drawn < 0, negative, positive).astype(object)
+            shown, largest = W[np.ix_(left.units, right.units)], np.abs(W).max()
+            colors = np.where(shown < 0, negative, positive).astype(object)
             if k == 0 and self.signed is not None:
                 colors[~np.asarray(self.signed)[left.units]] = NEUTRAL
             seen.update(colors.flat)
-            lines.append(canvas.lines(k, (left.y, right.y), np.abs(drawn) / (largest or 1.0), colors))
+            lines.append(canvas.lines(k, (left.y, right.y), np.abs(shown) / (largest or 1.0), colors))
             n_in, n_out = W.shape if self.shapes is None else self.shapes[k]
             canvas.text(f"{n_in:,} × {n_out:,}\n|w| up to {largest:.2g}", k + 0.5, canvas.bottom, down=0.5, va="top")
-        canvas.legend({color: what for color, what in meanings.items() if color in seen}, self.title)
+        canvas.legend({color: meaning for color, meaning in meanings.items() if color in seen}, self.title)
         return lines
 
-    def _write(self, canvas: Canvas, columns: list[Column]) -> None:
-        """Units, their number, and the names of features and targets."""
+    def _draw_units(self, canvas: Canvas, columns: list[Column]) -> None:
+        """Draw the units, their number and activation above them, and the names of features and targets."""
         last = len(columns) - 1
         for k, column in enumerate(columns):
             canvas.units(k, column.y)
-            what = "feature" if k == 0 else "output" if k == last else "unit"
-            how = self.activations[k - 1] if k and self.activations is not None else ""
+            kind = "feature" if k == 0 else "output" if k == last else "unit"
+            detail = self.activations[k - 1] if k and self.activations is not None else ""
             if k == 0 and self.shapes is not None and self.shapes[0][0] != column.size:
-                how = _count(self.shapes[0][0], "column")
-            canvas.text(f"{_count(column.size, what)}\n{how}", k, canvas.top, down=-HEAD, va="top")
-            if column.left_out:
-                canvas.text(f"… {column.left_out:,} more", k, column.y[-1] - 1)
+                detail = _count(self.shapes[0][0], "column")
+            canvas.text(f"{_count(column.size, kind)}\n{detail}", k, canvas.top, down=-HEAD_LINES, va="top")
+            if column.n_hidden:
+                canvas.text(f"… {column.n_hidden:,} more", k, column.y[-1] - 1)
         for names, k, ha in ((self.feature_names, 0, "right"), (self.target_names, last, "left")):
             for unit, y in zip(columns[k].units, columns[k].y, strict=True):
                 canvas.text(_shortened(names[unit]), k, y, ha=ha)
 
 
-def _by_feature(network: ScratchMLP, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of each feature (n_features, n_out), and whether they have a sign (n_features,).
+def _weights_by_feature(model: ScratchMLP, W: Array) -> tuple[Array, Array]:
+    """Return the weights of each feature (n_features, n_out), and whether they have a sign (n_features,).
 
-    Those of a feature that is encoded as one column are that column's; of one that is several, their norm.
+    A feature that is encoded as one column has the weights of this column; the weights of a feature that is encoded as
+    several columns are the norms of theirs.
     """
-    encoder = network._encoder
-    sources, width = encoder.sources, 0
-    if encoder.categories:  # the last sources, each of a learned vector
-        width = (len(W) - encoder.width) // len(encoder.categories)
-    sources = np.repeat(sources, np.where(np.arange(len(sources)) < encoder.width, 1, width))
-    shape = network.n_features_in_, W.shape[1]
-    total, squares = np.zeros(shape), np.zeros(shape)
+    n_encoded, sources = len(model.fitted_.input_names), model.fitted_.input_columns
+    if n_embedded := len(sources) - n_encoded:  # the rows of an embedding follow those of the encoded columns
+        width = (len(W) - n_encoded) // n_embedded
+        sources = np.repeat(sources, [1] * n_encoded + [width] * n_embedded)
+    total, squares = np.zeros((2, model.n_features_in_, W.shape[1]))
     np.add.at(total, sources, W)
     np.add.at(squares, sources, W**2)
     signed = np.bincount(sources, minlength=len(total)) < 2
@@ -210,59 +242,67 @@ def _by_feature(network: ScratchMLP, W: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _feature_names(chain: list[Any]) -> list[str]:
-    """Names of the network's features, as it or the steps of pipelines before it know them."""
-    network = chain[-1]
-    names = getattr(network, "feature_names_in_", None)
+    """Return the names of the network's features in `fit`, or in the output of the steps of pipelines before it."""
+    model = chain[-1]
+    names = getattr(model, "feature_names_in_", None)
     if names is None:
         try:
             for outer, inner in zip(chain[:-1], chain[1:], strict=True):
                 steps = [step for _, step in getattr(outer, "steps", [])]
-                before = next((i for i, step in enumerate(steps) if step is inner), 0)
-                if before:
-                    names = outer[:before].get_feature_names_out(names)
-        except (AttributeError, ValueError):  # a step does not tell
+                n_before = next((i for i, step in enumerate(steps) if step is inner), 0)
+                if n_before:
+                    names = outer[:n_before].get_feature_names_out(names)
+        except (AttributeError, ValueError):  # a step has no names of its output
             names = None
-    if names is None or len(names) != network.n_features_in_:
-        names = [f"x{j}" for j in range(network.n_features_in_)]
+    if names is None or len(names) != model.n_features_in_:
+        names = [f"x{j}" for j in range(model.n_features_in_)]
     return [str(name) for name in names]
 
 
-def _target_names(network: ScratchMLP, given: Any) -> list[str]:
-    """Names of the network's outputs; of two classes, which have one output, that of the second."""
-    if not is_classifier(network):
-        many = network.n_outputs_ > 1
-        usual = [f"y{j}" for j in range(network.n_outputs_)] if many else ["y"]
-        loss: Any = network._loss
-        if loss.n_scores > 1:
-            usual = [f"quantile {level:.4g}" for level in loss.levels]
-        return _names("target_names", given, usual)
-    kind = network._targets.kind
-    what = "label" if kind == "multilabel" else "class"
-    names = _names("target_names", given, [c if isinstance(c, str) else f"{what} {c}" for c in network.classes_])
-    return names[1:] if kind == "binary" else names
+def _target_names(model: Any, given: Any) -> list[str]:
+    """Return the names of the network's outputs; the output of a binary classifier is that of the second class."""
+    targets = model.fitted_.targets
+    if not isinstance(targets, ClassTargets):
+        return _checked_names("target_names", given, _numeric_target_names(model))
+    prefix = "label" if isinstance(targets, MultilabelTargets) else "class"
+    default = [c if isinstance(c, str) else f"{prefix} {c}" for c in model.classes_]
+    names = _checked_names("target_names", given, default)
+    return names[1:] if isinstance(targets, BinaryTargets) else names
 
 
-def _names(what: str, given: Any, usual: list[str]) -> list[str]:
-    """The names that were given, if there are as many as there must be, or the usual ones."""
+def _numeric_target_names(model: Any) -> list[str]:
+    """Return the default names of a regressor's outputs."""
+    loss, n_outputs = model.fitted_.loss, model.n_outputs_
+    if loss.n_scores > 1:
+        return [f"quantile {level:.4g}" for level in loss.levels]
+    return [f"y{j}" for j in range(n_outputs)] if n_outputs > 1 else ["y"]
+
+
+def _checked_names(parameter: str, given: Any, default: list[str]) -> list[str]:
+    """Return the given names, or the default; raise ValueError for another number of names."""
     if given is None:
-        return usual
-    if len(given) != len(usual):
-        raise ValueError(f"{what} has {len(given)} names, but there are {len(usual)}: {', '.join(usual[:6])}, ...")
+        return default
+    if len(given) != len(default):
+        raise ValueError(
+            f"{parameter} has {len(given)} names, but there are {len(default)}: {', '.join(default[:6])}, ..."
+        )
     return [str(name) for name in given]
 
 
-def _activations(network: ScratchMLP) -> list[str]:
-    """Name of the activation of each layer."""
-    names = [layer.function.name for layer in network._network.layers if isinstance(layer, Activation)]
-    return [_shortened(name) for name in names] + [network.out_activation_]
+def _activation_names(model: FittedNetwork) -> list[str]:
+    """Return the name of the activation of each layer; the last is the link."""
+    names = [layer.function.name for layer in model.network.layers if isinstance(layer, Activation)]
+    return [*map(_shortened, names), model.loss.link.name]
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def _shortened(name: str) -> str:
-    """A name on one line, without the middle if it is long: what tells names apart is often their end."""
+    """Return a name on one line; a long name loses its middle, because names often differ at the end."""
     name = " ".join(name.split())
-    half = LONGEST // 2
-    return name if len(name) <= LONGEST else f"{name[:half].rstrip()}…{name[half - LONGEST + 1 :].lstrip()}"
+    half = MAX_NAME_LENGTH // 2
+    if len(name) <= MAX_NAME_LENGTH:
+        return name
+    return f"{name[:half].rstrip()}…{name[half - MAX_NAME_LENGTH + 1 :].lstrip()}"

@@ -4,17 +4,19 @@
 immutable: what learns something returns a new encoder.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
 from scipy.special import log_expit, log_softmax
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
 from ..nn.batch import Targets
-from ..nn.losses import Loss
+from ..nn.losses import Loss, Quantile
 from ..nn.tape import Array
 from .columns import from_arrow, missing, refuse_times, without_na
 from .quantiles import weighted_mean_std, weighted_quantiles
@@ -34,6 +36,9 @@ __all__ = [
 ]
 
 
+ClassWeight = str | dict[Any, float]  # "balanced", or the weight of each class by its label
+
+
 class TargetEncoder:
     """What both kinds of targets share, and what they do where there is nothing to do."""
 
@@ -45,7 +50,7 @@ class TargetEncoder:
         """Return class codes or numbers for a checked y; raise ValueError for values that do not fit."""
         raise NotImplementedError
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return the targets of the network."""
         raise NotImplementedError
 
@@ -88,8 +93,8 @@ def target_encoder(state: dict[str, Any]) -> TargetEncoder:
     """Make a target encoder from what `to_state` returned."""
     state = dict(state)
     kinds = {k.__name__: k for k in (BinaryTargets, MulticlassTargets, MultilabelTargets, NumericTargets)}
-    kind: Any = kinds[state.pop("kind")]
-    return kind(**state)  # type: ignore[no-any-return]
+    kind: Callable[..., TargetEncoder] = kinds[state.pop("kind")]
+    return kind(**state)
 
 
 # ------------------------------------------------------------------ classes
@@ -110,7 +115,7 @@ class ClassTargets(TargetEncoder):
     """
 
     classes: Array
-    class_weight: Any = None
+    class_weight: ClassWeight | list[ClassWeight] | None = None
     label_smoothing: float = 0.0
 
     kind: ClassVar[str]
@@ -142,7 +147,7 @@ class ClassTargets(TargetEncoder):
                 f"`y` has classes not in `self.classes_`: {np.unique(y[~known]).tolist()} are not among "
                 f"{self.classes.tolist()}."
             )
-        return np.searchsorted(self.classes, y).astype(np.int32)
+        return np.asarray(np.searchsorted(self.classes, y), dtype=np.int32)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Raise ValueError for fewer than two classes, or for fewer than before in a continued training."""
@@ -171,7 +176,7 @@ class ClassTargets(TargetEncoder):
         """Return the class codes (n,)."""
         return values
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (1 - ε) · one-hot + ε / classes, by class code (label smoothing, Szegedy et al. 2016, section 7)."""
         n_classes, smoothing = len(self.classes), self.label_smoothing
         rows = np.eye(n_classes) * (1 - smoothing) + smoothing / n_classes
@@ -197,7 +202,7 @@ class BinaryTargets(ClassTargets):
 
     def decode(self, z: Array) -> Array:
         """Return the labels (n,) for raw scores (n, 1)."""
-        return self.classes[(z[:, 0] > 0).astype(int)]
+        return np.asarray(self.classes[(z[:, 0] > 0).astype(int)])
 
     def log_proba(self, z: Array) -> Array:
         """Return log σ(-z) and log σ(z), (n, 2)."""
@@ -212,7 +217,7 @@ class MulticlassTargets(ClassTargets):
 
     def decode(self, z: Array) -> Array:
         """Return the labels (n,) for raw scores (n, n_classes)."""
-        return self.classes[z.argmax(axis=1)]
+        return np.asarray(self.classes[z.argmax(axis=1)])
 
     def log_proba(self, z: Array) -> Array:
         """Return log softmax(z), (n, n_classes)."""
@@ -232,7 +237,7 @@ class MultilabelTargets(ClassTargets):
                 f"y must be an indicator matrix of {len(self.classes)} columns, as in the first call. Got shape "
                 f"{y.shape}."
             )
-        return np.not_equal(y, 0).astype(np.int32)
+        return np.asarray(y != 0, dtype=np.int32)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""
@@ -253,7 +258,7 @@ class MultilabelTargets(ClassTargets):
     def strata(self, values: Array) -> None:
         """Return None: rows are not stratified by several labels."""
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (1 - ε) · indicator + ε / 2, (n, n_labels)."""
         return Targets((values * (1 - self.label_smoothing) + self.label_smoothing / 2).astype(dtype))
 
@@ -289,7 +294,7 @@ def class_targets(y: Any, classes: Any = None, **options: Any) -> ClassTargets:
     return (BinaryTargets if len(classes) == 2 else MulticlassTargets)(classes, **options)
 
 
-def _class_factors(class_weight: Any, classes: Array, codes: Array, weight: Array) -> Array:
+def _class_factors(class_weight: ClassWeight, classes: Array, codes: Array, weight: Array) -> Array:
     """Return the factor of each row (n,); "balanced" gives all classes the same total weight."""
     if isinstance(class_weight, str):
         mass = np.bincount(codes, weights=weight, minlength=len(classes))
@@ -328,10 +333,10 @@ class NumericTargets(TargetEncoder):
 
     n_targets: int
     scale: bool = True
-    center: Any = field(default=0.0)
-    spread: Any = field(default=1.0)
-    low: Any = -np.inf
-    high: Any = np.inf
+    center: Array | float = 0.0
+    spread: Array | float = 1.0
+    low: Array | float = -np.inf
+    high: Array | float = np.inf
 
     @staticmethod
     def check(y: Any) -> Array:
@@ -415,7 +420,7 @@ class NumericTargets(TargetEncoder):
         if hasattr(layer, "b"):
             layer.b[..., outputs] = layer.b[..., outputs] * ratio + shift
 
-    def encode(self, values: Array, dtype: Any) -> Targets:
+    def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (y - center) / spread, (n, n_targets)."""
         with np.errstate(over="ignore"):
             scaled = ((values - self.center) / np.where(self.spread > 0, self.spread, 1)).astype(dtype)
@@ -454,7 +459,7 @@ def target_scale(loss: Loss, y: Array, weight: Array | None) -> tuple[Array, Arr
     if loss.centre == "mean":
         return mean, deviation
     # outliers move neither these losses nor quartiles
-    level = loss.levels.min() if loss.centre == "quantile" else 0.5  # of several quantiles z_0 predicts the lowest
+    level = loss.levels.min() if isinstance(loss, Quantile) else 0.5  # of several quantiles z_0 predicts the lowest
     quantiles = np.array([weighted_quantiles(column, weight, [0.25, 0.75, level]) for column in y.T])  # (n_targets, 3)
     spread = (quantiles[:, 1] - quantiles[:, 0]) / 1.349  # the standard deviation, if y is normal
     return quantiles[:, 2], np.where(spread > 0, spread, deviation)

@@ -29,13 +29,22 @@ from ..training.fit import FitResult, fit_network
 from ..training.listeners import Listener
 from ..training.objective import Objective
 from ..training.state import Split, TrainingState
-from .build import LocalBackend, build_model, build_network, build_parameters, follow_stream, initial_parameters
+from ..training.threads import training_context
+from .build import (
+    LocalBackend,
+    build_model,
+    build_network,
+    build_parameters,
+    follow_stream,
+    forget_unseen,
+    initial_parameters,
+)
 from .callback_support import CallbackSupport, fit_with_callbacks
 from .constraints import check
 from .docstrings import documentation_address
 from .fitted import FittedNetwork, packed, unpacked
 from .parameters import HyperParameters
-from .plan import check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
+from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
 from .scoring import score_of, with_known_scores
 
 __all__ = ["Inputs", "ScratchMLP", "takes_steps"]
@@ -145,13 +154,13 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         new = copy.copy(self)
         before = self.fitted_ if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
         check_together(self, None if before is None else before.built_with)
-        with new._open_backend(inputs) as (backend, inputs):
+        with new._open_backend(inputs) as (backend, inputs), _restored_on_error(self._generator_in_use(before)):
             # 1 check: tables, targets and weights
             rows, validation, targets, loss = new._check_input(backend, inputs, before, incremental, classes)
             # 2 split: rows that validate
             state = None if before is None else new._resumed_state(before)
             rng = new._generator() if state is None else state.rng
-            split = Split() if state is None else Split(folds=state.split.folds)
+            split = Split()
             if validation is None and self.early_stopping is True and not incremental:
                 rows, validation, split = split_rows(self, rows, targets, state, rng)
             # 3 build: encoding and network
@@ -170,7 +179,10 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 model = follow_stream(model, state, rows) if incremental else model
             state.parameters = state.parameters.astype(dtype, copy=False)
             state.incremental |= incremental
-            state.split = split if incremental or validation else fold_split(self, rows.values, split, rng)
+            assigns_folds = validation is None and not incremental
+            state.split = fold_split(self, rows.values, state.split, rng) if assigns_folds else split
+            if before is None and isinstance(self.init, str) and (incremental or state.split.folds is not None):
+                forget_unseen(model, objective, state.parameters, state.split.folds)
             new._keep_structure(model)
             objective, evaluation = new._evaluation(backend, objective, rows, validation, dtype, state.split.folds)
             # 5 train
@@ -180,8 +192,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent
             )
             result = fit_network(plan, objective, evaluation, state, listener)
-            if not np.isfinite(result.parameters).all():
-                raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
+            new._check_finite(result, objective if evaluation is None else evaluation.objective, state)
             # 6 keep: the fitted attributes
             keep(new, result, state)
             new.__dict__.update(backend.attributes())
@@ -246,13 +257,17 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     def _resumed_state(self, before: FittedNetwork) -> TrainingState:
         """Return a copy of the state of the last call; of an estimator from a file that has none, a new state."""
         if self._state is not None:
-            return replace(self._state.copy(), rng=copy.deepcopy(self._state.rng))
+            return self._state.copy()
         history = {name: list(values) for name, values in self.history_.items()}
         return TrainingState(before.parameters.copy(), None, self._generator(), history=history)
 
+    def _generator_in_use(self, before: FittedNetwork | None) -> np.random.RandomState | None:
+        """Return the generator that a continued training shares with the state of the last call."""
+        return None if before is None or self._state is None else self._state.rng
+
     def _generator(self) -> np.random.RandomState:
         """Return a generator of this fit's own; one that the user passed moves on by one draw."""
-        given = check_random_state(self.random_state)
+        given: np.random.RandomState = check_random_state(self.random_state)
         own = copy.deepcopy(given)
         given.randint(2**31 - 1)
         return own
@@ -307,10 +322,28 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.best_validation_score_ = best.score if validated else None
         self.oof_predictions_ = self.oof_score_ = None
         if state.split.folds is not None and result.scores is not None and rows is not None:
-            replaying: Any = with_known_scores(self, rows, result.scores)
+            replaying: Any = with_known_scores(self, rows.X, result.scores)
             self.oof_predictions_ = (replaying.predict_proba if is_classifier(self) else replaying.predict)(rows.X)
             with np.errstate(over="ignore", invalid="ignore"):  # squares of targets in any units
                 self.oof_score_ = float(replaying.score(rows.X, rows.y, rows.weight))
+
+    def _check_finite(self, result: FitResult, objective: Objective, state: TrainingState) -> None:
+        """Raise ValueError if the weights, or the raw scores of training rows, are not finite.
+
+        Scaled numbers and the activations of this package give finite scores, unless the training has diverged.
+        """
+        if not np.isfinite(result.parameters).all():
+            raise ValueError("Training produced non-finite weights: lower learning_rate_init or scale the input.")
+        if self.scale_features and state.rate_factor == 1 and not calls_user_functions(self):
+            return
+        with training_context():
+            finite = objective.score(result.parameters).is_finite()
+        if not finite:
+            raise ValueError(
+                "The fitted network predicts NaN or infinity for rows that it was fitted to. Either a callable "
+                "activation or loss returns such values, or X has values too large for a network without scaling: "
+                "leave scale_features on, or lower learning_rate_init."
+            )
 
     def _attributes_so_far(self, keep: Callable[..., None], result: FitResult, state: TrainingState) -> dict[str, Any]:
         """Return the attributes of the estimator as if the fit had ended now; training does not change them later."""
@@ -320,18 +353,21 @@ class ScratchMLP(CallbackSupport, HyperParameters):
 
     # ------------------------------------------------------------- predicting
 
-    def _raw_scores(self, X: Any, pooled: bool = True) -> Array:
-        """Return raw scores over the temperature: the members' mean (n, out), or each member's (K, n, out)."""
-        if self._known is not None:
-            if X is not self._known[0] or not pooled:
+    def _raw_scores(self, X: Any, pooled: bool = True) -> tuple[FittedNetwork, Array]:
+        """Return the fitted model and its raw scores: the members' mean (n, out), or each member's (K, n, out).
+
+        All of a prediction is of this model, even if another thread fits the estimator again meanwhile.
+        """
+        now = copy.copy(self)
+        if now._known is not None:
+            if X is not now._known[0] or not pooled:
                 raise ValueError("A scorer can predict only the validation rows, as they were passed to it.")
-            return self._known[1]
-        if not self.__sklearn_is_fitted__():
-            check_is_fitted(self)  # raises NotFittedError
-        model = self.fitted_
-        return model.raw_scores(
-            check_table(self, X, self.categorical_features, model.encoder.categorical, False), pooled
-        )
+            return now.fitted_, now._known[1]
+        if not now.__sklearn_is_fitted__():
+            check_is_fitted(now)  # raises NotFittedError
+        model = now.fitted_
+        table = check_table(now, X, now.categorical_features, model.encoder.categorical, reset=False)
+        return model, model.raw_scores(table, pooled)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -400,6 +436,18 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         return tags
+
+
+@contextmanager
+def _restored_on_error(rng: np.random.RandomState | None) -> Iterator[None]:
+    """Restore the state of a generator if an error occurs."""
+    state: Any = None if rng is None else rng.get_state(legacy=False)
+    try:
+        yield
+    except BaseException:
+        if rng is not None:
+            rng.set_state(state)
+        raise
 
 
 def takes_steps(estimator: Any) -> bool:

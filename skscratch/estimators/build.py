@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..encoding.categories import OneHot
 from ..encoding.check_input import Rows, check_table, declared_categories
 from ..encoding.columns import ColumnTable
 from ..encoding.features import FeatureEncoder
+from ..encoding.numeric import MissingFlags
 from ..encoding.out_of_core import MemmapTable, StreamSample, sketch_memmap, transfer_weights
 from ..encoding.targets import TargetEncoder
 from ..encoding.weights import Weights
@@ -26,7 +28,15 @@ from .constraints import frozen, is_activation_pair
 from .fitted import FittedNetwork
 from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
 
-__all__ = ["LocalBackend", "build_model", "build_network", "build_parameters", "follow_stream", "initial_parameters"]
+__all__ = [
+    "LocalBackend",
+    "build_model",
+    "build_network",
+    "build_parameters",
+    "follow_stream",
+    "forget_unseen",
+    "initial_parameters",
+]
 
 SAMPLE_ROWS = 256  # rows that the data-dependent initialisation uses
 
@@ -114,7 +124,7 @@ def initial_parameters(
 ) -> Array:
     """Draw the initial parameters (K, P), or take over those that the user gave as `init`."""
     parameters, sample, weight = np.zeros_like(model.parameters), None, None
-    with one_blas_thread():  # also, the bits must not depend on the number of threads
+    with one_blas_thread(), np.errstate(all="ignore"):  # the bits must not depend on the number of threads
         if isinstance(estimator.init, str) and estimator.init == "data":
             n = len(rows)
             chosen = rng.choice(n, SAMPLE_ROWS, replace=False) if n > SAMPLE_ROWS else np.arange(n)
@@ -126,11 +136,33 @@ def initial_parameters(
     return parameters
 
 
+def forget_unseen(model: FittedNetwork, objective: Objective, parameters: Array, folds: Array | None) -> None:
+    """Zero the initial weights of categories and missing flags that do not occur in the rows a member trains on.
+
+    Without this, a category that occurs only in the rows that a member holds out would have random weights in that
+    member, and its out-of-fold scores would be noise.  With it, such a category counts as unknown, as at prediction.
+    """
+    encoder = model.encoder
+    places = [encoder.place(MissingFlags), encoder.place(OneHot)]
+    columns = np.concatenate([np.arange(place.start, place.stop) for place in places])
+    if not len(columns) and not encoder.categories:
+        return
+    n_folds = 1 if folds is None else int(folds.max()) + 1
+    rows = np.zeros(len(objective), int) if folds is None else folds
+    counts = objective.counts_by_fold(rows, n_folds, columns, [count + 1 for count in encoder.categories])
+    first_dense, first = model.network.dense(parameters)[0], model.network.layout.views(parameters)[0]
+    weights = [first_dense.W[:, columns], *[getattr(first, f"E{j}") for j in range(len(encoder.categories))]]
+    for count, weight in zip(counts, weights, strict=True):  # (n_folds, values); (K, values, units)
+        own = count if folds is None else count.sum(axis=0) - count  # rows outside of each fold
+        weight[own[np.arange(len(parameters)) % n_folds] == 0] = 0
+    first_dense.W[:, columns] = weights[0]
+
+
 def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> FittedNetwork:
     """Add rows to the sample of a stream; when it has grown enough, refit the scaling and adapt the weights to it."""
     encoder, targets = model.encoder, model.targets
-    follows = isinstance(rows.data, np.ndarray | ColumnTable) and (encoder.scale or encoder.n_bins)
-    numbers = encoder.number_columns(rows.data) if follows else []
+    data, follows = rows.data, encoder.scale or encoder.n_bins
+    numbers = encoder.number_columns(data) if follows and isinstance(data, np.ndarray | ColumnTable) else []
     target_columns = targets.stream_columns(rows.values)
     n_columns = len(numbers) + len(target_columns)
     stream = state.stream or StreamSample.empty(n_columns)

@@ -4,11 +4,13 @@ Callbacks came with scikit-learn 1.9 (``sklearn.callback``).  Without any, nothi
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ..training.listeners import Listener
 
 __all__ = ["CallbackSupport", "fit_with_callbacks"]
+
+Result = TypeVar("Result")
 
 
 class CallbackSupport:
@@ -50,7 +52,7 @@ class CallbackSupport:
         return self
 
 
-def fit_with_callbacks(estimator: Any, fit: Callable[[Listener], Any], max_epochs: int, **data: Any) -> Any:
+def fit_with_callbacks(estimator: Any, fit: Callable[[Listener], Result], max_epochs: int, **data: Any) -> Result:
     """Run `fit` as the root task of the estimator's callbacks, and return its result.
 
     All callbacks that were set up are torn down, whatever happens.
@@ -67,7 +69,7 @@ def fit_with_callbacks(estimator: Any, fit: Callable[[Listener], Any], max_epoch
     """
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 
-    def run(estimator: Any) -> Any:
+    def run(estimator: Any) -> Result:
         root = CallbackSupportMixin._init_callback_context(estimator, max_subtasks=max_epochs)
         root.call_on_fit_task_begin(estimator=estimator, **data)
         listener = _CallbackListener(estimator, root, data)
@@ -76,7 +78,13 @@ def fit_with_callbacks(estimator: Any, fit: Callable[[Listener], Any], max_epoch
         root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
         return result
 
-    return with_callbacks(run)(estimator)
+    before = vars(estimator).copy()
+    try:
+        result: Result = with_callbacks(run)(estimator)
+    except BaseException:
+        estimator.__dict__ = before  # also where a callback raises after the fit has ended
+        raise
+    return result
 
 
 class _CallbackListener(Listener):

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 
 from ..encoding.columns import from_arrow
 from ..encoding.targets import ClassTargets, class_targets
@@ -18,6 +16,7 @@ from .constraints import choice, either, function, parameter, real
 from .docstrings import Attribute, documented
 from .fitted import FittedNetwork
 from .from_sklearn import from_sklearn
+from .sklearn_types import ClassifierMixin, available_if
 
 __all__ = ["CLASSES", "ClassificationLoss", "ScratchMLPClassifier"]
 
@@ -130,8 +129,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         scores : ndarray of shape (n_samples,) for two classes, otherwise (n_samples, n_outputs_)
             The mean over the members, divided by the temperature.
         """
-        z = self._raw_scores(X)
-        return z[:, 0] if self.fitted_.targets.kind == "binary" else z
+        model, z = self._raw_scores(X)
+        return z[:, 0] if _targets(model).kind == "binary" else z
 
     def predict(self, X: Any) -> Array:
         """Predict class labels.
@@ -144,8 +143,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         -------
         y : ndarray of shape (n_samples,), or (n_samples, n_outputs_) for a multilabel target
         """
-        z = self._raw_scores(X)
-        return self.fitted_.targets.decode(z)
+        model, z = self._raw_scores(X)
+        return _targets(model).decode(z)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict class probabilities.
@@ -172,8 +171,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         -------
         log_p : ndarray of shape (n_samples, n_classes)
         """
-        z = self._raw_scores(X)
-        return self.fitted_.targets.log_proba(z)
+        model, z = self._raw_scores(X)
+        return _targets(model).log_proba(z)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of the rows whose label, or whose whole set of labels, is right.
@@ -204,7 +203,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
     def _keep_structure(self, model: FittedNetwork) -> None:
         super()._keep_structure(model)
-        self.classes_: Array = model.targets.classes
+        self.classes_: Array = _targets(model).classes
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -227,3 +226,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
             predictions and curves.
         """
         return from_sklearn(cls, mlp, "MLPClassifier")
+
+
+def _targets(model: FittedNetwork) -> ClassTargets:
+    assert isinstance(model.targets, ClassTargets)
+    return model.targets

@@ -47,6 +47,7 @@ __all__ = [
     "is_activation_pair",
     "layer_sizes",
     "nothing",
+    "number_of_jobs",
     "parameter",
     "quantile_levels",
     "real",
@@ -159,6 +160,10 @@ def real(low: float = -np.inf, high: float = np.inf, closed: str = "left") -> Co
     def holds(value: Any) -> bool:
         if not _is_number(value, Real):
             return False
+        try:
+            float(value)
+        except OverflowError:  # an int beyond the largest float
+            return False
         above = value >= low if closed in ("left", "both") else value > low
         below = value <= high if closed in ("right", "both") else value < high
         return bool(above and below)
@@ -167,10 +172,13 @@ def real(low: float = -np.inf, high: float = np.inf, closed: str = "left") -> Co
     return Constraint(f"a float in the range {left}{low}, {high}{right}", holds, "float")
 
 
+MAX_INT = 2**63  # an int that no machine can count to is refused
+
+
 def integer(low: int = 1) -> Constraint:
     """An integer not below `low`; no bool."""
     return Constraint(
-        f"an int in the range [{low}, inf)", lambda value: _is_number(value, Integral) and value >= low, "int"
+        f"an int in the range [{low}, inf)", lambda value: _is_number(value, Integral) and low <= value < MAX_INT, "int"
     )
 
 
@@ -349,3 +357,9 @@ def _is_name_of_scorer(value: Any) -> bool:
 
 
 scorer = either(nothing, function, special("'loss' or the name of a scorer", _is_name_of_scorer, "str"))
+
+number_of_jobs = either(
+    nothing,
+    integer(),
+    special("a negative int", lambda v: _is_number(v, Integral) and -MAX_INT <= v < 0, "int"),
+)

@@ -25,8 +25,8 @@ __all__ = ["FORMAT", "UPGRADES", "FittedNetwork", "packed", "unpacked"]
 PREDICT_CHUNK_VALUES = 2**20  # numbers of an encoded table that prediction holds at a time
 SERIAL_MULTIPLICATIONS = 2**18  # below this number BLAS does not start threads
 
-FORMAT = 1  # of the state in a file; each change that `unpacked` has to know of increases it
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from a format to the next one
+FORMAT = 1  # format of the state in a file; increases with each change that needs an upgrade of older files
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # UPGRADES[n] turns format n into format n + 1
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class FittedNetwork:
         """
         n = data.shape[0]
         size = max(PREDICT_CHUNK_VALUES // max(self.encoder.width, 1), 1)
-        with nullcontext() if n * self.parameters.size <= SERIAL_MULTIPLICATIONS else one_blas_thread():
+        serial = nullcontext() if n * self.parameters.size <= SERIAL_MULTIPLICATIONS else one_blas_thread()
+        with serial, np.errstate(all="ignore"):
             if n <= size:
                 return self._raw_scores(data, pooled)
             starts = range(0, n, size)
@@ -136,12 +137,18 @@ def packed(attributes: dict[str, Any], continues: bool) -> dict[str, Any]:
     state = {name: value for name, value in attributes.items() if name != "oof_predictions_"}
     if "fitted_" in state:
         state["fitted_"] = state["fitted_"].to_state()
+    if "history_" in state:  # without times, so that identical fits give identical files
+        state["history_"] = _without_seconds(state["history_"])
     training: TrainingState | None = state.get("_state")
     if training is not None:
-        stream = training.stream
-        plain = {**training.to_state(), "stream": stream and stream.to_state()}
+        stream, history = training.stream, _without_seconds(training.history)
+        plain = {**training.to_state(), "history": history, "stream": stream and stream.to_state()}
         state["_state"] = plain if continues else None
     return {**state, "_format": FORMAT, "_version": VERSION}
+
+
+def _without_seconds(history: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {name: values for name, values in history.items() if name != "seconds"}
 
 
 def unpacked(state: dict[str, Any], kind: str) -> dict[str, Any]:

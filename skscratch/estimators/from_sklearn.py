@@ -1,6 +1,6 @@
 """The equivalent of a scikit-learn MLP, fitted or not."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -9,11 +9,14 @@ from ..nn.tape import Array
 from ..training.fit import FitResult
 from ..training.state import Best, Progress, TrainingState
 from .build import LocalBackend, build_model
+from .sklearn_types import BaseEstimator
 
 __all__ = ["from_sklearn"]
 
+Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
-def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
+
+def from_sklearn(cls: type[Estimator], mlp: Any, kind: str) -> Estimator:
     """Return an estimator of class `cls` with the parameters of `mlp` and, if it is fitted, its weights and results.
 
     Raises TypeError if `mlp` is not an instance of the scikit-learn class named `kind`.
@@ -27,7 +30,8 @@ def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
         given["batch_size"] = 200
     if mlp.solver != "sgd":
         given["learning_rate"] = "constant"  # scikit-learn has schedules for SGD only
-    new = cls(
+    make: Any = cls
+    new: Estimator = make(
         **given,
         init="glorot_uniform",
         parametrization="standard",
@@ -42,7 +46,7 @@ def from_sklearn(cls: type, mlp: Any, kind: str) -> Any:
         dtype="float64" if not hasattr(mlp, "coefs_") else mlp.coefs_[0].dtype.name,
     )
     if hasattr(new, "scale_target"):
-        new.scale_target = new.clip_target = False
+        new.set_params(scale_target=False, clip_target=False)
     if hasattr(mlp, "coefs_"):
         _take_over(new, mlp)
     return new

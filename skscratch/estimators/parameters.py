@@ -9,10 +9,10 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from . import constraints as c
 from .constraints import boolean, choice, either, function, integer, nothing, parameter, real
+from .sklearn_types import BaseEstimator
 
 __all__ = ["HyperParameters"]
 
@@ -249,7 +249,7 @@ class HyperParameters(BaseEstimator):
     )
     refit: float = parameter(
         0.2,
-        real(0),
+        real(0, 100, "both"),
         "stopping",
         """With `early_stopping='folds'`, training continues from the best epoch on all rows, none of them left out, for
         this fraction of the number of epochs so far. 0 skips the refit.""",
@@ -332,11 +332,11 @@ class HyperParameters(BaseEstimator):
     )
     n_jobs: int | None = parameter(
         None,
-        either(nothing, integer()),
+        c.number_of_jobs,
         "running",
-        """Number of threads among which the members are divided. None uses as many threads as BLAS may use, which
-        joblib and threadpoolctl limit, and a single thread within a thread or process of a pool, where the other
-        workers use the other cores. No result depends on it.""",
+        """Number of threads among which the members are divided; -1 uses all cores, -2 all but one. None uses as many
+        threads as BLAS may use, which joblib and threadpoolctl limit, and a single thread within a thread or process of
+        a pool, where the other workers use the other cores. No result depends on it.""",
         sklearn="New: members run in threads; scikit-learn leaves threads to BLAS, which slows down small products.",
     )
     random_state: int | np.random.RandomState | None = parameter(

@@ -1,11 +1,11 @@
 """The plan of a training: what the hyper-parameters, "auto" included, mean for a table of a given size."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 
 from ..encoding.check_input import Rows
 from ..encoding.targets import TargetEncoder
@@ -26,6 +26,7 @@ __all__ = [
     "automatic_batch_size",
     "automatic_bins",
     "automatic_dtype",
+    "calls_user_functions",
     "check_together",
     "fold_split",
     "hidden_sizes",
@@ -36,6 +37,7 @@ __all__ = [
 
 FULL_BATCH_UP_TO = 40  # rows: tables this small are trained full-batch, without validation
 FLOAT64_UP_TO = 200  # rows: small tables are trained in double precision, where precision matters more than speed
+MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
 MAX_BATCH = 256  # rows of a step that "auto" chooses at most
 
@@ -102,7 +104,9 @@ def check_together(h: Any, built_with: dict[str, Any] | None) -> None:
                     f"The {parameter!r} parameter of {name} must be {getattr(type(h), parameter)!r} with "
                     f"solver='lbfgs', which takes no single steps. Got {getattr(h, parameter)!r} instead."
                 )
-    for parameter in () if built_with is None else frozen(type(h), "network"):
+    if built_with is None:
+        return
+    for parameter in frozen(type(h), "network"):
         value, before = getattr(h, parameter), built_with[parameter]
         if value is not before and not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
             raise ValueError(
@@ -125,14 +129,14 @@ def split_rows(
     return rows[np.setdiff1d(np.arange(len(rows)), held_out)], rows[held_out], Split(validation_rows=held_out)
 
 
-def fold_split(h: HyperParameters, values: Array, split: Split, rng: np.random.RandomState) -> Split:
+def fold_split(h: HyperParameters, values: Array, before: Split, rng: np.random.RandomState) -> Split:
     """Assign the rows to folds, if members hold out folds; a continued training keeps its folds."""
     n_folds = _n_folds(h, len(values))
     if not n_folds:
-        return replace(split, folds=None)
-    if split.folds is not None and len(split.folds) == len(values):
-        return split
-    return replace(split, folds=assign_folds(values, n_folds, rng))
+        return Split()
+    if before.folds is not None and len(before.folds) == len(values):
+        return Split(folds=before.folds)
+    return Split(folds=assign_folds(values, n_folds, rng))
 
 
 def _n_folds(h: HyperParameters, n_rows: int) -> int:
@@ -175,7 +179,8 @@ def automatic_bins(n_rows: int, n_columns: int) -> int:
 def _step_settings(
     h: HyperParameters, schedule: Schedule, n_rows: int, max_batch: int, weight_exponent: int
 ) -> StepSettings:
-    batch_size = automatic_batch_size(n_rows, max_batch) if isinstance(h.batch_size, str) else int(h.batch_size)
+    given = h.batch_size
+    batch_size = automatic_batch_size(n_rows, max_batch) if isinstance(given, str) else min(int(given), MAX_GIVEN_BATCH)
     return StepSettings(
         learning_rate=_learning_rate(h, batch_size if n_rows > FULL_BATCH_UP_TO else 64),
         schedule=schedule.factor,
@@ -217,8 +222,17 @@ def _make_optimizer(h: HyperParameters) -> Callable[[Array], SGD | Adam] | None:
     return partial(Adam, beta_1=h.beta_1, beta_2=h.beta_2, epsilon=h.epsilon)
 
 
+def calls_user_functions(h: Any) -> bool:
+    """Return whether a training step calls functions of the user: an activation, a loss or a schedule."""
+    activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
+    return callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)
+
+
 def _n_threads(h: Any) -> int:
     """Return the threads to divide members among: as many as BLAS may use, but 1 where user functions are called."""
-    activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
-    custom = callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)
-    return 1 if custom else allowed_threads() if h.n_jobs is None else h.n_jobs
+    if calls_user_functions(h):
+        return 1
+    n_jobs: int | None = h.n_jobs
+    if n_jobs is None:
+        return allowed_threads()
+    return n_jobs if n_jobs > 0 else max(int(cpu_count()) + 1 + n_jobs, 1)

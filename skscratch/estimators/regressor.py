@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 
 from ..encoding.columns import from_arrow
 from ..encoding.targets import NumericTargets
@@ -16,7 +14,9 @@ from . import constraints as c
 from .base import Inputs, ScratchMLP, takes_steps
 from .constraints import boolean, choice, either, function, parameter, real
 from .docstrings import documented
+from .fitted import FittedNetwork
 from .from_sklearn import from_sklearn
+from .sklearn_types import RegressorMixin, available_if
 
 __all__ = ["RegressionLoss", "ScratchMLPRegressor"]
 
@@ -151,15 +151,12 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
             similar rows were rare in training. It does not include the noise of y (use `loss='quantile'` for that). It
             is 0 for a single member.
         """
-        z = self._raw_scores(X, pooled=not return_std)
-        y = self._in_units(z.mean(axis=0) if return_std else z, self.clip_target)
-        return (y, self._in_units(z, clip=False).std(axis=0)) if return_std else y
-
-    def _in_units(self, z: Array, clip: bool) -> Array:
-        """Return predictions (..., n) or (..., n, out) for raw scores (..., n, out)."""
-        model = self.fitted_
-        y = model.targets.decode(model.loss.link.apply(z), clip)
-        return y[..., 0] if y.shape[-1] == 1 else y
+        model, z = self._raw_scores(X, pooled=not return_std)
+        y = _in_units(model, z.mean(axis=0) if return_std else z, self.clip_target)
+        if not return_std:
+            return y
+        with np.errstate(over="ignore", invalid="ignore"):  # squares of predictions in any unit
+            return y, _in_units(model, z, clip=False).std(axis=0)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination R²; for several quantiles, their mean D² pinball score.
@@ -230,3 +227,11 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
             predictions and curves.
         """
         return from_sklearn(cls, mlp, "MLPRegressor")
+
+
+def _in_units(model: FittedNetwork, z: Array, clip: bool) -> Array:
+    """Return predictions (..., n) or (..., n, out) for raw scores (..., n, out)."""
+    assert isinstance(model.targets, NumericTargets)
+    with np.errstate(all="ignore"):
+        y = model.targets.decode(model.loss.link.apply(z), clip)
+    return y[..., 0] if y.shape[-1] == 1 else y

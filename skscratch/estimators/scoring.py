@@ -12,10 +12,10 @@ from ..encoding.check_input import Rows
 __all__ = ["score_of", "with_known_scores"]
 
 
-def with_known_scores(estimator: Any, rows: Rows, z: np.ndarray) -> Any:
-    """Return a copy of an estimator that predicts these rows from their known raw scores `z` (n, out)."""
+def with_known_scores(estimator: Any, X: Any, z: np.ndarray) -> Any:
+    """Return a copy of an estimator that predicts for `X` from its known raw scores `z` (n, out)."""
     replaying = copy.copy(estimator)
-    replaying._known = (rows.X, z)
+    replaying._known = (X, z)
     return replaying
 
 
@@ -24,7 +24,7 @@ def score_of(estimator: Any, rows: Rows, z: np.ndarray) -> float:
 
     Raises ValueError if the scorer fails, or if its result is not a number.
     """
-    replaying, scoring = with_known_scores(estimator, rows, z), estimator.scoring
+    replaying, scoring = with_known_scores(estimator, rows.X, z), estimator.scoring
     weight = rows.given_weight() if callable(scoring) else rows.weight  # the scores of scikit-learn have no unit
     weights = {} if weight is None else {"sample_weight": weight}
     try:

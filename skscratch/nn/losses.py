@@ -15,7 +15,7 @@ from scipy.special import expit, xlogy
 from .links import LINKS, Link, ordered
 from .tape import Array, Tape
 
-__all__ = ["CLASSIFICATION_LOSSES", "REGRESSION_LOSSES", "CustomLoss", "Loss", "make_loss"]
+__all__ = ["CLASSIFICATION_LOSSES", "REGRESSION_LOSSES", "CustomLoss", "Loss", "Quantile", "make_loss"]
 
 BoundLoss = tuple[Array, Tape]  # the loss of each row (K, B, 1), and the tape that computes it
 

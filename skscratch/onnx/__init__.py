@@ -1,4 +1,11 @@
-"""onnx."""
+"""Export of fitted estimators to ONNX graphs, which run without Python.
+
+A fitted estimator and some rows come in; an `onnx.ModelProto` goes out, which skl2onnx assembles.
+
+Read `convert` (the public functions, and the inputs of a graph), `estimators` (labels and predictions), `encoding` (an
+emitter for each block of the encoder), `network` (an emitter for each layer, activation and link), and `calibration`
+(scikit-learn's CalibratedClassifierCV).
+"""
 
 from .convert import input_feed, register, to_onnx
 

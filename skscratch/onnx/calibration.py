@@ -1,8 +1,7 @@
-"""scikit-learn's CalibratedClassifierCV as an ONNX graph.
+"""Converter of scikit-learn's CalibratedClassifierCV.
 
-skl2onnx has a converter of its own for it, which allows a single input, knows no temperature scaling, takes the nearest
-step of an isotonic calibrator rather than a point between two, and passes probabilities where a pipeline's raw scores
-were calibrated (as of its version 1.20).
+It replaces that of skl2onnx 1.20, which accepts one input only, lacks temperature scaling, rounds isotonic calibration
+to its nearest step, and passes probabilities where a pipeline's raw scores were calibrated.
 """
 
 from functools import reduce
@@ -10,11 +9,19 @@ from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
-from .estimators import emit_labels, emit_result, unwrapped
+from ..inspection import unwrap
+from .estimators import emit_class, emit_result, set_classifier_types
 from .network import LINK_EMITTERS, Graph
 
-__all__ = ["convert_calibrated"]
+__all__ = ["calibrated_types", "convert_calibrated"]
+
+
+def calibrated_types(operator: Any) -> None:
+    """Set the types of the outputs of a CalibratedClassifierCV: labels and probabilities."""
+    check_is_fitted(operator.raw_operator)
+    set_classifier_types(operator)
 
 
 def convert_calibrated(scope: Any, operator: Any, container: Any) -> None:
@@ -22,32 +29,33 @@ def convert_calibrated(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
     labels, probabilities = operator.outputs
     g = Graph(scope, container, np.float64)
-    members = [_calibrated(g, operator, one) for one in model.calibrated_classifiers_]
+    members = [_calibrated(g, operator, member) for member in model.calibrated_classifiers_]
     p = g("Div", reduce(lambda a, b: g("Add", a, b), members), float(len(members)))
     options = container.get_options(model, {"nocl": False})
-    emit_labels(g, p, model.classes_, labels, options["nocl"])
+    emit_class(g, p, model.classes_, labels, options["nocl"])
     emit_result(g, p, probabilities)
 
 
-def _calibrated(g: Graph, operator: Any, one: Any) -> str:
-    """Probabilities (n, n_classes) by one classifier and its calibrators."""
-    z = _raw_scores(g, operator, one.estimator)
-    if one.method == "temperature":
-        if not hasattr(one.estimator, "decision_function"):  # scikit-learn makes scores of probabilities
+def _calibrated(g: Graph, operator: Any, member: Any) -> str:
+    """Append one classifier with its calibrators; return the name of its probabilities (n, n_classes)."""
+    z = _uncalibrated(g, operator, member.estimator)
+    if member.method == "temperature":
+        if not hasattr(member.estimator, "decision_function"):  # scikit-learn takes logarithms of the probabilities
             z = g("Log", g("Add", z, 1e-12))
-        return LINK_EMITTERS["softmax"](g, g("Mul", z, float(one.calibrators[0].beta_)))
-    n_classes, own = len(one.classes), one.estimator.classes_
-    # of two classes there is one raw score, that of the second
-    chosen = [1] if len(own) == 2 else list(range(len(own)))
-    places = [1] if n_classes == 2 else np.searchsorted(one.classes, own)[: len(chosen)]
-    columns = {}
-    for place, column, calibrator in zip(places, chosen, one.calibrators, strict=True):
-        emit = _sigmoid if one.method == "sigmoid" else _isotonic
-        columns[int(place)] = emit(g, g("Gather", z, [column], axis=1), calibrator)
+        return LINK_EMITTERS["softmax"](g, g("Mul", z, float(member.calibrators[0].beta_)))
+    n_classes, own_classes = len(member.classes), member.estimator.classes_
+    # one calibrator for each class of this classifier; with two classes, only for the second
+    sources = [1] if len(own_classes) == 2 else list(range(len(own_classes)))
+    classes = [1] if n_classes == 2 else np.searchsorted(member.classes, own_classes)[: len(sources)].tolist()
+    emit = _sigmoid if member.method == "sigmoid" else _isotonic
+    columns = {
+        k: emit(g, g("Gather", z, [source], axis=1), calibrator)
+        for k, source, calibrator in zip(classes, sources, member.calibrators, strict=True)
+    }
     if n_classes == 2:
         return g("Concat", g("Sub", 1.0, columns[1]), columns[1], axis=1)
-    nothing = g("Mul", columns[int(places[0])], 0.0)  # of a class that this classifier has not seen
-    p = g("Concat", *(columns.get(k, nothing) for k in range(n_classes)), axis=1)
+    zeros = g("Mul", columns[classes[0]], 0.0)  # probability of a class that this classifier lacks
+    p = g("Concat", *(columns.get(k, zeros) for k in range(n_classes)), axis=1)
     total = g("ReduceSum", p, [1])
     return g("Where", g("Equal", total, 0.0), 1 / n_classes, g("Div", p, total))
 
@@ -58,7 +66,7 @@ def _sigmoid(g: Graph, z: str, calibrator: Any) -> str:
 
 
 def _isotonic(g: Graph, z: str, calibrator: Any) -> str:
-    """Straight lines between the thresholds: each interval adds its rise, by how much of it lies below z."""
+    """y_0 + Σ_j (y_{j+1} - y_j) · clip((z - x_j) / (x_{j+1} - x_j), 0, 1): linear between the thresholds x_j."""
     x, y = (np.asarray(a, np.float64) for a in (calibrator.X_thresholds_, calibrator.y_thresholds_))
     if len(x) == 1:
         return g("Add", g("Mul", z, 0.0), float(y[0]))
@@ -66,21 +74,24 @@ def _isotonic(g: Graph, z: str, calibrator: Any) -> str:
     return g("Add", g("MatMul", part, np.diff(y)[:, None]), float(y[0]))
 
 
-def _raw_scores(g: Graph, operator: Any, estimator: Any) -> str:
-    """What the calibrators were fitted to, (n, n_classes) in double precision: of two classes, -z and z."""
+def _uncalibrated(g: Graph, operator: Any, estimator: Any) -> str:
+    """Append the estimator; return the name of the scores that were calibrated, (n, n_classes) in double precision.
+
+    They are raw scores, -z and z for two classes, or probabilities of an estimator without raw scores.
+    """
     from skl2onnx import get_model_alias
     from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
 
-    base = unwrapped(estimator)
-    last = base
+    outer = unwrap(estimator)
+    last = outer
     while isinstance(last, Pipeline):
-        last = unwrapped(last.steps[-1][1])
-    if hasattr(last, "decision_function"):  # otherwise probabilities were calibrated
+        last = unwrap(last.steps[-1][1])
+    if hasattr(last, "decision_function"):
         if not g.container.has_options(last, "raw_scores"):
             raise NotImplementedError(f"skl2onnx gives no raw scores of {type(last).__name__}, which were calibrated.")
-        for place in (g.scope, g.container):
-            place.add_options(id(last), {"raw_scores": True})
-    child = g.scope.declare_local_operator(get_model_alias(type(base)), base)
+        for options in (g.scope, g.container):
+            options.add_options(id(last), {"raw_scores": True})
+    child = g.scope.declare_local_operator(get_model_alias(type(outer)), outer)
     child.inputs = operator.inputs
     child.outputs.append(g.scope.declare_local_variable("label", Int64TensorType()))
     child.outputs.append(g.scope.declare_local_variable("raw_scores", DoubleTensorType()))

@@ -1,7 +1,7 @@
-"""The encoding of a table as an ONNX graph: from the columns of a user's table to the numbers and codes of the network.
+"""Emitters of the encoding: from the inputs of a graph to the encoded numbers and the codes of the network.
 
-Each block of the encoder has an emitter, which computes what its `write` computes, in the same order and precision:
-double until the numbers are scaled, and the network's from there on.
+Each block of the encoder has an emitter, which computes what the block's `write` computes, in the same order and
+precision: double until the numbers are scaled, and from there on the precision of the network.
 """
 
 import numbers
@@ -16,6 +16,7 @@ from ..encoding.bins import Bins
 from ..encoding.categories import OneHot
 from ..encoding.features import FeatureEncoder
 from ..encoding.numeric import CLIP_LIMIT, MAX_SCALED, MissingFlags, Numbers
+from ..nn.tape import Array
 from .network import Graph
 
 __all__ = ["BLOCK_EMITTERS", "Source", "emit_table"]
@@ -23,12 +24,12 @@ __all__ = ["BLOCK_EMITTERS", "Source", "emit_table"]
 
 @dataclass(frozen=True)
 class Source:
-    """The graph's input (n, width) that a feature is a column of.
+    """Where a feature is in the inputs of a graph: one column of an input (n, width).
 
     Attributes
     ----------
     feature : str
-        Name of the feature in messages.
+        Name of the feature, for error messages.
     value : str
         Name of the input.
     kind : {"string", "integer", "float", "double"}
@@ -36,7 +37,7 @@ class Source:
     width : int
         Number of columns of the input.
     column : int
-        The feature's column.
+        Index of the feature's column.
     """
 
     feature: str
@@ -46,22 +47,22 @@ class Source:
     column: int
 
     def check(self, texts: bool) -> None:
-        """Raise TypeError if strings are needed and the input holds numbers, or the reverse.
+        """Raise TypeError if the feature has strings and the input has numbers, or the reverse.
 
-        A matrix of strings may hold numbers too: skl2onnx makes one from columns of both kinds.
+        A matrix of strings may represent numbers too: skl2onnx makes one from columns of both kinds.
         """
         strings = self.kind == "string"
         if texts != strings and not (strings and self.width > 1):
             now, then = ("strings", "numbers") if strings else ("numbers", "strings")
             raise TypeError(
                 f"Column {self.feature!r} held {then} when fitting, but its ONNX input {self.value!r} holds {now}: "
-                "convert with an X whose columns have the types that they had."
+                "convert with an X whose columns have the same types as in fit."
             )
 
 
 @dataclass(frozen=True)
 class RawValues:
-    """What the emitters of blocks read: the graph's counterpart of a RawTable.
+    """The input of the block emitters: the counterpart of a RawTable in the graph.
 
     Attributes
     ----------
@@ -82,14 +83,14 @@ def emit_table(g: Graph, encoder: FeatureEncoder, sources: list[Source]) -> tupl
     ----------
     g : Graph
     encoder : FeatureEncoder
-        Fitted.
+        A fitted encoder.
     sources : list of Source
-        One for each feature, in the order of fitting.
+        One for each feature, in the order of the features in `fit`.
 
     Returns
     -------
     X : str
-        Name of the encoded numbers (n, d), in the network's type.
+        Name of the encoded numbers (n, d), in the precision of the network.
     codes : list of str
         Names of the codes (n,) of the columns that have a learned embedding.
     """
@@ -108,7 +109,7 @@ def emit_table(g: Graph, encoder: FeatureEncoder, sources: list[Source]) -> tupl
 
 
 def _raw_numbers(g: Graph, sources: list[Source]) -> str:
-    """Number columns side by side, (n, columns), in double precision."""
+    """Return the number columns as one matrix (n, n_numbers), in double precision."""
     parts = []
     for value, group in groupby(sources, key=lambda source: source.value):
         columns = list(group)
@@ -127,7 +128,7 @@ def _raw_numbers(g: Graph, sources: list[Source]) -> str:
 def _bins(g: Graph, bins: Bins, raw: RawValues) -> str:
     """Components (n, width): (x - low) / size, clipped to [0, 1]."""
     number, exponent, low, size, missing = bins.components
-    # a multiplication by 2**1073 overflows where ldexp does not: keep to 2**1000, and change the edges alike
+    # ldexp scales by up to 2**1073, but a multiplication by that overflows: limit it to 2**1000, also for the edges
     shift = np.clip(exponent, -1000, 1000)
     low, size = np.ldexp(low, shift - exponent), np.ldexp(size, shift - exponent)
     x = g("Mul", g("Gather", raw.numbers, number.tolist(), axis=1), np.ldexp(1.0, shift)[None])
@@ -147,7 +148,7 @@ def _numbers(g: Graph, block: Numbers, raw: RawValues) -> str:
         return g.cast(g("Where", g("IsNaN", x), center, x), g.dtype)
     u = g.cast(g("Mul", g("Sub", x, center), block.factor[None]), g.dtype)
     u = g("Where", g("IsNaN", u), 0.0, u)
-    u = g("Max", g("Min", u, MAX_SCALED), -MAX_SCALED)  # whose square is finite
+    u = g("Max", g("Min", u, MAX_SCALED), -MAX_SCALED)  # the square of MAX_SCALED is finite
     return g("Div", u, g("Sqrt", g("Add", g("Mul", g("Mul", u, u), CLIP_LIMIT**-2), 1.0)))
 
 
@@ -176,14 +177,14 @@ BLOCK_EMITTERS: dict[type, Callable[[Graph, Any, RawValues], str]] = {
 # -------------------------------------------------------------- categories
 
 
-def _code(g: Graph, source: Source, values: np.ndarray) -> str:
-    """Codes (n,) of a category column: k + 1 for the k-th of `values`, 0 for a value that is not among them."""
+def _code(g: Graph, source: Source, values: Array) -> str:
+    """Return the codes (n,) of a category column: k + 1 for the value with index k in `values`, 0 for any other."""
     texts = isinstance(values[0], str)
     other = next((v for v in values if not texts and not isinstance(v, numbers.Real | np.bool_)), None)
     if other is not None:
         raise TypeError(
-            f"Column {source.feature!r} has the category {other!r} ({type(other).__name__}), and ONNX has "
-            "strings and numbers alone: convert the column to strings before fitting."
+            f"Column {source.feature!r} has the category {other!r} ({type(other).__name__}), but ONNX has only strings "
+            "and numbers: convert the column to strings before fitting."
         )
     source.check(texts)
     x = g("Gather", source.value, [source.column], axis=1) if source.width > 1 else source.value
@@ -199,14 +200,14 @@ def _code(g: Graph, source: Source, values: np.ndarray) -> str:
     code = _look_up(g, g.cast(x, np.int64), keys_int64s=[int(v) for v in values])
     if source.kind == "integer":
         return code
-    # a fraction, or NaN, was cast to some integer, which does not equal it
+    # the cast rounds a fraction, and NaN to any integer: a code is valid only if its category equals x
     same = g("Equal", g("Gather", np.append(np.nan, exact), code), x)
     return g("Where", same, code, np.array(0))
 
 
 def _look_up(g: Graph, x: str, **keys: Any) -> str:
-    """Position of each value of x among the keys, counted from 1; 0 if it is none of them."""
+    """Return the index of each value of x among the keys, counted from 1, and 0 for other values."""
     (values,) = keys.values()
     codes = list(range(1, 1 + len(values)))
-    # version 2 of the operator is the latest that skl2onnx allows
+    # version 2 of the operator is the latest that skl2onnx supports
     return g("LabelEncoder", x, domain="ai.onnx.ml", op_version=2, values_int64s=codes, default_int64=0, **keys)

@@ -1,8 +1,7 @@
-"""The network's forward pass as an ONNX graph: one emitter for each layer, activation and link.
+"""Emitters of the network: one for each layer, activation and link.
 
-An emitter is handed the graph that is being written and the name of a value in it; it appends nodes, and returns the
-name of what they compute.  Values have the network's shapes and precision: (K, n, width), the leading axis that of the
-members.  Operators are ONNX's own, of version 13 and later.
+An emitter takes the graph and the names of its inputs, appends nodes, and returns the name of their output.  Values
+have the shapes (K, n, width) and the precision of the network.  The operators are ONNX's own, of version 13 and later.
 """
 
 from collections.abc import Callable
@@ -14,25 +13,26 @@ from ..nn.activations import ACTIVATIONS, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, C
 from ..nn.embedding import Embedding
 from ..nn.layers import Activation, Dense, Dropout
 from ..nn.network import Network
+from ..nn.tape import Array
 
 __all__ = ["ACTIVATION_EMITTERS", "LAYER_EMITTERS", "LINK_EMITTERS", "Graph", "emit_network"]
 
 
 class Graph:
-    """Nodes and constants, written one after the other into skl2onnx's container.
+    """Appends nodes and constants to skl2onnx's container.
 
     Parameters
     ----------
-    scope, container : of skl2onnx
-        What its converters are given: one keeps the names, the other nodes and constants.
+    scope, container : Scope, ModelComponentContainer
+        skl2onnx passes them to a converter: the scope makes unique names, the container collects nodes and constants.
     dtype : dtype
-        The network's: float32 or float64.
+        Precision of the network: float32 or float64.
     """
 
     def __init__(self, scope: Any, container: Any, dtype: Any):
         self.scope, self.container, self.dtype = scope, container, np.dtype(dtype)
         if container.target_opset_any_domain("") < 13:
-            raise ValueError("target_opset must be at least 13: older ONNX lacks what the network is written in.")
+            raise ValueError("target_opset must be at least 13: earlier versions lack operators of the network.")
 
     def __call__(self, operator: str, *inputs: Any, output: str = "", domain: str = "", **attributes: Any) -> str:
         """Append a node and return the name of its output.
@@ -40,15 +40,16 @@ class Graph:
         Parameters
         ----------
         operator : str
-            ONNX's name of it.
+            Name of the operator in ONNX.
         *inputs : str, float, list of int, or ndarray
-            Names of values, or constants: a float is one of the network's type, a list is of int64.
+            Names of values, or constants: a float becomes a number in the precision of the network, a list becomes
+            int64.
         output : str, default=""
-            Name of the output, where that is given; a new one otherwise.
+            Name of the output; by default a new one.
         domain : str, default=""
-            "ai.onnx.ml", or ONNX's own.
+            Operator set: ONNX's own, or "ai.onnx.ml".
         **attributes : Any
-            The operator's attributes.
+            Attributes of the operator.
         """
         names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
         output = output or self.scope.get_unique_variable_name(operator.lower())
@@ -60,10 +61,10 @@ class Graph:
         from onnx import TensorProto
         from onnx.numpy_helper import from_array
 
-        name = self.scope.get_unique_variable_name("constant")
+        name: str = self.scope.get_unique_variable_name("constant")
         array = np.asarray(value, self.dtype if isinstance(value, float) else None, order="C")
         if array.dtype.kind == "i":
-            array = array.astype(np.int64)  # some systems have a shorter one
+            array = array.astype(np.int64)  # the default integer of some systems has 32 bits
         if array.dtype.kind in "OU":
             texts = [str(text).encode() for text in array.ravel()]
             self.container.add_initializer(name, TensorProto.STRING, list(array.shape), texts)
@@ -72,7 +73,7 @@ class Graph:
         return name
 
     def cast(self, x: str, dtype: Any, output: str = "") -> str:
-        """Append a conversion to a type of NumPy's, and return the name of its output."""
+        """Append a conversion to a NumPy dtype, and return the name of its output."""
         from onnx.helper import np_dtype_to_tensor_dtype
 
         return self("Cast", x, output=output, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
@@ -82,46 +83,53 @@ Emitter = Callable[[Graph, str], str]
 
 
 def _leaky_relu(g: Graph, x: str) -> str:
+    """max(x, slope · x)."""
     return g("Max", x, g("Mul", x, LEAKY_SLOPE))
 
 
-def _fall(g: Graph, x: str) -> str:
-    """exp(x) - 1 where x is negative, else 0."""
+def _negative_part(g: Graph, x: str) -> str:
+    """exp(min(x, 0)) - 1."""
     return g("Sub", g("Exp", g("Min", x, 0.0)), 1.0)
 
 
 def _elu(g: Graph, x: str) -> str:
-    return g("Add", g("Relu", x), _fall(g, x))
+    """max(x, 0) + exp(min(x, 0)) - 1."""
+    return g("Add", g("Relu", x), _negative_part(g, x))
 
 
 def _selu(g: Graph, x: str) -> str:
-    return g("Add", g("Mul", g("Relu", x), SELU_SCALE), g("Mul", _fall(g, x), SELU_SCALE * SELU_ALPHA))
+    """scale · (max(x, 0) + alpha · (exp(min(x, 0)) - 1))."""
+    return g("Add", g("Mul", g("Relu", x), SELU_SCALE), g("Mul", _negative_part(g, x), SELU_SCALE * SELU_ALPHA))
 
 
 def _gelu(g: Graph, x: str) -> str:
-    # onnxruntime has the error function in single precision alone
+    """x / 2 · (1 + erf(x / √2))."""
+    # onnxruntime has the error function in single precision only
     erf = g.cast(g("Erf", g.cast(g("Mul", x, 0.5**0.5), np.float32)), g.dtype)
     return g("Mul", x, g("Mul", g("Add", erf, 1.0), 0.5))
 
 
 def _silu(g: Graph, x: str) -> str:
+    """x · σ(x)."""
     if g.dtype == np.float32:
         return g("Mul", x, g("Sigmoid", x))
-    # onnxruntime makes one operator of these two, which its version 1.20 lacks in double precision
+    # onnxruntime fuses Mul and Sigmoid into an operator that its version 1.20 lacks in double precision
     return g("Div", x, g("Add", g("Exp", g("Neg", x)), 1.0))
 
 
 def _mish(g: Graph, x: str) -> str:
+    """x · tanh(log(1 + e)) = x · n / (n + 2), with e = exp(x) and n = e (e + 2)."""
     e = g("Exp", g("Min", x, 20.0))
     n = g("Mul", e, g("Add", e, 2.0))
     return g("Mul", x, g("Div", n, g("Add", n, 2.0)))
 
 
 def _softplus(g: Graph, x: str) -> str:
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)), which does not overflow."""
     return g("Add", g("Relu", x), g("Log", g("Add", g("Exp", g("Neg", g("Abs", x))), 1.0)))
 
 
-# in plain arithmetic where onnxruntime has ONNX's own operator (Elu, Selu, Softplus, ...) in single precision alone
+# plain arithmetic replaces operators that onnxruntime has in single precision only (Elu, Selu, Softplus, ...)
 ACTIVATION_EMITTERS: dict[str, Emitter] = {
     "identity": lambda g, x: x,
     "logistic": lambda g, x: g("Sigmoid", x),
@@ -172,14 +180,14 @@ def _activation(g: Graph, layer: Activation, p: Any, x: str) -> str:
     """y = f(x)."""
     if isinstance(layer.function, CustomActivation):
         raise ValueError(
-            "An activation given as Python functions cannot be written as ONNX: fit with one that has a name, of "
+            "An activation given as Python functions cannot be exported to ONNX: fit with a named one, one of "
             f"{list(ACTIVATIONS)}."
         )
     return ACTIVATION_EMITTERS[layer.function.name](g, x)
 
 
 def _dropout(g: Graph, layer: Dropout, p: Any, x: str) -> str:
-    """y = x: units are left out in training alone."""
+    """y = x: dropout acts in training only."""
     return x
 
 
@@ -191,8 +199,8 @@ LAYER_EMITTERS: dict[type, Callable[[Graph, Any, Any, Any], str]] = {
 }
 
 
-def emit_network(g: Graph, network: Network, parameters: np.ndarray, numbers: str, codes: list[str]) -> str:
-    """Append all layers, first to last.
+def emit_network(g: Graph, network: Network, parameters: Array, numbers: str, codes: list[str]) -> str:
+    """Append all layers.
 
     Parameters
     ----------
@@ -200,9 +208,9 @@ def emit_network(g: Graph, network: Network, parameters: np.ndarray, numbers: st
     network : Network
     parameters : ndarray of shape (K, P)
     numbers : str
-        The numeric block (n, d).
+        Name of the encoded numbers (n, d).
     codes : list of str
-        The codes (n,) of each column that has a learned embedding.
+        Names of the codes (n,) of the columns that have a learned embedding.
 
     Returns
     -------
@@ -212,4 +220,5 @@ def emit_network(g: Graph, network: Network, parameters: np.ndarray, numbers: st
     x: Any = (numbers, codes) if codes else numbers
     for layer, p in zip(network.layers, network.layout.views(parameters), strict=True):
         x = LAYER_EMITTERS[type(layer)](g, layer, p, x)
-    return x
+    z: str = x
+    return z

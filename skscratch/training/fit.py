@@ -128,23 +128,26 @@ def fit_network(
             stopped = train(objective, state, plan.settings, stop_at, listeners, plan.n_threads, plan.epoch_type)
     if not stopped and not plan.incremental and plan.is_open_ended and np.isfinite(plan.n_iter_no_change):
         _warn_not_converged(plan)
+    cut_short = stopped and not state.finished
+    state.refit_is_due = bool(plan.refit and evaluation is not None and evaluation.folds is not None and not cut_short)
     result = best_so_far()
     try:
         with training_context():
             result = _evaluated(result, evaluation)
-            interrupted = stopped and not state.finished
-            if plan.refit and result.scores is not None and not interrupted and evaluation is not None:
-                if evaluation.folds is not None:
-                    result = _refitted(plan, evaluation.objective, state, result, listener)
+            if state.refit_is_due and evaluation is not None and result.scores is not None:
+                result = _refitted(plan, evaluation.objective, state, result, listener)
     except KeyboardInterrupt:
+        state.interrupted = True
         warn("Training interrupted by user.", UserWarning)
+    state.refit_is_due &= state.interrupted  # a continued training begins with the refit that an interruption cut short
     return result
 
 
 def _start_or_resume(plan: TrainingPlan, state: TrainingState) -> None:
     """Start the schedule anew where the last call ended it, or where it has another length now."""
     progress = state.progress
-    ended = not state.is_snapshot and (state.finished or progress.epoch >= progress.end)
+    resumes = state.is_snapshot or state.refit_is_due
+    ended = not resumes and (state.finished or progress.epoch >= progress.end)
     if progress.n_planned != plan.n_epochs or ended:
         progress.start, progress.end, state.finished = progress.epoch, progress.epoch + plan.n_epochs, False
     state.is_snapshot = False
@@ -250,4 +253,5 @@ def _refitted(
     refitted = replace(result, parameters=parameters)
     listener.on_train_begin(lambda: refitted)
     stopped = train(objective, refit_state, settings, n_epochs, listener, plan.n_threads, plan.epoch_type)
+    state.interrupted = refit_state.interrupted
     return result if stopped or not np.isfinite(parameters).all() else refitted

@@ -38,10 +38,10 @@ class Record:
 class Listener:
     """A listener that does nothing; subclasses override what they need."""
 
-    def on_fit_begin(self, attributes_of: Callable[[Any], dict[str, Any]]) -> None:
+    def on_fit_begin(self, attributes_of: "Callable[[Any], dict[str, Any]]") -> None:
         """A fit begins; `attributes_of` maps a result to the attributes of an estimator that is fitted with it."""
 
-    def on_train_begin(self, result_so_far: Callable[[], Any]) -> None:
+    def on_train_begin(self, result_so_far: "Callable[[], Any]") -> None:
         """Training or the refit begins; `result_so_far` returns what `fit_network` would return now."""
 
     def on_epoch_begin(self) -> None:
@@ -62,7 +62,7 @@ class Listeners(Listener):
     def __init__(self, listeners: Sequence[Listener]):
         self.listeners = listeners
 
-    def on_train_begin(self, result_so_far: Callable[[], Any]) -> None:
+    def on_train_begin(self, result_so_far: "Callable[[], Any]") -> None:
         """Call all listeners."""
         for listener in self.listeners:
             listener.on_train_begin(result_so_far)

@@ -48,7 +48,7 @@ def train(
     Only `state` changes.  An epoch that diverges or is interrupted leaves the state as it was before that epoch; after
     a divergence the epoch runs again with a smaller learning rate.  The number of threads changes no bit.
     """
-    progress, n = state.progress, len(objective)
+    progress, n, state.interrupted = state.progress, len(objective), False
     with _MemberThreads(objective, state, settings, n_threads, epoch_type or Epoch) as epoch:
         rollback, began, stopped = Rollback(state), perf_counter(), False
         while progress.epoch < stop_at and not stopped:
@@ -72,6 +72,7 @@ def train(
             except KeyboardInterrupt:
                 if epoch_is_open:
                     rollback.undo()
+                state.interrupted = True
                 warn("Training interrupted by user.", UserWarning)
                 return True
         rollback.check_last_step(part.loss_now() for part in epoch.parts)
@@ -164,7 +165,12 @@ class Epoch:
         """Learning rate of a step, for progress from 0 to 1."""
         settings, state = self.settings, self.state
         rate = settings.learning_rate * state.rate_factor * float(settings.schedule(min(progress, 1.0)))
-        return rate if settings.power_t is None else rate / float((state.progress.n_seen + 1) ** settings.power_t)
+        # NumPy's power overflows to infinity, where Python's raises an error
+        return (
+            rate
+            if settings.power_t is None
+            else rate / float(np.float64(state.progress.n_seen + 1) ** settings.power_t)
+        )
 
     def penalty(self) -> Array | float:
         """½ α |W|² of the weights before the epoch, (K,)."""

@@ -4,19 +4,29 @@ A step returns sums over its rows, of losses and of gradients.  The sum of gradi
 weights, so that mini-batches, sample weights, whole tables and parts of a table on several machines are one addition.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..nn.batch import Targets
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array, Tape
 
-__all__ = ["AccumulatedStep", "LocalStep", "Objective", "ScoredRows", "Step", "fold_weights"]
+__all__ = [
+    "AccumulatedStep",
+    "LocalStep",
+    "Objective",
+    "ScoredRows",
+    "Step",
+    "divide_by_weight",
+    "fold_weights",
+    "out_of_fold_scores",
+]
 
 MICRO_BATCH = 512  # rows per micro-batch, so that the hidden layers stay in the cache
 SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so that there are few shapes
@@ -24,6 +34,10 @@ SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so 
 
 class Step(Protocol):
     """Sums over one mini-batch of an objective."""
+
+    @property
+    def loss(self) -> Array:
+        """The weighted sum of losses of each member in the last pass, (K,)."""
 
     def load(self, rows: Array) -> None:
         """Gather the rows with these indices (B,) into the buffers."""
@@ -84,9 +98,29 @@ class Objective:
             return self
         return replace(self, weight=self.weight[members])
 
-    def holding_out(self, folds: Array, n_members: int, dtype: Any) -> "Objective":
+    def holding_out(self, folds: Array, n_members: int, dtype: DTypeLike) -> "Objective":
         """Return the objective in which member k does not see the rows of fold k mod F."""
         return replace(self, weight=fold_weights(folds, n_members, self.weight, dtype))
+
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
+        """Count the rows of each fold in which a column is not zero, and those that have each category code.
+
+        Parameters
+        ----------
+        folds : ndarray of shape (n,)
+            Fold of each row.
+        n_folds : int
+        columns : ndarray of int
+            Columns of the encoded table.
+        n_codes : sequence of int
+            Number of codes of each column that has a learned embedding.
+
+        Returns
+        -------
+        counts : list of ndarray
+            Of the columns (n_folds, len(columns)), and then of each embedding's codes (n_folds, n_codes[j]).
+        """
+        return self.table.counts_by_fold(folds, n_folds, columns, n_codes)  # type: ignore[no-any-return]
 
     def sample(self, rows: Array) -> Any:
         """Return the encoded rows with these indices, few, as a Table."""
@@ -119,7 +153,9 @@ class Objective:
         return ScoredRows(self, out_of_fold_scores(self, parameters, folds))
 
 
-def fold_weights(folds: Array, n_members: int, weight: Array | None, dtype: Any, n_folds: int | None = None) -> Array:
+def fold_weights(
+    folds: Array, n_members: int, weight: Array | None, dtype: DTypeLike, n_folds: int | None = None
+) -> Array:
     """Return training weights (K, n): the rows' own (1, n), and 0 where the row is in the member's held-out fold."""
     held_out = folds == (np.arange(n_members) % (n_folds or folds.max() + 1))[:, None]
     return np.where(held_out, 0, 1 if weight is None else weight).astype(dtype)
@@ -284,6 +320,10 @@ class ScoredRows:
             float(self._weight @ slopes),
             float(self._weight.sum()),
         )
+
+    def is_finite(self) -> bool:
+        """Whether no raw score is NaN or infinite."""
+        return bool(np.isfinite(self.z).all())
 
     def scaled_by(self, temperature: float) -> Array:
         """Return z / T, (n, out)."""

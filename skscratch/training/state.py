@@ -106,6 +106,8 @@ class TrainingState:
     incremental: bool = False  # whether partial_fit was called: then no call is the last
     finished: bool = False  # whether training has stopped before the planned end
     is_snapshot: bool = False  # whether this is a copy made during training, from which training resumes
+    refit_is_due: bool = False  # whether nothing but the refit is left to do
+    interrupted: bool = False  # whether the user interrupted the last call
     stream: Any = None  # sample of the rows of a stream, from which partial_fit updates the scaling
 
     def copy(self) -> "TrainingState":
@@ -138,6 +140,8 @@ class TrainingState:
             "incremental": self.incremental,
             "finished": self.finished,
             "is_snapshot": self.is_snapshot,
+            "refit_is_due": self.refit_is_due,
+            "interrupted": self.interrupted,
         }
 
     @classmethod
@@ -147,7 +151,7 @@ class TrainingState:
         if state["optimizer"] is not None:
             optimizer = {"sgd": SGD, "adam": Adam}[state["optimizer"]["name"]](state["parameters"])
             optimizer.load(state["optimizer"]["count"], state["optimizer"]["arrays"])
-        rng = np.random.RandomState()
+        rng = np.random.RandomState(getattr(np.random, state["rng"]["bit_generator"])())
         rng.set_state(state["rng"])
         parts = {
             "optimizer": optimizer,

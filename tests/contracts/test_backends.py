@@ -1,4 +1,4 @@
-"""Fits in workers of joblib and Dask: the results of one machine, and one thread each unless more are left to them."""
+"""Fits in workers of joblib and Dask give the results of one machine, with one thread each unless they may use more."""
 
 import logging
 import multiprocessing
@@ -50,7 +50,7 @@ def client():
 
 
 def mixed():
-    """A table of strings, categories and gaps, and what to tell of it."""
+    """A table of strings, categories and missing values, and its classes."""
     rng = np.random.RandomState(0)
     table = pd.DataFrame(
         {
@@ -93,7 +93,7 @@ def fed(model, X, y):
 
 
 def test_a_stream_may_pass_through_the_workers(client):
-    """As dask-ml's Incremental has it: each chunk is learned where it lies, and the model goes from one to the next."""
+    """As in dask-ml's Incremental: the model moves from one worker with a chunk to the next."""
     here = ScratchMLPRegressor(learning_rate="constant", random_state=0)
     there = client.submit(lambda: ScratchMLPRegressor(learning_rate="constant", random_state=0))
     addresses = list(client.scheduler_info()["workers"])
@@ -102,14 +102,14 @@ def test_a_stream_may_pass_through_the_workers(client):
         there = client.submit(fed, there, X[part], Y[part], workers=[addresses[number % 2]], pure=False)
     there = there.result(timeout=60)
     np.testing.assert_array_equal(there.predict(X), here.predict(X))
-    assert there._encoder.names == here._encoder.names
+    assert there.fitted_.input_names == here.fitted_.input_names
 
 
 # ------------------------------------------------------------------ threads
 
 
 def watched(seed=0):
-    """Fit, and say how many threads trained, how many BLAS used at most, and how many were allowed."""
+    """Fit; return the number of threads that trained, the most that BLAS used, and the number that were allowed."""
     ours, run = {}, Epoch.run
 
     def watching(self, order):
@@ -167,7 +167,7 @@ def test_fits_in_workers_of_dask_use_one_thread_each(client):
 
 
 def test_dask_itself_leaves_one_thread_to_blas():
-    """What its nannies see to, unless they are told otherwise."""
+    """Dask's nannies do so by default."""
     import dask
 
     environment = dask.config.get("distributed.nanny.pre-spawn-environ")

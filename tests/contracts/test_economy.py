@@ -1,4 +1,4 @@
-"""What makes a training step fast and can be counted: calls, allocations, copies, the size of a pickle."""
+"""Costs that can be counted: calls and allocations of a training step, copies of a table, the size of a pickle."""
 
 import pickle
 import tracemalloc
@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.estimators.plan import small_buffers
 from skscratch.nn.activations import ACTIVATIONS
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
 from skscratch.nn.tape import Tape
 from skscratch.training import optimizers
-from skscratch.training.loop import Data, Recipe, State, Step, train
+from skscratch.training.listeners import Listener
+from skscratch.training.loop import StepSettings, train
+from skscratch.training.objective import LocalStep, Objective
 from skscratch.training.optimizers import SGD, Adam
+from skscratch.training.state import Progress, TrainingState
+from skscratch.training.threads import training_context
 from tests.helpers.plain import plain
 
 ROWS = 64
@@ -32,18 +35,17 @@ def make_step(hidden=(32, 16), activation="relu", n_out=1, loss="squared_error",
         targets = Targets(rng.randint(0, n_out, 500).astype(np.int32), np.eye(n_out, dtype=np.float32))
     else:
         targets = Targets(rng.randint(0, 2, size=(500, n_out)).astype(np.float32))
-    data = Data(Table(X, ones=True), targets)
-    step = Step(net, make_loss(loss, link), parameters, np.empty_like(parameters), data, ROWS)
-    return net, step, parameters
+    objective = Objective(net, make_loss(loss, link), Table(X, ones=True), targets)
+    return LocalStep(objective, parameters, np.empty_like(parameters), ROWS), parameters
 
 
 def counted_step(**options) -> Counter:
-    """Calls in running one batch, by function."""
-    _, step, _ = make_step(**options)
-    return Counter(getattr(do.func, "__name__", "").strip("_") for do in (*step.forward_tape, *step.backward_tape))
+    """Calls of one step, by function."""
+    step, _ = make_step(**options)
+    return Counter(getattr(do.func, "__name__", "").strip("_") for do in (*step.forward, *step.backward))
 
 
-def test_calls_of_a_step_of_regression():
+def test_number_of_calls_of_a_regression_step():
     calls = counted_step()
     # forward: 3 products, 2 biases (the first is in its product), 2 activations; loss: 3 calls and its weighted sum;
     # backward: the division by the total, 3 x weights, 2 biases, 2 inputs, 2 x 3 for ReLU
@@ -51,20 +53,20 @@ def test_calls_of_a_step_of_regression():
     assert calls["dot"] == 3 + 1 + 3 + 2 + 2 and "matmul" not in calls
 
 
-def test_calls_of_a_step_of_classification():
+def test_number_of_calls_of_a_classification_step():
     # the same, with 12 calls for softmax and its loss
     assert counted_step(n_out=5, loss="log_loss", link="softmax").total() == 3 + 2 + 2 + 12 + 1 + 1 + 3 + 2 + 2 + 6
 
 
-def test_members_take_no_more_calls():
-    lone, several = counted_step(n_members=1), counted_step(n_members=8)
-    assert several.total() == lone.total()
-    assert several["matmul"] == lone["dot"] - 1  # a column times a row is a multiplication there
+def test_members_need_no_more_calls():
+    single, several = counted_step(n_members=1), counted_step(n_members=8)
+    assert several.total() == single.total()
+    assert several["matmul"] == single["dot"] - 1  # a column times a row is a call of np.multiply
 
 
 @pytest.mark.parametrize("rates", [None, np.ones(100)], ids=["no factors", "factors"])
 @pytest.mark.parametrize(("optimizer", "calls_expected"), [(Adam, 10), (SGD, 6)])
-def test_calls_of_an_optimizer(monkeypatch, optimizer, calls_expected, rates):
+def test_number_of_calls_of_an_optimizer(monkeypatch, optimizer, calls_expected, rates):
     tape = Tape()
     monkeypatch.setattr(optimizers, "Tape", lambda: tape)
     p, g = np.ones((1, 100)), np.ones((1, 100))
@@ -73,7 +75,7 @@ def test_calls_of_an_optimizer(monkeypatch, optimizer, calls_expected, rates):
 
 
 def peak(function) -> int:
-    """Bytes allocated at most while `function` runs, beyond what there was."""
+    """The largest number of bytes that `function` allocates at a time."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -92,15 +94,15 @@ def test_a_warm_step_allocates_next_to_nothing(activation, task, n_members):
         "binary": {"loss": "log_loss", "link": "logistic"},
         "multiclass": {"loss": "log_loss", "link": "softmax", "n_out": 7},
     }[task]
-    _, step, parameters = make_step((128, 128), activation, n_members=n_members, **options)
+    step, parameters = make_step((128, 128), activation, n_members=n_members, **options)
     move, rows = Adam(parameters).bind(parameters, np.ones_like(parameters)), np.arange(ROWS)
 
     def run():
         step.load(rows)
-        step.run()
+        step.loss_and_gradient()
         move(1e-3, 1)
 
-    with small_buffers():
+    with training_context():
         run()
         # one hidden layer's output is 32 kB a member: anything of that size would show
         assert peak(run) < 12_000
@@ -109,35 +111,36 @@ def test_a_warm_step_allocates_next_to_nothing(activation, task, n_members):
 @pytest.mark.parametrize(("n_members", "n_threads"), [(1, 1), (4, 1), (4, 2)])
 def test_a_warm_epoch_allocates_no_more_than_its_order(n_members, n_threads):
     rng = np.random.RandomState(0)
-    net, step, parameters = make_step((128, 128), n_members=n_members)
-    recipe = Recipe(rate=1e-3, schedule=lambda u: 1.0, batch_size=ROWS, weight_decay=0.1, alpha=1e-3)
-    state = State(parameters, Adam(parameters), rng, end=10**6)
+    step, parameters = make_step((128, 128), n_members=n_members)
+    settings = StepSettings(1e-3, schedule=lambda u: 1.0, batch_size=ROWS, weight_decay=0.1, alpha=1e-3)
+    state = TrainingState(parameters, Adam(parameters), rng, Progress(end=10**6))
     peaks = []
 
-    def monitor(record):
-        peaks.append(tracemalloc.get_traced_memory()[0])
-        return record.epoch == 6
+    class Noting(Listener):
+        def on_epoch_end(self, record):
+            peaks.append(tracemalloc.get_traced_memory()[0])
+            return record.epoch == 6
 
     tracemalloc.start()
     try:
-        train(net, make_loss("squared_error", "identity"), step.data, state, recipe, 100, monitor, n_threads)
+        train(step.objective, state, settings, 100, Noting(), n_threads)
     finally:
         tracemalloc.stop()
-    # the order of 500 rows takes 4 kB; what stays from epoch to epoch must not grow
+    # the order of 500 rows takes 4 kB; the memory that is kept from epoch to epoch must not grow
     assert max(peaks[2:]) - min(peaks[2:]) < 8192
 
 
-def test_fit_copies_no_table_that_serves_as_it_is():
+def test_fit_does_not_copy_a_table_that_needs_no_encoding():
     X = np.random.RandomState(0).normal(size=(20_000, 50)).astype(np.float32)  # 4 MB
     y = X[:, 0]
     options = {"hidden_layer_sizes": (4,), "max_iter": 1, "scale_features": False, "dtype": "float32"}
     model = plain(ScratchMLPRegressor, **options, random_state=0)
-    model.fit(X[:100], y[:100])  # what is imported at the first call is not the fit's
+    model.fit(X[:100], y[:100])  # the first call imports modules
     used = peak(lambda: model.fit(X, y))
     assert used < 0.4 * X.nbytes, used / X.nbytes  # y in two precisions, their order, a mask of missing values
 
 
-def test_predict_takes_rows_in_chunks():
+def test_predict_processes_rows_in_chunks():
     X = np.random.RandomState(0).normal(size=(50_000, 10)).astype(np.float32)
     options = {"hidden_layer_sizes": (256,), "max_iter": 1, "scale_features": False, "dtype": "float32"}
     model = plain(ScratchMLPRegressor, **options).fit(X[:500], X[:500, 0])
@@ -147,7 +150,7 @@ def test_predict_takes_rows_in_chunks():
 
 @pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
 @pytest.mark.slow
-def test_predict_holds_no_more_for_more_rows(kind):
+def test_the_memory_of_predict_does_not_grow_with_the_rows(kind):
     """At the defaults, with bins: the encoded table of 100,000 rows would take 20 MB."""
     X = np.random.RandomState(0).normal(size=(100_000, 10)).astype(np.float32)
     model = kind(max_iter=1, random_state=0).fit(X[:500], X[:500, 0] > 0)
@@ -164,5 +167,5 @@ def test_a_pickle_is_little_more_than_the_weights(kind, options):
     model = kind((200, 200), max_iter=2, random_state=0, **options).fit(X, y)
     weights = sum(array.nbytes for array in (*model.coefs_, *model.intercepts_))
     assert len(pickle.dumps(model)) < 1.1 * weights + 10_000
-    # what a continued training needs is kept where it is asked for
+    # with warm_start, the state of training is kept too
     assert len(pickle.dumps(model.set_params(warm_start=True))) > 3 * weights

@@ -1,4 +1,4 @@
-"""Two ways to say the same thing give the same model."""
+"""Equivalent fits give the same model: forms of a table, weights, members, units, continued and interrupted fits."""
 
 import pickle
 
@@ -25,9 +25,11 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.encoding.check_input import check_table
 from skscratch.nn.batch import Table
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
+from tests.helpers.estimators import folds_of
 from tests.helpers.plain import plain
 
 RNG = np.random.RandomState(0)
@@ -58,6 +60,11 @@ def output(model, X):
     return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
 
 
+def raw_scores(model, X):
+    """Return the raw scores (n, out) of a table of numbers."""
+    return model.fitted_.raw_scores(check_table(model, X, model.categorical_features, None, False))
+
+
 def assert_same_bits(one, other, X):
     for a, b in zip([*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -74,7 +81,7 @@ X_FLOWERS = scale(X_IRIS)
 
 
 def linear(cls, X, y, weight, **parameters):
-    """No hidden layer, minimised to the end: SciPy's L-BFGS stops where a step gains 2e-9, and is started again."""
+    """Minimise a network without hidden layers; SciPy's L-BFGS stops where a step gains 2e-9, and starts again."""
     model = plain(
         cls, hidden_layer_sizes=(), solver="lbfgs", scale_features=False, dtype="float64", tol=1e-12, max_iter=1000,
         random_state=0, warm_start=True, **parameters,
@@ -117,6 +124,7 @@ def test_linear_is_logistic_regression(weight, C, classes):
 
 @pytest.mark.parametrize("weight", [None, W_GLM], ids=["plain", "weighted"])
 @pytest.mark.parametrize(("loss", "glm"), [("poisson", PoissonRegressor), ("gamma", GammaRegressor)])
+@pytest.mark.slow
 def test_linear_is_the_glm_of_its_deviance(weight, loss, glm):
     y = np.exp(Y_GLM) if loss == "gamma" else np.round(np.exp(Y_GLM))
     glm = glm(alpha=0.1, tol=1e-12, max_iter=5000).fit(X_GLM, y, weight)
@@ -151,7 +159,7 @@ def test_linear_is_quantile_regressor(weight, q):
 
 # ---------------------------------------------------------------- weights
 
-# one batch holds the table, else a batch would be other rows once a row is there twice
+# one batch holds the whole table; smaller batches would hold other rows if a row occurs twice
 WHOLE = {
     "adam": {"batch_size": 1000},
     "sgd": {"batch_size": 1000, "solver": "sgd", "learning_rate_init": 0.01},
@@ -170,7 +178,7 @@ def test_weight_two_is_the_row_twice(task, way):
     # sums of the same numbers in another order; a kink on the way (|r|, ReLU) does not make it more than this
     np.testing.assert_allclose(output(one, X), output(other, X), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-6)
-    assert np.abs(output(one, X) - output(clone(model).fit(X, y), X)).max() > 1e-4  # the weights do something
+    assert np.abs(output(one, X) - output(clone(model).fit(X, y), X)).max() > 1e-4  # the weights matter
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -190,7 +198,7 @@ def test_weight_zero_is_the_row_absent(task, parameters):
     model, X, y = make(task, **parameters)
     weight = RNG.uniform(0.5, 2, len(y)) * (np.arange(len(y)) % 3 > 0)
     strange = X.copy()
-    strange[weight == 0] *= 1e6  # what these rows hold must not matter
+    strange[weight == 0] *= 1e6  # the values in these rows must not matter
     kept = weight > 0
     one = clone(model).fit(strange, y, weight)
     assert_same_bits(one, clone(model).fit(X[kept], y[kept], weight[kept]), X)
@@ -224,17 +232,18 @@ def test_weight_zero_is_the_row_absent_in_partial_fit():
 @pytest.mark.parametrize("sample_weight", [False, True])
 @pytest.mark.parametrize("class_weight", ["dict", "balanced"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+@pytest.mark.slow
 def test_class_weight_is_sample_weight(task, class_weight, sample_weight, early_stopping):
     n_members = 2 if early_stopping == "folds" else 1
     model, X, y = make(task, batch_size=16, early_stopping=early_stopping, n_members=n_members, dtype="float64")
     if task == "multilabel":
         chosen = [{0: 1.0, 1: 3.0}, {0: 0.5, 1: 1.0}, {1: 2.0}]
     else:
-        X, y = X[:-7], y[:-7]  # classes of unlike size
+        X, y = X[:-7], y[:-7]  # classes of different sizes
         chosen = {0: 0.5, 1: 3.0}
     chosen = class_weight if class_weight == "balanced" else chosen
     own = RNG.randint(1, 4, len(y)).astype(float) if sample_weight else np.ones(len(y))
-    if chosen == "balanced":  # scikit-learn's function knows no weights: count each row as often as it weighs
+    if chosen == "balanced":  # scikit-learn's function takes no weights: repeat each row as often as its weight says
         rows = np.repeat(np.arange(len(y)), own.astype(int))
         first = np.r_[0, np.cumsum(own.astype(int))[:-1]]
         weight = own * compute_sample_weight("balanced", y[rows])[first]
@@ -251,8 +260,8 @@ def test_class_weight_is_sample_weight(task, class_weight, sample_weight, early_
 # ---------------------------------------------------------------- members
 
 
-def lone(together, k):
-    """A network of its own that starts from the weights of member k."""
+def single_network(together, k):
+    """Return a single network that starts from the weights of member k."""
     start = together.fresh
     return clone(together.unfitted).set_params(
         n_members=1, init=([w[k] for w in start.coefs_], [b[k] for b in start.intercepts_])
@@ -260,12 +269,12 @@ def lone(together, k):
 
 
 class Together:
-    """K members fitted, and the same at their start."""
+    """Three members, fitted, and the same members before training."""
 
     def __init__(self, task, **parameters):
         model, self.X, self.y = make(task, n_members=3, dtype="float64", shuffle=False, **parameters)
         self.unfitted = model.set_params(restore_best_weights=False)
-        # a rate that moves nothing shows the initial weights
+        # a learning rate this small leaves the initial weights as they are
         still = {"solver": "sgd", "learning_rate_init": 1e-300, "weight_decay": 0, "max_iter": 1}
         self.fresh = clone(model).set_params(**still).fit(self.X, self.y)
         self.fitted = clone(model).fit(self.X, self.y)
@@ -281,10 +290,10 @@ class Together:
     ],
     ids=["adam", "sgd, clipped", "decay"],
 )
-def test_member_is_a_lone_network(task, parameters):
+def test_a_member_equals_a_single_network(task, parameters):
     together = Together(task, **parameters)
     X, y = together.X, together.y
-    networks = [lone(together, k).fit(X, y) for k in range(3)]
+    networks = [single_network(together, k).fit(X, y) for k in range(3)]
     for k, network in enumerate(networks):
         for many, one in zip(together.fitted.coefs_, network.coefs_, strict=True):
             # one batched product or three: rounding only
@@ -292,8 +301,8 @@ def test_member_is_a_lone_network(task, parameters):
         for many, one in zip(together.fitted.intercepts_, network.intercepts_, strict=True):
             np.testing.assert_allclose(many[k], one, rtol=0, atol=1e-10)
     assert np.abs(networks[0].coefs_[0] - networks[1].coefs_[0]).max() > 0.1
-    mean = np.mean([network._scores(X) for network in networks], axis=0)  # the link follows the mean
-    np.testing.assert_allclose(together.fitted._scores(X), mean, rtol=1e-9, atol=1e-9)
+    mean = np.mean([raw_scores(network, X) for network in networks], axis=0)  # the link follows the mean
+    np.testing.assert_allclose(raw_scores(together.fitted, X), mean, rtol=1e-9, atol=1e-9)
     curve = np.mean([network.loss_curve_ for network in networks], axis=0)
     np.testing.assert_allclose(together.fitted.loss_curve_, curve, rtol=1e-9)
 
@@ -302,7 +311,7 @@ def test_member_is_a_lone_network(task, parameters):
 def test_first_member_is_the_network_of_that_seed(solver):
     together, X, y = make("multiclass", n_members=2, solver=solver, dtype="float64", shuffle=False)
     alone = clone(together).set_params(n_members=1)
-    if solver == "lbfgs":  # the members share each line search, and meet only where both have converged
+    if solver == "lbfgs":  # the members share each line search, and agree only after both have converged
         options = {"hidden_layer_sizes": (), "alpha": 1.0, "tol": 1e-9, "max_iter": 500}
         together.set_params(**options).fit(X, y)
         np.testing.assert_allclose(together.coefs_[0][0], alone.set_params(**options).fit(X, y).coefs_[0], atol=0.02)
@@ -315,8 +324,8 @@ def test_first_member_is_the_network_of_that_seed(solver):
 # ---------------------------------------------------------------- forms of a table
 
 
-def holed(seed=0, n=90):
-    """A table of mostly zeros with some NaN, in units of very unlike size; two targets of it."""
+def sparse_table(seed=0, n=90):
+    """Return a table of mostly zeros with some NaN, in very different units, and a target."""
     rng = np.random.RandomState(seed)
     X = rng.randn(n, 6) * [1, 10, 1e3, 1, 1e-3, 1] * (rng.rand(n, 6) < 0.5)
     X[rng.rand(n, 6) < 0.1] = np.nan
@@ -330,7 +339,7 @@ def holed(seed=0, n=90):
 @pytest.mark.parametrize("scaled", [True, False])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_sparse_is_dense(form, kind, scaled, dtype):
-    X, y = holed()
+    X, y = sparse_table()
     X = X if scaled else X / [1, 10, 1e3, 1, 1e-3, 1]
     stored = getattr(sp, f"{form}_{kind}")(X)  # NaN is stored, zeros are not
     assert stored.nnz < 0.7 * X.size
@@ -339,7 +348,7 @@ def test_sparse_is_dense(form, kind, scaled, dtype):
     # a sum over the stored values plus the offset of all rows, instead of one product
     atol = 1e-9 if dtype == "float64" else 1e-4
     np.testing.assert_allclose(sparse.loss_curve_, dense.loss_curve_, rtol=0, atol=atol)
-    for fitted in (dense, sparse):  # and each predicts the other's form
+    for fitted in (dense, sparse):  # each predicts from both forms
         for table in (X, stored):
             np.testing.assert_allclose(fitted.predict(table), dense.predict(X), rtol=0, atol=atol)
     assert np.ptp(dense.predict(X)) > 0.1
@@ -349,7 +358,7 @@ def test_sparse_is_dense(form, kind, scaled, dtype):
 @pytest.mark.parametrize("solver", ["adam", "lbfgs", "sgd"])
 def test_sparse_is_dense_for_classes(task, solver):
     _, _, y = make(task)
-    X, _ = holed(1, len(y))
+    X, _ = sparse_table(1, len(y))
     weight = RNG.randint(0, 3, len(y)).astype(float)
     model = make(task, solver=solver, dtype="float64", early_stopping=solver == "adam", max_iter=4)[0]
     dense, sparse = clone(model).fit(X, y, weight), clone(model).fit(sp.csr_array(X), y, weight)
@@ -357,9 +366,9 @@ def test_sparse_is_dense_for_classes(task, solver):
 
 
 def test_sparse_with_entries_stored_twice_out_of_order_or_zero():
-    X, y = holed()
+    X, y = sparse_table()
     rows, cols = np.nonzero(np.ones_like(X))
-    halves = np.r_[X.ravel() / 2, X.ravel() / 2]  # every entry, zeros too, in two halves
+    halves = np.r_[X.ravel() / 2, X.ravel() / 2]  # every entry, zeros included, in two halves
     order = RNG.permutation(len(halves))
     stored = sp.coo_array((halves[order], (np.r_[rows, rows][order], np.r_[cols, cols][order])), shape=X.shape)
     model = plain(ScratchMLPRegressor, **SMALL, dtype="float64")
@@ -414,7 +423,7 @@ def mixed(n=80):
     return {
         "number": np.where(rng.rand(n) < 0.1, np.nan, rng.randn(n)),
         "town": [None if r < 0.1 else "uvw"[int(3 * r)] for r in rng.rand(n)],
-        "street": [f"s{k:02d}" for k in rng.randint(0, 30, n)],  # more than 20: an embedding
+        "street": [f"s{k:02d}" for k in rng.randint(0, 30, n)],  # more than 20 categories: an embedding
         "flag": rng.rand(n) < 0.5,
     }
 
@@ -477,7 +486,7 @@ def test_binary_is_a_softmax_of_two_scores():
     (loss_1, g_1, p_1), (loss_2, g_2, p_2) = runs
     np.testing.assert_allclose(loss_1, loss_2, rtol=1e-12)
     np.testing.assert_allclose(p_1[..., 0], p_2[..., 1], rtol=1e-12)
-    # scores ∓z/2: the hidden layer's gradient is the same, the output's is split in two of opposite sign
+    # scores ∓z/2: the gradient of the hidden layer is the same; that of the output is split into two of opposite signs
     np.testing.assert_allclose(g_1[0].W, g_2[0].W, rtol=0, atol=1e-12)
     np.testing.assert_allclose(g_1[0].b, g_2[0].b, rtol=0, atol=1e-12)
     for a, b in ((g_1[1].W, g_2[1].W), (g_1[1].b, g_2[1].b)):
@@ -508,6 +517,7 @@ def reload(model):
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
 @pytest.mark.parametrize("parameters", CONTINUED.values(), ids=CONTINUED)
 @pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.slow
 def test_two_fits_are_one_of_twice_the_epochs(task, parameters, pickled):
     model, X, y = make(task, **{"learning_rate": "constant", "batch_size": 32, "warm_start": True, **parameters})
     parts = clone(model).set_params(max_iter=3).fit(X, y)
@@ -540,14 +550,14 @@ def test_pickled_predicts_the_same(task):
 
 
 class Interrupting:
-    """A user's half squared error, or a scorer, whose call number `at` is stopped by Ctrl-C."""
+    """A loss (half the squared error) or a scorer that raises KeyboardInterrupt in one of its calls."""
 
-    def __init__(self, at):
-        self.at, self.calls = at, 0
+    def __init__(self, call):
+        self.call, self.calls = call, 0
 
     def count(self):
         self.calls += 1
-        if self.calls == self.at:
+        if self.calls == self.call:
             raise KeyboardInterrupt
 
     def __call__(self, *arguments):
@@ -563,43 +573,44 @@ def fit_interrupted(model, X, y):
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         try:
             return model.fit(X, y)
-        except KeyboardInterrupt:  # it would end the whole run of tests
-            pytest.fail("a KeyboardInterrupt came out of fit, and what was learned is lost")
+        except KeyboardInterrupt:  # it would end the whole test run
+            pytest.fail("fit did not handle a KeyboardInterrupt")
 
 
-@pytest.mark.parametrize("at", [1, 10, 23])  # at the very start, and in mid-epoch, or while validating
+@pytest.mark.parametrize("call", [1, 10, 23])  # at the start, within an epoch, or in validation
 @pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("learning_rate", ["constant", "cosine"])
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True}, {"dropout": 0.3, "solver": "sgd"}])
-def test_interrupted_fit_is_finished_by_the_next(at, pickled, learning_rate, parameters):
+@pytest.mark.slow
+def test_interrupted_fit_is_finished_by_the_next(call, pickled, learning_rate, parameters):
     model, X, y = make("regression", learning_rate=learning_rate, batch_size=32, warm_start=True, max_iter=8)
     model.set_params(**parameters)
     whole = clone(model).set_params(loss=Interrupting(np.inf)).fit(X, y)
-    part = fit_interrupted(clone(model).set_params(loss=Interrupting(at)), X, y)
+    part = fit_interrupted(clone(model).set_params(loss=Interrupting(call)), X, y)
     calls = 4 + model.early_stopping  # an epoch
-    assert len(part.loss_curve_) == (at - 1) // calls
+    assert len(part.loss_curve_) == (call - 1) // calls
     assert np.isfinite(part.predict(X)).all()
     part = reload(part) if pickled else part
     assert_same_bits(part.fit(X, y), whole, X)
     assert part.validation_scores_ == whole.validation_scores_ and part.best_iteration_ == whole.best_iteration_
 
 
-@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("call", [1, 3])
 @pytest.mark.parametrize("pickled", [False, True])
-def test_fit_interrupted_while_it_validates_is_finished_by_the_next(at, pickled):
+def test_fit_interrupted_while_it_validates_is_finished_by_the_next(call, pickled):
     model, X, y = make("regression", batch_size=32, warm_start=True, early_stopping=True, max_iter=8)
     whole = clone(model).set_params(scoring=Interrupting(np.inf)).fit(X, y)
-    part = fit_interrupted(clone(model).set_params(scoring=Interrupting(at)), X, y)
+    part = fit_interrupted(clone(model).set_params(scoring=Interrupting(call)), X, y)
     part = reload(part) if pickled else part
     assert_same_bits(part.fit(X, y), whole, X)
     assert part.validation_scores_ == whole.validation_scores_ and len(part.validation_scores_) == 8
 
 
 class Falling:
-    """A user's schedule, whose call number `at` is stopped by Ctrl-C."""
+    """A schedule that raises KeyboardInterrupt in one of its calls."""
 
-    def __init__(self, at):
-        self.interrupting = Interrupting(at)
+    def __init__(self, call):
+        self.interrupting = Interrupting(call)
 
     def __call__(self, u):
         self.interrupting.count()
@@ -607,19 +618,22 @@ class Falling:
 
 
 def assert_same_folds(one, other):
-    np.testing.assert_array_equal(one._state.folds, other._state.folds)
+    np.testing.assert_array_equal(folds_of(one), folds_of(other))
     np.testing.assert_array_equal(one.oof_predictions_, other.oof_predictions_)
-    np.testing.assert_array_equal(one.validation_scores_, other.validation_scores_)  # NaN where none was due
+    np.testing.assert_array_equal(
+        one.validation_scores_, other.validation_scores_
+    )  # NaN in epochs that are not validated
     assert one.temperature_ == other.temperature_ and one.best_iteration_ == other.best_iteration_
 
 
-@pytest.mark.parametrize("at", [1, 9, 12, 25, 40])  # in the midst of an epoch, or asking whether to judge it
+@pytest.mark.parametrize("call", [1, 9, 12, 25, 40])  # within an epoch, or when the plan asks for its rate at the end
 @pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
-def test_interrupted_fit_with_folds_is_finished_by_the_next(at, pickled, task):
+@pytest.mark.slow
+def test_interrupted_fit_with_folds_is_finished_by_the_next(call, pickled, task):
     model, X, y = make(task, **FOLDS, batch_size=32, warm_start=True, max_iter=8, calibrate=True, dropout=0.1)
     whole = clone(model).set_params(learning_rate=Falling(np.inf)).fit(X, y)
-    part = fit_interrupted(clone(model).set_params(learning_rate=Falling(at)), X, y)
+    part = fit_interrupted(clone(model).set_params(learning_rate=Falling(call)), X, y)
     assert part.n_iter_ < 8 and np.isfinite(output(part, X)).all()
     part = reload(part) if pickled else part
     part.fit(X, y)
@@ -637,9 +651,9 @@ def test_a_refit_that_is_interrupted_leaves_what_was_found(back):
     assert part.loss_curve_ == whole.loss_curve_ and not np.array_equal(part.coefs_[0], whole.coefs_[0])
 
 
-def test_a_fit_interrupted_between_its_last_epoch_and_the_refit_is_not_lost():
+def test_a_fit_interrupted_before_the_refit_keeps_its_result():
     model, X, y = make("regression", **FOLDS, batch_size=32, max_iter=3, refit=1.0)
-    calls = 3 * (4 * 4 + 1)  # epochs of four batches, each of four members, and a look at the validation rows
+    calls = 3 * (4 * 4 + 1)  # epochs of four batches of four members, each followed by a validation
     part = fit_interrupted(clone(model).set_params(loss=Interrupting(calls + 1)), X, y)
     assert part.n_iter_ == 3 and np.isfinite(part.predict(X)).all()
 
@@ -657,11 +671,12 @@ def test_interrupted_lbfgs_keeps_its_last_iterate():
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("early_stopping", [True, "folds"])
+@pytest.mark.slow
 def test_same_seed_same_bits(task, early_stopping):
     model, X, y = make(task, dropout=0.2, early_stopping=early_stopping, batch_size=16, n_members=2)
     one = clone(model).fit(X, y)
     assert_same_bits(one, clone(model).fit(X, y), X)
-    assert_same_bits(one, one.fit(X, y), X)  # a fit without warm_start forgets the one before
+    assert_same_bits(one, one.fit(X, y), X)  # a fit without warm_start does not depend on the earlier one
     other = clone(model).set_params(random_state=2).fit(X, y)
     assert np.abs(output(one, X) - output(other, X)).max() > 1e-6
     seeded = clone(model).set_params(random_state=np.random.RandomState(1))
@@ -678,6 +693,7 @@ def test_same_seed_same_bits(task, early_stopping):
     ],
     ids=["folds", "dropout", "sgd"],
 )
+@pytest.mark.slow
 def test_threads_change_no_bit(task, parameters):
     model, X, y = make(task, batch_size=25, **parameters)
     one = clone(model).set_params(n_jobs=1).fit(X, y)
@@ -688,6 +704,7 @@ def test_threads_change_no_bit(task, parameters):
             assert_same_folds(other, one)
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_the_number_of_jobs():
     X, y = load_breast_cancer(return_X_y=True)
     model = ScratchMLPClassifier((64,), max_iter=3, random_state=0, batch_size=64)
@@ -712,7 +729,7 @@ def test_powers_of_two_as_units_of_features_change_no_bit(task, parameters):
 
 
 class Shifted:
-    """A model of X · units + shift that is asked in the units of X."""
+    """A model of X · units + shift that predicts from X."""
 
     def __init__(self, model, units, shift):
         self.model, self.units, self.shift = model, units, shift
@@ -727,7 +744,7 @@ def test_units_of_features_do_not_matter(task, parameters):
     model, X, y = make(task, dtype="float64", **parameters)
     units, shift = RNG.uniform(0.01, 100, X.shape[1]), RNG.uniform(-1e3, 1e3, X.shape[1])
     one, other = clone(model).fit(X, y), clone(model).fit(X * units + shift, y)
-    # a shift by 1e3 spreads loses 3 of 16 digits of a feature, and six epochs multiply that a little
+    # a shift by 1e3 standard deviations loses 3 of 16 digits of a feature; six epochs amplify that a little
     np.testing.assert_allclose(output(other, X * units + shift), output(one, X), rtol=1e-7, atol=1e-7)
 
 
@@ -736,7 +753,7 @@ def test_units_of_features_do_not_matter(task, parameters):
 def test_units_of_the_target_do_not_matter(loss, unit, shift):
     model, X, y = make("regression", loss=loss, dtype="float64")
     one, other = clone(model).fit(X, y).predict(X), clone(model).fit(X, y * unit + shift).predict(X)
-    # as above: 1 + 1e-3 y keeps all but 1 or 2 digits of y
+    # 1 + 1e-3 y loses 1 or 2 digits of y
     atol = 0 if shift == 0 else 1e-7 * unit * np.ptp(y)
     np.testing.assert_allclose(other, one * unit + shift, rtol=0, atol=atol)
 
@@ -749,7 +766,7 @@ def test_unit_of_a_positive_target_does_not_matter(loss):
 
 
 @pytest.mark.parametrize("task", ["regression", "multiclass", "multilabel"])
-def test_a_scaler_in_front_does_no_harm(task):
+def test_a_scaler_before_the_network_changes_nothing(task):
     model, X, y = make(task, dtype="float64")
     scaled = make_pipeline(StandardScaler(), clone(model)).fit(X, y)
     np.testing.assert_allclose(output(scaled, X), output(clone(model).fit(X, y), X), rtol=1e-7, atol=1e-7)  # as above

@@ -1,6 +1,6 @@
-"""scikit-learn's ways to explain and to judge a model, on DataFrames with categories and missing values.
+"""scikit-learn's tools that explain and evaluate a model, on DataFrames with categories and missing values.
 
-Each runs on the untouched table, alone and in a Pipeline, and must find what the table was made with.
+Each runs on the raw table, for the estimator alone and in a Pipeline, and finds the known structure of the table.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ SMALL = {"hidden_layer_sizes": (16,), "max_iter": 40, "random_state": 0}
 
 
 def table(n=500, seed=0):
-    """A table whose `colour` matters most, then `size`, and nothing else; every twelfth value is missing."""
+    """Return a table in which `colour` matters most, then `size`, and nothing else; one in twelve values is missing."""
     rng = np.random.RandomState(seed)
     colour = rng.choice(list(COLOURS), n)
     size = rng.normal(size=n)
@@ -47,12 +47,12 @@ def table(n=500, seed=0):
 
 
 def with_flag(X):
-    """A step that keeps the frame a frame, and adds a column to it."""
+    """A step that returns the frame with one more column."""
     return X.assign(sized=X["size"].notna())
 
 
 def model_of(kind):
-    """A classifier or regressor, alone or at the end of a Pipeline, and the target that it is for."""
+    """Return a classifier or regressor, alone or at the end of a Pipeline."""
     model = ScratchMLPClassifier(**SMALL) if "classifier" in kind else ScratchMLPRegressor(**SMALL)
     return make_pipeline(FunctionTransformer(with_flag), model) if "piped" in kind else model
 
@@ -62,7 +62,7 @@ KINDS = ["classifier", "regressor", "piped classifier", "piped regressor"]
 
 @pytest.fixture(scope="module", params=KINDS)
 def fitted(request):
-    """(kind, fitted model, the rest of the table, its target)."""
+    """Return the kind, a fitted model, and the test rows with their target."""
     X, y = table()
     y = y if "regressor" in request.param else (y > 0).map({True: "yes", False: "no"})
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -70,19 +70,20 @@ def fitted(request):
 
 
 def known(X, *columns):
-    """Rows with a value in these columns: scikit-learn makes no grid of missing ones."""
+    """Return the rows with a value in these columns; scikit-learn cannot make a grid of missing values."""
     return X.dropna(subset=list(columns))
 
 
-def answer(kind, model, X):
-    """What partial dependence averages."""
+def response(kind, model, X):
+    """Return the values that partial dependence averages."""
     return model.predict(X) if "regressor" in kind else model.predict_proba(X)[:, 1]
 
 
 # ---------------------------------------------------------------- permutation importance
 
 
-def test_permutation_importance_ranks_the_columns_of_the_table_as_it_was_made(fitted):
+@pytest.mark.slow
+def test_permutation_importance_ranks_the_columns_correctly(fitted):
     kind, model, X, y = fitted
     scoring = "r2" if "regressor" in kind else "roc_auc"
     found = permutation_importance(model, X, y, scoring=scoring, n_repeats=5, random_state=0)
@@ -101,13 +102,13 @@ def test_partial_dependence_on_a_category_has_one_value_for_each(fitted):
     assert list(found["grid_values"][0]) == ["blue", "green", "red"]
     (average,) = found["average"]
     assert average[1] < average[0] < average[2]
-    by_hand = [answer(kind, model, rows.assign(colour=name)).mean() for name in COLOURS]
-    np.testing.assert_allclose(average, by_hand, rtol=1e-6)  # float32 means, in another order
-    if "regressor" in kind:  # to a quarter of a deviation of y, for some colours are missing
+    by_hand = [response(kind, model, rows.assign(colour=name)).mean() for name in COLOURS]
+    np.testing.assert_allclose(average, by_hand, rtol=1e-6)  # means of float32 numbers, in another order
+    if "regressor" in kind:  # a quarter of the standard deviation of y, because some colours are missing
         np.testing.assert_allclose(average - average[0], list(COLOURS.values()), atol=0.4)
 
 
-def test_partial_dependence_on_a_number_rises_as_the_table_was_made(fitted):
+def test_partial_dependence_on_a_number_has_the_true_slope(fitted):
     kind, model, X, _ = fitted
     found = partial_dependence(model, known(X, "size"), ["size"], grid_resolution=6)
     (average,), grid = found["average"], found["grid_values"][0]
@@ -124,7 +125,7 @@ def test_partial_dependence_on_two_categories_and_on_a_boolean(fitted):
     found = partial_dependence(model, rows, ["colour", "shop"], categorical_features=CATEGORIES)
     assert found["average"].shape == (1, 3, 4)
     assert (found["average"][0].argmax(axis=0) == 2).all()  # red, whatever the shop
-    if "regressor" in kind:  # two points of a binary classifier are a fault of scikit-learn 1.6, mended since
+    if "regressor" in kind:  # scikit-learn 1.6 fails for two grid points of a binary classifier
         found = partial_dependence(model, known(X, "open"), ["open"], categorical_features=CATEGORIES)
         assert list(found["grid_values"][0]) == [False, True]
         assert np.ptp(found["average"]) < 0.3
@@ -134,9 +135,12 @@ def test_individual_lines_of_a_category(fitted):
     kind, model, X, _ = fitted
     rows = known(X, "colour")
     found = partial_dependence(model, rows, ["colour"], categorical_features=CATEGORIES, kind="individual")
-    np.testing.assert_allclose(found["individual"][0, :, 2], answer(kind, model, rows.assign(colour="red")), rtol=1e-5)
+    np.testing.assert_allclose(
+        found["individual"][0, :, 2], response(kind, model, rows.assign(colour="red")), rtol=1e-5
+    )
 
 
+@pytest.mark.slow
 def test_partial_dependence_display_draws_bars_for_categories(fitted):
     kind, model, X, _ = fitted
     display = PartialDependenceDisplay.from_estimator(
@@ -159,13 +163,13 @@ def test_partial_dependence_display_draws_bars_for_categories(fitted):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_decision_boundary_of_two_numbers_is_what_the_grid_is_predicted(kind):
+def test_a_decision_boundary_shows_the_predictions_for_its_grid(kind):
     X, y = table(200)
     X = X[["size", "weight"]]
     y = y if "regressor" in kind else y > 0
     model = model_of(kind).fit(X, y)
     display = DecisionBoundaryDisplay.from_estimator(model, X, grid_resolution=7, ax=Figure().subplots())
-    assert not np.isnan(display.xx0).any()  # missing values are no edge of the grid
+    assert not np.isnan(display.xx0).any()  # missing values do not affect the grid
     grid = pd.DataFrame({"size": display.xx0.ravel(), "weight": display.xx1.ravel()})
     expected = model.predict(grid) if "regressor" in kind else model.decision_function(grid)
     np.testing.assert_allclose(display.response.ravel(), expected, rtol=1e-5, atol=1e-5)
@@ -182,7 +186,7 @@ def test_a_boolean_is_an_axis_of_a_decision_boundary():
     assert (display.response[:, 0] < 0.2).all() and (display.response[:, -1] > 0.8).all()
 
 
-def test_a_category_is_an_axis_of_a_decision_boundary_by_a_step_that_names_it():
+def test_a_category_is_an_axis_of_a_decision_boundary_after_a_step_that_decodes_it():
     X, y = table()
     X, names = X[["colour", "size"]], np.array(list(COLOURS))
     model = ScratchMLPClassifier(**SMALL).fit(X, y > 0)
@@ -210,7 +214,7 @@ def test_a_category_is_an_axis_of_a_decision_boundary_by_a_step_that_names_it():
 
 
 def chances(n, seed):
-    """Rows, the chance of each to be "yes", and whether it was; the colour decides much, the size some."""
+    """Return rows, the probability of "yes" for each, and a draw from it; the colour matters more than the size."""
     X, _ = table(n, seed)
     colour = X["colour"].astype(object).map(COLOURS).fillna(0.0).astype(float)
     p = 1 / (1 + np.exp(-(0.8 * colour + 0.8 * X["size"].fillna(0.0))))
@@ -221,22 +225,23 @@ def chances(n, seed):
 def test_calibration_curve_lies_on_the_diagonal():
     X, _, y = chances(1000, 1)
     X_new, _, y_new = chances(4000, 2)
-    lone = ScratchMLPClassifier(n_members=1, random_state=0)
+    single = ScratchMLPClassifier(n_members=1, random_state=0)
     gaps = {}
     for name, model in {
         "default": ScratchMLPClassifier(random_state=0),
-        "lone": lone,
-        "repaired": CalibratedClassifierCV(lone, cv=3),
+        "single": single,
+        "repaired": CalibratedClassifierCV(single, cv=3),
     }.items():
         p = model.fit(X, y).predict_proba(X_new)[:, 1]
         share, mean = calibration_curve(y_new, p, n_bins=5, pos_label="yes", strategy="quantile")
         gaps[name] = np.abs(share - mean).max()
-    # 800 rows a bin: three standard errors of a share are 0.05, and as much is left to what 1,000 rows teach
+    # 800 rows per bin: three standard errors of a share are 0.05; as much again allows for training on 1,000 rows
     assert gaps["default"] < 0.1
-    assert gaps["lone"] > 0.15  # so that the test can tell
-    assert gaps["repaired"] < gaps["lone"]
+    assert gaps["single"] > 0.15  # otherwise the test shows nothing
+    assert gaps["repaired"] < gaps["single"]
 
 
+@pytest.mark.slow
 def test_calibration_display_from_an_estimator_with_string_classes():
     X, _, y = chances(400, 3)
     for model in (ScratchMLPClassifier(**SMALL), model_of("piped classifier")):
@@ -250,6 +255,7 @@ def test_calibration_display_from_an_estimator_with_string_classes():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_learning_curves_rise(kind):
     X, y = table(600)
     y = y if "regressor" in kind else (y > 0).map({True: "yes", False: "no"})
@@ -260,7 +266,7 @@ def test_learning_curves_rise(kind):
     )
     first, last = test.mean(axis=1)
     assert list(sizes) == [30, 300]
-    assert last - first > 0.3 * (1 - first)  # a third of the way to a perfect score, wherever the curve starts
+    assert last - first > 0.3 * (1 - first)  # a third of the way to a perfect score
     axes = Figure().subplots()
     LearningCurveDisplay(train_sizes=sizes, train_scores=test, test_scores=test, score_name="score").plot(ax=axes)
     np.testing.assert_allclose(axes.lines[-1].get_ydata(), [first, last])
@@ -270,7 +276,7 @@ def test_learning_curves_rise(kind):
 
 
 def noisy(n, seed):
-    """A table whose noise grows with `size`, and is twice as large in one of two shops."""
+    """Return a table whose noise grows with `size`, and is twice as large in one of two shops."""
     rng = np.random.RandomState(seed)
     X = pd.DataFrame({"size": rng.uniform(0, 2, n), "shop": rng.choice(["calm", "wild"], n)})
     deviation = (0.2 + X["size"]) * (1 + (X["shop"] == "wild"))
@@ -286,13 +292,14 @@ def quantiles():
     return ScratchMLPRegressor(loss="quantile", quantile=LEVELS, random_state=0).fit(X, y), y
 
 
-def test_quantiles_of_one_fit_cover_what_they_say(quantiles):
+@pytest.mark.slow
+def test_quantiles_of_one_fit_have_the_stated_coverage(quantiles):
     model, y = quantiles
     X_new, y_new = noisy(3000, 1)
     predicted = model.predict(X_new)
     for level, bound, out_of_fold in zip(LEVELS, predicted.T, model.oof_predictions_.T, strict=True):
         for truth, limit in ((y_new, bound), (y, out_of_fold)):
-            # three binomial errors, of the rows judged and of the 2,000 learned from, and 0.02 for the network's own
+            # three binomial errors of the test rows and of the 2,000 training rows, and 0.02 for the network
             tolerance = 3 * (level * (1 - level) * (1 / len(truth) + 1 / len(y))) ** 0.5 + 0.02
             assert np.mean(truth <= limit) == pytest.approx(level, abs=tolerance)
 
@@ -301,19 +308,19 @@ def test_intervals_are_as_wide_as_the_noise(quantiles):
     model, _ = quantiles
     points = pd.DataFrame({"size": [0.5, 1.5, 0.5, 1.5], "shop": ["calm", "calm", "wild", "wild"]})
     low, _, _, _, high = model.predict(points).T
-    # 2 x 1.645 deviations, to 30 %: a tail of a twentieth in a corner of the table rests on some tens of rows
+    # 2 × 1.645 standard deviations, up to 30 %: few rows determine a quantile of 5 % in a corner of the table
     np.testing.assert_allclose(high - low, 3.29 * np.array([0.7, 1.7, 1.4, 3.4]), rtol=0.3)
 
 
-def test_out_of_fold_residuals_make_an_interval_honest():
+def test_out_of_fold_residuals_calibrate_an_interval():
     X, y = noisy(400, 2)
     model = ScratchMLPRegressor(loss="quantile", quantile=[0.25, 0.75], refit=0, **SMALL).fit(X, y)
     low, high = model.oof_predictions_.T
     misses = np.maximum(low - y, y - high)
-    margin = np.quantile(misses, np.ceil(401 * 0.9) / 400, method="higher")  # for 90 %, from quantiles that say 50 %
+    margin = np.quantile(misses, np.ceil(401 * 0.9) / 400, method="higher")  # for 90 %, from quantiles for 50 %
     X_new, y_new = noisy(3000, 3)
     low, high = model.predict(X_new).T
-    # binomial deviations of 400 rows that set the margin and of 3,000 that judge it: three of both are 0.048
+    # three binomial standard deviations of the 400 calibration rows and the 3,000 test rows are 0.048
     assert np.mean((low - margin <= y_new) & (y_new <= high + margin)) == pytest.approx(0.9, abs=0.05)
     assert np.mean((low <= y_new) & (y_new <= high)) < 0.7
 
@@ -331,8 +338,8 @@ def two_targets():
     return X, np.c_[y, -5 * y]
 
 
-def lone_members(model, X, y):
-    """Each member as a regressor of its own: its weights given, and a rate of 0."""
+def single_members(model, X, y):
+    """Yield each member as a regressor of its own, with the given weights and a learning rate of 0."""
     settings = {**model.get_params(), "n_members": 1, "learning_rate": lambda progress: 0.0, "max_iter": 1}
     settings["clip_target"] = False
     for k in range(model.n_members):
@@ -350,16 +357,17 @@ def lone_members(model, X, y):
         ({"loss": "poisson", "scale_target": False}, lambda: (one_target()[0], np.abs(one_target()[1]) / 20)),
     ],
 )
-def test_return_std_is_the_deviation_over_what_lone_members_predict_unclipped(options, data):
+@pytest.mark.slow
+def test_return_std_is_the_standard_deviation_of_the_unclipped_predictions_of_members(options, data):
     X, y = data()
     model = ScratchMLPRegressor(**{**SMALL, "max_iter": 8, **options}).fit(X, y)
     mean, std = model.predict(X, return_std=True)
     assert std.shape == mean.shape == model.predict(X).shape
     np.testing.assert_array_equal(mean, model.predict(X))
-    members = [member.predict(X) for member in lone_members(model, X, y)]
+    members = [member.predict(X) for member in single_members(model, X, y)]
     scale = np.std(y, axis=0).max()
     np.testing.assert_allclose(std, np.std(members, axis=0), rtol=1e-4, atol=1e-5 * scale)  # float32 networks
-    assert np.median(std) > 1e-3 * scale  # they do disagree
+    assert np.median(std) > 1e-3 * scale  # the members disagree
 
 
 @pytest.mark.parametrize("data", [one_target, two_targets])
@@ -377,7 +385,7 @@ def test_the_spread_is_in_the_units_of_y():
     np.testing.assert_allclose(in_other_units, 1000 * std, rtol=1e-6)
 
 
-def test_the_spread_is_larger_where_there_were_no_rows():
+def test_the_spread_is_larger_far_from_the_training_rows():
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(300, 2))
     y = np.sin(3 * X[:, 0]) + X[:, 1]

@@ -34,7 +34,7 @@ def fitted(kind, way, weight, y=None, **options):
 
 
 def raw(model):
-    return model._raw_scores(X)
+    return model._raw_scores(X)[1]
 
 
 @pytest.mark.filterwarnings("ignore:Maximum iterations")

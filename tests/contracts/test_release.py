@@ -1,4 +1,4 @@
-"""What a release says of itself is true: versions, bounds, extras and classifiers agree wherever they are written."""
+"""The metadata of a release: versions, bounds, extras and classifiers agree in all files."""
 
 import importlib.util
 import re
@@ -28,7 +28,7 @@ PYTHONS = [
 
 
 def script(name):
-    """A script of .ci/, as a module."""
+    """Import a script of .ci/ as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -36,7 +36,7 @@ def script(name):
 
 
 def required(extra=None):
-    """What an extra asks for, that of the extras of our own within it too; without one, the package itself."""
+    """Return the requirements of an extra, nested extras included; without an extra, those of the package."""
     found = []
     for requirement in map(Requirement, EXTRAS[extra] if extra else PROJECT["dependencies"]):
         if requirement.name == PROJECT["name"]:
@@ -46,13 +46,13 @@ def required(extra=None):
     return found
 
 
-def test_the_package_under_test_is_the_one_beside_the_tests_or_else_the_installed_one():
+def test_the_package_under_test_is_in_the_checkout_or_else_installed():
     beside = ROOT / "skscratch"
     expected = beside if beside.exists() else Path(sysconfig.get_path("purelib"), "skscratch")
     assert Path(skscratch.__file__).parent.samefile(expected)
 
 
-def test_the_version_is_written_once_and_has_its_place_in_the_changelog():
+def test_the_version_is_stated_once_and_heads_the_changelog():
     written = [
         path.name
         for path in Path(skscratch.__file__).parent.glob("*.py")
@@ -67,21 +67,21 @@ def test_the_version_is_written_once_and_has_its_place_in_the_changelog():
     assert released == sorted(released, reverse=True)
 
 
-def test_the_pythons_of_the_classifiers_are_those_that_are_required():
+def test_the_classifiers_name_the_required_pythons():
     required_pythons = SpecifierSet(PROJECT["requires-python"])
     minors = [minor for _, minor in PYTHONS]
     assert minors == list(range(minors[0], minors[0] + len(minors)))
     assert f"3.{minors[0]}" in required_pythons and f"3.{minors[0] - 1}" not in required_pythons
-    assert sys.version_info[:2] in PYTHONS  # where this runs is declared too
+    assert sys.version_info[:2] in PYTHONS  # the running Python is declared as well
     assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py3{minors[0]}"
 
 
-def test_types_are_shipped_where_they_are_announced():
+def test_the_package_has_the_marker_of_typed_packages():
     assert "Typing :: Typed" in PROJECT["classifiers"]
     assert Path(skscratch.__file__).with_name("py.typed").read_text() == ""
 
 
-def test_all_is_the_sum_of_the_extras_for_users():
+def test_the_extra_all_is_the_sum_of_those_for_users():
     users = set(EXTRAS) - FOR_DEVELOPERS - {"all"}
     assert set(map(str, required("all"))) == {str(r) for extra in users for r in required(extra)}
     assert users >= {"plot", "onnx", "progress", "skops", "tune"}
@@ -126,7 +126,7 @@ def test_pythons_are_found_and_only_those_that_run(tmp_path):
 
 
 def wheel(folder, files, tag="py3-none-any"):
-    """A file with the name and the content of a wheel."""
+    """Write a file with the name and the contents of a wheel."""
     path = folder / f"skscratch-1.0-{tag}.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name in files:
@@ -137,7 +137,7 @@ def wheel(folder, files, tag="py3-none-any"):
 FILES = ["skscratch/__init__.py", "skscratch/py.typed", "skscratch-1.0.dist-info/licenses/LICENSE"]
 
 
-def test_a_right_wheel_passes(tmp_path, capsys):
+def test_a_correct_wheel_passes(tmp_path, capsys):
     script("check_wheel").check(wheel(tmp_path, FILES))
     assert "skscratch-1.0-py3-none-any.whl: 3 files" in capsys.readouterr().out
 
@@ -151,7 +151,7 @@ def test_a_right_wheel_passes(tmp_path, capsys):
         ([*FILES[:1], *FILES[2:]], "py3-none-any", r"lacks: \['skscratch/py.typed'\]"),
     ],
 )
-def test_a_wrong_wheel_is_told_why(tmp_path, files, tag, message):
+def test_the_error_says_what_is_wrong_with_a_wheel(tmp_path, files, tag, message):
     with pytest.raises(SystemExit, match=message):
         script("check_wheel").check(wheel(tmp_path, files, tag))
 

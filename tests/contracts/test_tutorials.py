@@ -1,4 +1,4 @@
-"""The four tutorials' networks: the estimators' weights after every step against their arithmetic written out."""
+"""The networks of four tutorials: the weights after every step equal those of the arithmetic written out."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ from sklearn.preprocessing import MaxAbsScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-# Both sides do the same sums in double precision in another order; a step's rounding is about 1e-16.
+# Both sides compute the same sums, in another order; the rounding of a step is about 1e-16.
 SAME = {"rtol": 0, "atol": 1e-12}
 
 PLAIN = {
@@ -52,14 +52,14 @@ def regressor(**settings):
     return ScratchMLPRegressor(**{**own, **PLAIN, **settings})
 
 
-def frozen(coefs, **settings):
-    """A network without biases that fit leaves as it is: the schedule is zero throughout."""
+def motionless(coefs, **settings):
+    """Return a network without biases that training leaves as it is, because the schedule is zero."""
     still = {"learning_rate": lambda progress: 0.0, "max_iter": 1, "fit_intercept": False, "hidden_layer_sizes": ()}
     return regressor(init=(coefs, []), **{**still, **settings})
 
 
 def partial_fit(model, X, y):
-    """One call; a classifier's names the classes."""
+    """Call partial_fit, with the classes for a classifier."""
     return model.partial_fit(X, y, **({"classes": [0, 1]} if isinstance(model, ScratchMLPClassifier) else {}))
 
 
@@ -80,7 +80,7 @@ both = pytest.mark.parametrize("make", [classifier, regressor])
 
 @cache
 def t1_by_hand(seed, n_steps):
-    """Start, rows drawn, weights and bias after every step, and the error over all rows at step 1, 101, 201, ..."""
+    """Return start, rows, weights and bias after every step, and the error over all rows at step 1, 101, 201, ..."""
     draw = np.random.RandomState(seed)
     w, b = draw.normal(size=2), draw.normal()
     rows = draw.randint(len(T1_X), size=n_steps)
@@ -98,12 +98,13 @@ def t1_by_hand(seed, n_steps):
 
 
 def t1_unit(make, start, **settings):
-    # (p - t)² has twice the gradient of ½ (p - t)²: the tutorial's rate of 0.1 is our 0.2
+    # (p - t)² has twice the gradient of ½ (p - t)²: the learning rate 0.1 of the tutorial is 0.2 here
     init = [start[0][:, None]], [np.array([start[1]])]
     return make(hidden_layer_sizes=(), init=init, batch_size=1, learning_rate_init=0.2, **settings)
 
 
 @both
+@pytest.mark.slow
 def test_t1_every_step_through_partial_fit(make):
     start, rows, weights, biases, _ = t1_by_hand(seed=0, n_steps=300)
     model = t1_unit(make, start)
@@ -115,7 +116,7 @@ def test_t1_every_step_through_partial_fit(make):
 @both
 def test_t1_every_step_through_fit(make):
     start, rows, weights, biases, _ = t1_by_hand(seed=1, n_steps=60)
-    first = next(k for k in range(60) if T1_Y[rows[k]] != T1_Y[rows[0]])  # fit wants both classes
+    first = next(k for k in range(60) if T1_Y[rows[k]] != T1_Y[rows[0]])  # fit requires both classes
     for k in range(first + 1, 61):
         model = t1_unit(make, start, max_iter=1).fit(T1_X[rows[:k]], T1_Y[rows[:k]])
         assert_same_weights(model, [weights[k - 1][:, None]], [[biases[k - 1]]])
@@ -132,23 +133,23 @@ def test_t1_error_curve_of_10000_steps(make, seed):
         curve.append(np.sum((probabilities(model, T1_X) - T1_Y) ** 2))
     assert_same_weights(model, [weights[-1][:, None]], [[biases[-1]]])
     np.testing.assert_allclose(curve[:-1], errors, rtol=1e-12)
-    # the recomputed figures: 3.3 to 3.9 at first, then jumping about 1.9 to 2.2, and 4 or 5 of 8 right
+    # recomputed figures: 3.3 to 3.9 at first, later between 1.9 and 2.2, and 4 or 5 of 8 right
     assert 3.3 < curve[0] < 3.95
     assert 1.9 < np.median(curve[50:]) < 2.2 and 1.85 < min(curve) < 1.9 and np.ptp(curve[50:]) > 0.2
     assert np.sum((probabilities(model, T1_X) > 0.5) == T1_Y) in (4, 5)
 
 
-def t1_frozen(make, weights):
-    """The unit with these weights, bias 0: a schedule of zero leaves them as they are."""
+def t1_motionless(make, weights):
+    """Return the unit with these weights and bias 0, fitted with a schedule of zero."""
     model = t1_unit(make, (np.asarray(weights), 0.0), learning_rate=lambda progress: 0.0, max_iter=1)
     return model.fit([[1.66, 1.56], [2, 1.5]], [1, 0])
 
 
 @both
 def test_t1_and_t3_forward_pass(make):
-    model = t1_frozen(make, [1.45, -0.66])
+    model = t1_motionless(make, [1.45, -0.66])
     assert_same_weights(model, [[[1.45], [-0.66]]], [[0]])
-    # printed to seven and eight places
+    # the tutorial prints seven and eight places
     np.testing.assert_allclose(
         probabilities(model, [[1.66, 1.56], [2, 1.5]]), [0.7985731, 0.87101915], rtol=0, atol=5e-8
     )
@@ -160,24 +161,24 @@ def test_t1_and_t3_forward_pass(make):
 
 
 def test_t1_and_t3_classes_and_weighted_sums():
-    model = t1_frozen(classifier, [1.45, -0.66])
+    model = t1_motionless(classifier, [1.45, -0.66])
     np.testing.assert_array_equal(model.predict([[1.66, 1.56], [2, 1.5]]), [1, 1])
     np.testing.assert_allclose(model.decision_function([[1.66, 1.56], [2, 1.5]]), [1.3774, 1.91], **SAME)
 
 
 @both
-def test_t1_the_wrong_step(make):
-    p = probabilities(t1_frozen(make, [1.45, -0.66]), [[2, 1.5]])[0]
+def test_t1_wrong_step(make):
+    p = probabilities(t1_motionless(make, [1.45, -0.66]), [[2, 1.5]])[0]
     assert p**2 == pytest.approx(0.75867436, abs=5e-9)
     assert 2 * p == pytest.approx(1.7420383, abs=5e-8)
-    first, second = probabilities(t1_frozen(make, np.array([1.45, -0.66]) - 2 * p), [[1.66, 1.56], [2, 1.5]])
+    first, second = probabilities(t1_motionless(make, np.array([1.45, -0.66]) - 2 * p), [[1.66, 1.56], [2, 1.5]])
     assert second == pytest.approx(0.01496248, abs=5e-9)
     assert second**2 == pytest.approx(0.00022388, abs=5e-9)
     assert first == pytest.approx(0.0143, abs=5e-5)
 
 
 def test_t1_dot_products_are_a_linear_network():
-    unit = frozen([[[1.72], [1.23]]], out_activation="identity").fit([[1.26, 0], [2.17, 0.32]], [0, 0])
+    unit = motionless([[[1.72], [1.23]]], out_activation="identity").fit([[1.26, 0], [2.17, 0.32]], [0, 0])
     np.testing.assert_allclose(unit.predict([[1.26, 0], [2.17, 0.32]]), [2.1672, 4.1260], rtol=0, atol=5e-5)
 
 
@@ -190,7 +191,7 @@ def test_t1_a_hidden_layer_separates_the_table(seed):
         hidden_layer_sizes=(16,), activation="tanh", init=([W1, W2], [b1, b2]), batch_size=1, learning_rate_init=0.2
     )
     rows = draw.randint(len(T1_X), size=10_000)
-    for row in rows[:200]:  # every step again, with the hidden layer's chain rule
+    for row in rows[:200]:  # every step, with the chain rule for the hidden layer
         x, t = T1_X[[row]], T1_Y[row]
         h = np.tanh(x @ W1 + b1)
         p = sigmoid(h @ W2 + b2)
@@ -209,7 +210,7 @@ def test_t1_a_hidden_layer_separates_the_table(seed):
 
 @cache
 def t2_by_hand(seed, n_epochs):
-    """Start, and weights and bias after every epoch."""
+    """Return the start, and the weights and the bias after every epoch."""
     draw = np.random.RandomState(seed)
     w, b = draw.rand(3, 1), draw.rand(1)
     start, weights, biases = (w, b), [], []
@@ -225,7 +226,7 @@ def t2_by_hand(seed, n_epochs):
 
 
 def t2_unit(make, start, **settings):
-    # the tutorial sums over the 5 rows, we take their mean: its rate of 0.05 is our 0.25
+    # the tutorial sums over the 5 rows, the estimators take the mean: its learning rate 0.05 is 0.25 here
     return make(
         hidden_layer_sizes=(), init=([start[0]], [start[1]]), batch_size=5, learning_rate_init=5 * 0.05, **settings
     )
@@ -242,6 +243,7 @@ def test_t2_every_step_through_partial_fit(make):
 
 
 @both
+@pytest.mark.slow
 def test_t2_every_step_through_fit(make):
     start, weights, biases = t2_by_hand(seed=42, n_epochs=20_000)
     for k in range(1, 61):
@@ -256,7 +258,7 @@ def test_t2_20000_epochs(make):
     start, weights, biases = t2_by_hand(seed=42, n_epochs=20_000)
     model = t2_unit(make, start, max_iter=20_000).fit(T2_X, T2_Y)
     assert_same_weights(model, [weights[-1]], [biases[-1]])
-    # the recomputed figures, to the places they are given
+    # recomputed figures, to the given number of places
     np.testing.assert_allclose(model.coefs_[0][:, 0], [-0.29, 7.52, -0.47], rtol=0, atol=0.005)
     assert model.intercepts_[0][0] == pytest.approx(-3.14, abs=0.005)
     np.testing.assert_allclose(probabilities(model, [[1, 0, 0], [0, 1, 0]]), [0.0313, 0.9876], rtol=0, atol=0.0001)
@@ -278,7 +280,7 @@ def t4_start(seed):
 
 
 def t4_epoch(W1, W2):
-    """The tutorial's epoch: outputs before it, and the weights after it."""
+    """Return the outputs before an epoch of the tutorial, and the weights after it."""
     h = sigmoid(T4_X @ W1)
     o = sigmoid(h @ W2)
     delta = (T4_Y[:, None] - o) * o * (1 - o)
@@ -287,7 +289,7 @@ def t4_epoch(W1, W2):
 
 
 def t4_net(seed, **settings):
-    # the tutorial sums over the 3 rows, we take their mean: its rate of 1 is our 3
+    # the tutorial sums over the 3 rows, the estimators take the mean: its learning rate 1 is 3 here
     return regressor(
         hidden_layer_sizes=(3,),
         activation="logistic",
@@ -307,7 +309,7 @@ def test_t4_every_step_of_1000_through_partial_fit():
         outputs, W1, W2 = t4_epoch(W1, W2)
         model.partial_fit(T4_X, T4_Y)
         assert_same_weights(model, [W1, W2])
-        # an epoch's loss is that of the weights before its step: half the mean squared error
+        # the loss of an epoch is that before its step: half the mean squared error
         assert model.loss_ == pytest.approx(np.mean((outputs - T4_Y) ** 2) / 2, rel=1e-10)
 
 
@@ -334,8 +336,8 @@ def test_t4_1000_epochs_and_more_in_one_fit():
 
 
 @pytest.mark.slow
-def test_t4_100000_epochs_and_the_asked_point():
-    seeds = (0, 1, 2)  # three networks trained together, each by itself: their weights have a leading axis
+def test_t4_100000_epochs_and_a_prediction():
+    seeds = (0, 1, 2)  # three members: their weights have a leading axis
     start = [np.stack(layer) for layer in zip(*map(t4_start, seeds), strict=True)]
     network = t4_net(seed=0, n_members=3, max_iter=100_000).set_params(init=(start, []))
     model = make_pipeline(MaxAbsScaler(), network).fit(T4_HOURS, T4_Y)
@@ -349,22 +351,24 @@ def test_t4_100000_epochs_and_the_asked_point():
         losses.append(np.mean((outputs - T4_Y) ** 2))
         of_trap.append(sigmoid(sigmoid(trap @ W1) @ W2)[0, 0])
         of_right.append(sigmoid(sigmoid(right @ W1) @ W2)[0, 0])
-    # the recomputed figures: 2.59e-14, 3.53e-14 and 2.1e-20; the last is near the floor of double precision
+    # recomputed figures: 2.59e-14, 3.53e-14 and 2.1e-20; the last is near the limit of double precision
     assert 2e-14 < losses[0] < 3e-14 and 3e-14 < losses[1] < 4e-14 and losses[2] < 1e-19
-    # scaled by its own maximum, as the tutorial has it: 0.9175 to 0.9184; then as the training rows are
+    # first scaled by its own maximum, as in the tutorial: 0.9175 to 0.9184; then scaled as the training rows
     np.testing.assert_allclose(of_trap, [0.91840, 0.91754, 0.91827], rtol=0, atol=5e-6)
     np.testing.assert_allclose(of_right, [0.91287, 0.90939, 0.91435], rtol=0, atol=5e-6)
-    # together they predict the sigmoid of their mean weighted sum
+    # together the members predict the sigmoid of their mean weighted sum
     np.testing.assert_allclose(network.predict(trap), sigmoid(np.mean(logit(of_trap))), rtol=1e-12)
     np.testing.assert_allclose(model.predict([[4, 8]]), sigmoid(np.mean(logit(of_right))), rtol=1e-12)
 
 
 def test_t4_worked_forward_pass():
-    hidden = [[[0.2, 0.6, 0.1], [0.8, 0.3, 0.7]]]  # by itself, the hidden layer is a network of three outputs
+    hidden = [[[0.2, 0.6, 0.1], [0.8, 0.3, 0.7]]]  # the hidden layer alone is a network with three outputs
     for out_activation, expected in (("identity", [7.6, 3.9, 6.5]), ("logistic", [0.9994998, 0.9801597, 0.9984988])):
-        model = frozen(hidden, out_activation=out_activation).fit([[2, 9]], [[0.5, 0.5, 0.5]])
-        np.testing.assert_allclose(model.predict([[2, 9]]), [expected], rtol=0, atol=5e-8)  # given to seven places
-    output = frozen([[[1.0]]]).fit([[1.79832]], [0.5]).predict([[1.79832]])[0]
+        model = motionless(hidden, out_activation=out_activation).fit([[2, 9]], [[0.5, 0.5, 0.5]])
+        np.testing.assert_allclose(
+            model.predict([[2, 9]]), [expected], rtol=0, atol=5e-8
+        )  # the tutorial prints seven places
+    output = motionless([[[1.0]]]).fit([[1.79832]], [0.5]).predict([[1.79832]])[0]
     assert output == pytest.approx(0.8579443067, abs=5e-11)
 
 
@@ -373,5 +377,5 @@ def test_t4_weights_saved_as_text_come_back_the_same(tmp_path):
     for i, weights in enumerate(model.coefs_):
         np.savetxt(tmp_path / f"w{i}.txt", weights, fmt="%s")
     saved = [np.loadtxt(tmp_path / f"w{i}.txt", ndmin=2) for i in range(2)]
-    again = frozen(saved, hidden_layer_sizes=(3,), activation="logistic").fit(T4_X, T4_Y)
+    again = motionless(saved, hidden_layer_sizes=(3,), activation="logistic").fit(T4_X, T4_Y)
     np.testing.assert_array_equal(again.predict(T4_X), model.predict(T4_X))

@@ -1,4 +1,4 @@
-"""On a real cluster of processes: what one machine would learn, however the rows lie and whoever dies meanwhile."""
+"""On a cluster of processes, a fit gives the weights of one machine, for any partitions, and survives lost workers."""
 
 import logging
 import os
@@ -27,9 +27,9 @@ import dask.bag  # noqa: E402
 from distributed import Client, LocalCluster  # noqa: E402
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor  # noqa: E402
-from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor  # noqa: E402
-from skscratch.dask import workers as crew  # noqa: E402
-from skscratch.dask.workers import Crew, Lost, Traffic, placed  # noqa: E402
+from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor, backend, partitions  # noqa: E402
+from skscratch.dask.partitions import WorkerLost, place_partitions  # noqa: E402
+from skscratch.dask.workers import CommunicationStats, WorkerPool  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -225,9 +225,10 @@ def test_copies_and_files_hold_no_client(client):
     assert model.client_ is client and clone(model).client is client and clone(model).sync_every == 2
     model.fit(rows(X), rows(Y["two"]))
     read = pickle.loads(pickle.dumps(model))
-    assert read.client is None and "_session" not in vars(model) and model.client is client
+    assert read.client is None and model.client is client
     assert np.isfinite(read.predict_proba(rows(X)).compute()).all()
     local = model.to_local()
+    assert set(vars(model)) - set(vars(local)) == {"client", "sync_every", "traffic_"}  # and nothing of the cluster
     assert type(local) is ScratchMLPClassifier and not {"client", "sync_every"} & set(local.get_params())
     for other in (read, local, pickle.loads(pickle.dumps(local))):
         np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
@@ -337,7 +338,7 @@ def test_faults_of_input_end_in_one_clear_error(client, fault):
         given = {"X": rows(X), "y": rows(RAW), **build()}
         with pytest.raises((TypeError, ValueError), match=message):
             model.fit(**given)
-    assert not hasattr(model, "n_features_in_") and "_session" not in vars(model)
+    assert set(vars(model)) == set(vars(DaskScratchMLPRegressor()))
 
 
 @pytest.mark.parametrize(("name", "value"), [("client", "tcp://127.0.0.1:8786"), ("sync_every", 0)])
@@ -358,11 +359,25 @@ def test_without_a_cluster_there_is_an_error(monkeypatch):
 # ----------------------------------------------------------------- faults
 
 
-def when_training(model, n_messages, act):
-    """Do something, in a thread, once the fit has sent so many messages; the thread."""
+@pytest.fixture
+def stats(monkeypatch):
+    """The statistics of all fits that begin in a test."""
+    begun = []
+
+    class Recorded(CommunicationStats):
+        def __init__(self):
+            super().__init__()
+            begun.append(self)
+
+    monkeypatch.setattr(backend, "CommunicationStats", Recorded)
+    return begun
+
+
+def when_training(stats, n_messages, act):
+    """Call `act` in a thread as soon as the first fit has sent so many messages; return the thread."""
 
     def watch():
-        while getattr(model, "_session", None) is None or model._session.traffic.messages < n_messages:
+        while not stats or stats[0].messages < n_messages:
             time.sleep(0.005)
         act()
 
@@ -372,58 +387,60 @@ def when_training(model, n_messages, act):
 
 
 def kill(client, how_many):
-    """What lets the processes of the first workers die as if a machine took them."""
+    """Return a function that kills the processes of the first workers."""
     pids = list(client.run(os.getpid).values())
     return lambda: [os.kill(pid, signal.SIGKILL) for pid in pids[:how_many]]
 
 
 @pytest.mark.parametrize("sync_every", [1, 3])
-def test_a_fit_outlives_a_worker(mortal, sync_every, caplog):
+def test_a_fit_outlives_a_worker(mortal, sync_every, stats, caplog):
     # epochs enough that the worker is killed in their midst, however slow that is
     options = {**SMALL, "max_iter": 12} if sync_every == 1 else {**SMALL, "max_iter": 60, "early_stopping": False}
     X_there = mortal.persist(rows(X))
     model = DaskScratchMLPClassifier(**options, client=mortal, sync_every=sync_every)
-    thread = when_training(model, 20, kill(mortal, 1))
+    thread = when_training(stats, 20, kill(mortal, 1))
     model.fit(X_there, rows(Y["two"]))
-    thread.join()
+    thread.join(60)
     assert model.traffic_.rebuilds >= 1
-    assert "its rows are loaded anew" in caplog.text
+    assert "loading its rows again" in caplog.text
     if sync_every == 1:
         agree(ScratchMLPClassifier(**options).fit(X, Y["two"]), model)
     assert model.score(X, Y["two"]) > 0.75  # four in ten are of the rarer class
 
 
-def test_rows_that_nobody_can_compute_again_end_in_an_error(mortal):
+def test_rows_that_nobody_can_compute_again_end_in_an_error(mortal, stats):
     futures = mortal.scatter([X[:150], X[150:]])
     X_there = da.concatenate([da.from_delayed(f, shape=(150, 4), dtype=float) for f in futures])
     model = DaskScratchMLPClassifier(**{**SMALL, "max_iter": 2000}, client=mortal)
-    when_training(model, 30, kill(mortal, 2))
-    with pytest.raises(RuntimeError, match="cannot be computed anew"):
+    when_training(stats, 30, kill(mortal, 2))
+    with pytest.raises(RuntimeError, match="cannot be computed again"):
         model.fit(X_there, rows(Y["two"]))
 
 
-def test_a_cluster_without_workers_ends_in_an_error(mortal, monkeypatch):
-    monkeypatch.setattr(crew, "PATIENCE", 8.0)  # which a scheduler on a busy machine may well take to answer
-    monkeypatch.setattr(crew, "SLICE", 0.5)
+def test_a_cluster_without_workers_ends_in_an_error(mortal, stats, monkeypatch):
+    monkeypatch.setattr(partitions, "MAX_SECONDS", 8.0)  # a scheduler on a busy machine may take seconds to answer
+    monkeypatch.setattr(partitions, "POLL_SECONDS", 0.5)
     model = DaskScratchMLPClassifier(**{**SMALL, "max_iter": 2000}, client=mortal)
-    when_training(model, 30, lambda: mortal.cluster.scale(0))
+    when_training(stats, 30, lambda: mortal.cluster.scale(0))
     with pytest.raises(RuntimeError, match="no worker for 8 seconds"):
         model.fit(rows(X), rows(Y["two"]))
     assert not hasattr(model, "classes_")
 
 
 def test_losses_without_end_are_given_up(client, monkeypatch):
-    group = Crew(client, client.scatter([X]), Traffic())
+    pool = WorkerPool(client, client.scatter([X]), CommunicationStats())
     built = []
-    monkeypatch.setattr(group, "_build", lambda: built.append(1))
+    monkeypatch.setattr(pool, "_build", lambda: built.append(1))
 
     def lost():
-        raise Lost("worker tcp://nowhere is gone")
+        raise WorkerLost("worker tcp://nowhere is gone")
 
-    with pytest.raises(RuntimeError, match="given up: worker tcp://nowhere is gone, and 3 times in a row"):
-        group.persist(lost)
-    assert len(built) == 3 and group.traffic.rebuilds == 3
-    group.close()
+    with pytest.raises(
+        RuntimeError, match="failed: worker tcp://nowhere is gone, and the rows were loaded again 3 times"
+    ):
+        pool.retry(lost)
+    assert len(built) == 3 and pool.stats.rebuilds == 3
+    pool.close()
 
 
 @settings(max_examples=60, deadline=None)
@@ -436,7 +453,7 @@ def test_every_partition_with_rows_has_one_place(lengths, n_workers, seed):
     workers = [f"worker {i}" for i in range(n_workers)]
     rng = np.random.RandomState(seed)
     holders = [[workers[i] for i in rng.permutation(n_workers)[: rng.randint(n_workers + 1)]] for _ in lengths]
-    parts = placed(lengths, holders, workers)
+    parts = place_partitions(lengths, holders, workers)
     assert sorted(p for own in parts.values() for p in own) == [p for p, n in enumerate(lengths) if n]
     assert all(own == sorted(own) and own for own in parts.values())
     loads = [sum(lengths[p] for p in own) for own in parts.values()]
@@ -445,5 +462,5 @@ def test_every_partition_with_rows_has_one_place(lengths, n_workers, seed):
 
 def test_partitions_stay_where_they_are_if_that_is_fair():
     workers = ["a", "b"]
-    assert placed([10, 10, 10, 10], [["b"], ["a"], ["b"], ["a"]], workers) == {"a": [1, 3], "b": [0, 2]}
-    assert placed([10, 10, 10, 10], [["b"]] * 4, workers) == {"a": [2, 3], "b": [0, 1]}
+    assert place_partitions([10, 10, 10, 10], [["b"], ["a"], ["b"], ["a"]], workers) == {"a": [1, 3], "b": [0, 2]}
+    assert place_partitions([10, 10, 10, 10], [["b"]] * 4, workers) == {"a": [2, 3], "b": [0, 1]}

@@ -1,4 +1,6 @@
-"""Sums over shards are the sums over the whole table, however its rows are divided, and whatever shards are lost."""
+"""Sums over shards are the sums over the whole table, for any division of its rows, and after a loss of shards."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,18 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.dask.objective import ShardedData, ShardedValidation
-from skscratch.dask.rows import Selection
-from skscratch.dask.shard import Shard
-from skscratch.nn.batch import Table, Targets
-from skscratch.nn.losses import make_loss
-from skscratch.nn.network import build
-from skscratch.training import accumulation as chunks
-from skscratch.training.accumulation import ChunkedStep
-from skscratch.training.evaluation import Validation, deal
-from skscratch.training.loop import Data, Recipe, State, train
-from skscratch.training.optimizers import SGD, Adam
+pytest.importorskip("distributed")
+
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor  # noqa: E402
+from skscratch.dask.local_steps import LocalStepsEpoch  # noqa: E402
+from skscratch.dask.objective import ClusterObjective  # noqa: E402
+from skscratch.dask.rows import ShardedRows, TableReader  # noqa: E402
+from skscratch.dask.shard import Shard, ShardObjective  # noqa: E402
+from skscratch.encoding.check_input import check_table  # noqa: E402
+from skscratch.nn.batch import Table, Targets  # noqa: E402
+from skscratch.nn.losses import make_loss  # noqa: E402
+from skscratch.nn.network import build  # noqa: E402
+from skscratch.training import objective as objective_module  # noqa: E402
+from skscratch.training.evaluation import Evaluation, assign_folds  # noqa: E402
+from skscratch.training.listeners import Listener  # noqa: E402
+from skscratch.training.loop import StepSettings, train  # noqa: E402
+from skscratch.training.objective import AccumulatedStep, Objective  # noqa: E402
+from skscratch.training.optimizers import SGD, Adam  # noqa: E402
+from skscratch.training.state import Progress, TrainingState  # noqa: E402
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(90, 3))
@@ -26,71 +34,80 @@ WEIGHT = RNG.uniform(0.5, 2, size=90)
 EDGES = (0, 20, 20, 47, 50, 90)  # partitions of uneven size, one of them empty
 
 
-class Gone(Exception):
+class Lost(Exception):
     pass
 
 
-class HomeCrew:
-    """Shards in this process; each question numbered in `fatal` finds them lost, and dealt out otherwise."""
+class PoolHere:
+    """A WorkerPool in this process; each call numbered in `fatal` finds the shards lost, and all are built again.
+
+    Every other generation has a single shard.
+    """
 
     def __init__(self, X, edges=EDGES, owners=((0, 3), (2, 4)), fatal=()):
-        self.starts, self.generation, self.asked, self.setups = np.array(edges), 0, 0, []
+        self.starts, self.generation, self.n_calls, self.actions = np.array(edges), 0, 0, []
         self.tables = [X[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
         self.owners, self.fatal = [list(parts) for parts in owners], set(fatal)
         self.build()
 
     def build(self):
-        self.parts = self.owners if self.generation % 2 == 0 else [sorted(p for own in self.owners for p in own)]
-        self.shards = [Shard(own, [self.tables[p] for p in own]) for own in self.parts]
+        whole = [sorted(p for own in self.owners for p in own)]
+        self.partitions = self.owners if self.generation % 2 == 0 else whole
+        self.shards = [Shard(own, [self.tables[p] for p in own]) for own in self.partitions]
         self.generation += 1
-        for setup in self.setups:
-            setup()
+        for action in self.actions:
+            action()
 
-    def ask(self, method, *common, each=None):
-        self.asked += 1
-        if self.asked in self.fatal:
-            raise Gone
+    def call(self, method, *common, each=None):
+        self.n_calls += 1
+        if self.n_calls in self.fatal:
+            raise Lost
         each = [()] * len(self.shards) if each is None else each
         pairs = [(shard, own) for shard, own in zip(self.shards, each, strict=True) if own is not None]
         return [getattr(shard, method)(*common, *own) for shard, own in pairs]
 
-    def persist(self, do):
+    def retry(self, action):
         lost = False
         while True:
             try:
                 if lost:
                     self.build()
                 lost = False
-                return do()
-            except Gone:
+                return action()
+            except Lost:
                 lost = True
 
-    def prepare(self, do):
-        self.setups.append(do)
-        self.persist(do)
+    def on_rebuild(self, action):
+        self.actions.append(action)
+        self.retry(action)
 
 
 def setting(weighted=True, classes=False, dropout=0.0, dtype=np.float64, seed=0):
-    """An ordinary estimator that knows the columns, its network, loss, parameters, and the rows as Data."""
+    """A fitted estimator, parameters of its network, and the objective over all rows."""
     kind = ScratchMLPClassifier if classes else ScratchMLPRegressor
-    reader = kind(hidden_layer_sizes=(5,), max_iter=1, n_members=4, dtype=dtype, dropout=dropout, random_state=seed)
+    model = kind(hidden_layer_sizes=(5,), max_iter=1, n_members=4, dtype=dtype, dropout=dropout, random_state=seed)
     y = (Y > 0).astype(int) if classes else Y
-    reader.fit(X, y)
-    parameters = np.random.RandomState(seed).normal(size=reader._parameters.shape).astype(dtype)
+    fitted = model.fit(X, y).fitted_
+    parameters = np.random.RandomState(seed).normal(size=fitted.parameters.shape).astype(dtype)
     weight = WEIGHT[None].astype(dtype) if weighted else None
-    targets = reader._encode_targets(reader._target_values(y), dtype)
-    return reader, parameters, Data(reader._encoder.transform(X, dtype, True), targets, weight)
+    targets = fitted.targets.encode(fitted.targets.values(y, fitted.loss), dtype)
+    table = fitted.encoder.transform(X, dtype, True)
+    return model, parameters, Objective(fitted.network, fitted.loss, table, targets, weight)
 
 
-def sharded(crew, reader, data, rows=None, **options):
-    """The same rows, or some of them, on the shards."""
-    selection = Selection(crew, 3)
-    targets, weight = data.targets, data.weight
+def reader_of(model):
+    return TableReader.for_estimator(model, model.fitted_.encoder.categorical)
+
+
+def on_shards(pool, model, objective, rows=None, **options):
+    """The objective over the same rows, or over some of them, on shards."""
+    sharded, targets, weight = ShardedRows(pool, reader_of(model)), objective.targets, objective.weight
     if rows is not None:
-        selection, targets = selection[rows], Targets(targets.values[rows], targets.lookup)
+        sharded, targets = sharded[rows], Targets(targets.values[rows], targets.lookup)
         weight = None if weight is None else weight[:, rows]
-    there = ShardedData(selection, targets, weight, key=1, **options)
-    return there.hold(reader, reader._network, reader._loss, data.table.X.dtype)
+    there = ClusterObjective(objective.network, objective.loss, sharded, targets, weight, **options)
+    there.load(model.fitted_.encoder, True, objective.table.X.dtype)
+    return there
 
 
 divisions = st.lists(st.integers(0, 90), min_size=1, max_size=6).map(lambda cuts: (0, *sorted(cuts), 90))
@@ -98,106 +115,131 @@ divisions = st.lists(st.integers(0, 90), min_size=1, max_size=6).map(lambda cuts
 
 @settings(max_examples=25, deadline=None)
 @given(
-    edges=divisions, n_shards=st.integers(1, 4), batch=st.integers(1, 90), weighted=st.booleans(), blind=st.booleans()
+    edges=divisions,
+    n_shards=st.integers(1, 4),
+    batch=st.integers(1, 90),
+    weighted=st.booleans(),
+    by_folds=st.booleans(),
 )
-def test_a_batch_of_shards_is_the_batch(edges, n_shards, batch, weighted, blind):
-    reader, parameters, data = setting(weighted)
+def test_a_batch_of_shards_is_the_batch(edges, n_shards, batch, weighted, by_folds):
+    model, parameters, objective = setting(weighted)
     full = [p for p in range(len(edges) - 1) if edges[p] < edges[p + 1]]
     owners = [own for own in (full[i::n_shards] for i in range(n_shards)) if own]
-    there = sharded(HomeCrew(X, edges, owners), reader, data)
-    if blind:
-        folds = deal(Y, 4, np.random.RandomState(1))
-        whole = Validation(reader._network, reader._loss, data, folds)
-        data, there = reader._blinded(data, whole.folds), there.blinded(folds, 4)
+    there = on_shards(PoolHere(X, edges, owners), model, objective)
+    if by_folds:
+        folds = assign_folds(Y, 4, np.random.RandomState(1))
+        objective, there = (one.holding_out(folds, 4, np.float64) for one in (objective, there))
     rows = np.random.RandomState(2).permutation(90)[:batch]
     gradients = np.empty_like(parameters), np.full_like(parameters, np.nan)
-    here = data.step(reader._network, reader._loss, parameters, gradients[0], batch)
-    step = there.step(reader._network, reader._loss, parameters, gradients[1], batch)
+    here, step = (one.step(parameters, g, batch) for one, g in zip((objective, there), gradients, strict=True))
     for one in (here, step):
         one.load(rows)
-    np.testing.assert_allclose(step.run(), here.run(), rtol=1e-12)
-    np.testing.assert_allclose(np.broadcast_to(step.total(), 4), np.broadcast_to(here.total(), 4), rtol=1e-12)
+    np.testing.assert_allclose(step.loss_and_gradient(), here.loss_and_gradient(), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.broadcast_to(step.total_weight(), 4), np.broadcast_to(here.total_weight(), 4), rtol=1e-12
+    )
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(step.forward(), here.forward(), rtol=1e-12)
-    np.testing.assert_allclose(there.total(), data.total(), rtol=1e-12)
+    np.testing.assert_allclose(step.loss_only(), here.loss_only(), rtol=1e-12)
+    np.testing.assert_allclose(there.total_weight(), objective.total_weight(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [False, True])
 @pytest.mark.parametrize("by_folds", [False, True])
-def test_validation_on_shards_is_validation(classes, by_folds):
-    reader, parameters, data = setting(classes=classes)
-    folds = deal(Y, 4, np.random.RandomState(1)) if by_folds else None
-    crew = HomeCrew(X, fatal=(4, 6))
-    there = sharded(crew, reader, data)
+def test_evaluation_on_shards_is_evaluation(classes, by_folds):
+    model, parameters, objective = setting(classes=classes)
+    folds = assign_folds(Y, 4, np.random.RandomState(1)) if by_folds else None
+    pool = PoolHere(X, fatal=(4, 6))
+    there = on_shards(pool, model, objective)
     if by_folds:
-        folds[:20] = np.minimum(folds[:20], 2)  # one partition, and on the way one shard, has no row of the last fold
-        there.blinded(folds, 4)
-    options = (reader._network, reader._loss)
-    here = Validation(*options, data, folds, classes)
-    sums = ShardedValidation(*options, there, folds, classes)
-    z = here.scores(parameters)
-    assert sums.judge(sums.scores(parameters)) == pytest.approx(here.judge(z), rel=1e-9)
-    np.testing.assert_allclose(sums.over(sums.scores(parameters), 1.5), z / 1.5, rtol=1e-12)
-    assert crew.generation == 3  # it was built twice more, and its scores computed anew
+        folds[:20] = np.minimum(folds[:20], 2)  # one partition, and for a while one shard, has no row of the last fold
+        there.holding_out(folds, 4, np.float64)
+    here, remote = (Evaluation(one, folds, classes) for one in (objective, there))
+    scored, remotely = here.score(parameters), remote.score(parameters)
+    assert remote.loss_and_temperature(remotely) == pytest.approx(here.loss_and_temperature(scored), rel=1e-9)
+    np.testing.assert_allclose(remote.score(parameters).scaled_by(1.5), scored.z / 1.5, rtol=1e-12)
+    assert pool.generation == 3  # the shards were built twice more, and the scores computed again
 
 
-def test_the_fingerprint_tells_rows_and_not_shards():
-    reader, _, data = setting()
-    marks = {
-        sharded(HomeCrew(X, owners=owners), reader, data).fingerprint() for owners in ([[0, 2, 3, 4]], [[4], [0, 2, 3]])
+def test_scores_of_other_parameters_are_computed_again():
+    model, parameters, objective = setting()
+    there = on_shards(PoolHere(X), model, objective)
+    first, second = there.score(parameters), there.score(parameters + 1)
+    before, other = first.loss_at(0.0), second.loss_at(0.0)
+    assert before != other and first.loss_at(0.0) == before
+    assert second.loss_at(0.0) == pytest.approx(objective.score(parameters + 1).loss_at(0.0), rel=1e-12)
+
+
+def test_the_checksum_depends_on_rows_and_not_on_shards():
+    model, _, objective = setting()
+    checksums = {
+        on_shards(PoolHere(X, owners=owners), model, objective).checksum()
+        for owners in ([[0, 2, 3, 4]], [[4], [0, 2, 3]])
     }
-    assert len(marks) == 1
+    assert len(checksums) == 1
     other = X.copy()
     other[60, 1] += 1
-    assert sharded(HomeCrew(other), reader, data).fingerprint() not in marks
+    assert on_shards(PoolHere(other), model, objective).checksum() not in checksums
+
+
+@pytest.mark.parametrize("fatal", [(), (2,)])
+def test_counts_by_fold_are_those_of_the_table(fatal):
+    model, _, objective = setting()
+    folds, columns = assign_folds(Y, 4, np.random.RandomState(1)), np.arange(objective.table.X.shape[1])
+    here = objective.counts_by_fold(folds, 4, columns, [])
+    there = on_shards(PoolHere(X, fatal=fatal), model, objective).counts_by_fold(folds, 4, columns, [])
+    assert len(there) == len(here) == 1
+    np.testing.assert_array_equal(there[0], here[0])
 
 
 @pytest.mark.parametrize("rows", [np.arange(30, 45), np.array([3, 48, 49]), np.arange(89)])
 def test_some_rows_of_the_table_are_as_if_there_were_no_others(rows):
-    reader, parameters, data = setting()
-    there = sharded(HomeCrew(X), reader, data, rows)
-    some = Data(
-        reader._encoder.transform(X[rows], np.float64, True), Targets(data.targets.values[rows]), data.weight[:, rows]
-    )
+    model, parameters, objective = setting()
+    there = on_shards(PoolHere(X), model, objective, rows)
+    table, targets = objective.table.take(rows), Targets(objective.targets.values[rows])
+    here = replace(objective, table=table, targets=targets, weight=objective.weight[:, rows])
     assert len(there) == len(rows)
     batch = np.arange(len(rows))[::-1]
     gradients = np.empty_like(parameters), np.empty_like(parameters)
-    for one, gradient in zip((some, there), gradients, strict=True):
-        step = one.step(reader._network, reader._loss, parameters, gradient, len(batch))
+    for one, gradient in zip((here, there), gradients, strict=True):
+        step = one.step(parameters, gradient, len(batch))
         step.load(batch)
-        step.run()
+        step.loss_and_gradient()
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
-    judges = [
-        kind(reader._network, reader._loss, one) for kind, one in ((Validation, some), (ShardedValidation, there))
-    ]
-    here, sums = (judge.judge(judge.scores(parameters)) for judge in judges)
-    assert sums == pytest.approx(here, rel=1e-12)
+    assert Evaluation(there)(parameters) == pytest.approx(Evaluation(here)(parameters), rel=1e-12)
 
 
-def test_chunks_of_a_step_add_up(monkeypatch):
-    reader, parameters, data = setting()
-    monkeypatch.setattr(chunks, "CHUNK", 32)
+def test_micro_batches_of_a_step_add_up(monkeypatch):
+    _, parameters, objective = setting()
+    monkeypatch.setattr(objective_module, "MICRO_BATCH", 32)
     gradients = np.empty_like(parameters), np.empty_like(parameters)
-    here = data.step(reader._network, reader._loss, parameters, gradients[0], 90)
-    step = ChunkedStep(reader._network, reader._loss, parameters, gradients[1], data)
+    here, step = objective.step(parameters, gradients[0], 90), AccumulatedStep(objective, parameters, gradients[1])
     for one in (here, step):
         one.load(np.arange(90))
-    np.testing.assert_allclose(step.run(), here.run(), rtol=1e-12)
+    np.testing.assert_allclose(step.loss_and_gradient(), here.loss_and_gradient(), rtol=1e-12)
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-10, atol=1e-13)
     step.load(np.arange(0))
-    assert not step.run().any() and not step.total().any() and not gradients[1].any()
+    assert not step.loss_and_gradient().any() and not step.total_weight().any() and not gradients[1].any()
 
 
-def trained(data, reader, parameters, optimizer, n_epochs=3, **recipe):
-    state = State(parameters.copy(), optimizer(parameters), np.random.RandomState(5), end=n_epochs)
-    options = {"rate": 0.05, "schedule": lambda u: 1 - u / 2, "batch_size": 16, **recipe}
-    losses = []
-    with np.errstate(all="ignore"):  # as `solve` has it
-        train(
-            *(reader._network, reader._loss, data, state, Recipe(**options), n_epochs),
-            lambda record: bool(losses.append(record.loss)),
-        )
-    return state, losses
+class Losses(Listener):
+    """Keeps the loss of each epoch."""
+
+    def __init__(self):
+        self.losses = []
+
+    def on_epoch_end(self, record):
+        self.losses.append(record.loss)
+        return False
+
+
+def trained(objective, parameters, optimizer, n_epochs=3, **options):
+    state = TrainingState(parameters.copy(), optimizer(parameters), np.random.RandomState(5), Progress(end=n_epochs))
+    options = {"learning_rate": 0.05, "schedule": lambda u: 1 - u / 2, "batch_size": 16, **options}
+    listener = Losses()
+    epoch_type = LocalStepsEpoch if getattr(objective, "sync_every", 1) > 1 else None
+    with np.errstate(all="ignore"):  # as in `fit_network`
+        train(objective, state, StepSettings(**options), n_epochs, listener, epoch_type=epoch_type)
+    return state, listener.losses
 
 
 OPTIMIZERS = pytest.mark.parametrize("optimizer", [Adam, SGD], ids=["adam", "sgd"])
@@ -206,14 +248,14 @@ OPTIMIZERS = pytest.mark.parametrize("optimizer", [Adam, SGD], ids=["adam", "sgd
 @OPTIMIZERS
 @pytest.mark.parametrize("sync_every", [1, 3])
 def test_one_shard_trains_as_one_machine_does(optimizer, sync_every):
-    reader, parameters, data = setting()
-    recipe = {"alpha": 0.1, "weight_decay": 0.01, "clip_norm": 0.5}
-    here, losses = trained(data, reader, parameters, optimizer, **recipe)
-    crew = HomeCrew(X, owners=[[0, 2, 3, 4]])
-    there, sums = trained(sharded(crew, reader, data, sync_every=sync_every), reader, parameters, optimizer, **recipe)
+    model, parameters, objective = setting()
+    options = {"alpha": 0.1, "weight_decay": 0.01, "clip_norm": 0.5}
+    here, losses = trained(objective, parameters, optimizer, **options)
+    pool = PoolHere(X, owners=[[0, 2, 3, 4]])
+    there, sums = trained(on_shards(pool, model, objective, sync_every=sync_every), parameters, optimizer, **options)
     np.testing.assert_allclose(there.parameters, here.parameters, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(sums, losses, rtol=1e-10)
-    assert there.first_loss == pytest.approx(here.first_loss, rel=1e-12)
+    assert there.progress.first_loss == pytest.approx(here.progress.first_loss, rel=1e-12)
     for array, same in zip(there.optimizer.state, here.optimizer.state, strict=True):
         np.testing.assert_allclose(array, same, rtol=1e-8, atol=1e-12)
     assert there.optimizer.count == here.optimizer.count == 18
@@ -222,94 +264,108 @@ def test_one_shard_trains_as_one_machine_does(optimizer, sync_every):
 @OPTIMIZERS
 @pytest.mark.parametrize("sync_every", [1, 4])
 def test_lost_shards_change_no_more_than_rounding(optimizer, sync_every):
-    reader, parameters, data = setting()
-    owners = [[0, 2, 3, 4]]  # built anew they are the same: with sync_every > 1 the division tells
-    calm, stormy = HomeCrew(X, owners=owners), HomeCrew(X, owners=owners, fatal=(3, 4, 9))
+    model, parameters, objective = setting()
+    owners = [[0, 2, 3, 4]]  # the same in each generation: with sync_every > 1 the division has an effect
+    calm, stormy = PoolHere(X, owners=owners), PoolHere(X, owners=owners, fatal=(3, 4, 9))
     results = [
-        trained(sharded(crew, reader, data, sync_every=sync_every), reader, parameters, optimizer)[0].parameters
-        for crew in (calm, stormy)
+        trained(on_shards(pool, model, objective, sync_every=sync_every), parameters, optimizer)[0].parameters
+        for pool in (calm, stormy)
     ]
     assert (calm.generation, stormy.generation) == (1, 4)
     np.testing.assert_array_equal(results[1], results[0])
 
 
 def test_local_steps_are_averaged_by_the_weight_of_the_rows():
-    reader, parameters, data = setting()
+    model, parameters, objective = setting()
     one_batch = {"batch_size": 90, "n_epochs": 1, "shuffle": False}
-    crew = HomeCrew(X, owners=[[0, 3], [2, 4]])
-    there, _ = trained(sharded(crew, reader, data, sync_every=2), reader, parameters, SGD, **one_batch)
+    pool = PoolHere(X, owners=[[0, 3], [2, 4]])
+    there, _ = trained(on_shards(pool, model, objective, sync_every=2), parameters, SGD, **one_batch)
     parts, weights = [], []
     for rows in (np.r_[0:20, 47:50], np.r_[20:47, 50:90]):
-        X_part, weight = reader._encoder.transform(X[rows], np.float64, True), data.weight[:, rows]
-        part = Data(X_part, Targets(data.targets.values[rows]), weight)
-        parts.append(trained(part, reader, parameters, SGD, **one_batch)[0].parameters)
+        table, weight = objective.table.take(rows), objective.weight[:, rows]
+        part = replace(objective, table=table, targets=Targets(objective.targets.values[rows]), weight=weight)
+        parts.append(trained(part, parameters, SGD, **one_batch)[0].parameters)
         weights.append(weight.sum())
     np.testing.assert_allclose(there.parameters, np.average(parts, axis=0, weights=weights), rtol=1e-9, atol=1e-12)
 
 
 def test_rounds_without_weight_leave_the_parameters_to_the_optimizer():
-    """Members that are blind to all rows of a round have nothing to be averaged by."""
-    reader, parameters, data = setting(weighted=False)
+    """Where a member sees no row of a round, there is no weight to average by."""
+    model, parameters, objective = setting(weighted=False)
     folds = np.zeros(90, dtype=int)
     folds[-1] = 1
-    there = sharded(HomeCrew(X), reader, data, sync_every=2).blinded(folds, 4)
-    state, _ = trained(there, reader, parameters, Adam, n_epochs=2)
+    there = on_shards(PoolHere(X), model, objective, sync_every=2).holding_out(folds, 4, np.float64)
+    state, _ = trained(there, parameters, Adam, n_epochs=2)
     assert np.isfinite(state.parameters).all()
     assert (state.parameters != parameters).any(axis=1).all()
 
 
-def test_dropout_follows_the_seed():
-    reader, parameters, data = setting(dropout=0.5)
-    first, second = (trained(sharded(HomeCrew(X), reader, data), reader, parameters, Adam)[0] for _ in range(2))
+@pytest.mark.parametrize("sync_every", [1, 2])
+def test_dropout_follows_the_seed(sync_every):
+    model, parameters, objective = setting(dropout=0.5)
+    first, second = (
+        trained(on_shards(PoolHere(X), model, objective, sync_every=sync_every), parameters, Adam)[0] for _ in range(2)
+    )
     np.testing.assert_array_equal(first.parameters, second.parameters)
-    plain = setting()[0]
-    assert (first.parameters != trained(sharded(HomeCrew(X), plain, data), plain, parameters, Adam)[0].parameters).any()
+    plain, _, without = setting()
+    there = on_shards(PoolHere(X), plain, without, sync_every=sync_every)
+    assert (first.parameters != trained(there, parameters, Adam)[0].parameters).any()
 
 
-def test_summary_and_sample_do_not_tell_shards_apart():
+def test_sketch_and_sample_do_not_depend_on_the_shards():
     frame = pd.DataFrame(X, columns=list("abc")).assign(d=np.where(Y > 0, "u", "v"))
     frame.loc[::7, "a"] = np.nan
-    reader = ScratchMLPRegressor(max_iter=1, n_members=1, early_stopping=False, random_state=0).fit(frame, Y)
+    model = ScratchMLPRegressor(max_iter=1, n_members=1, early_stopping=False, random_state=0).fit(frame, Y)
     rows = np.random.RandomState(3).permutation(90)[:40]
+    here = encoded(model, frame)
     for owners in ([[0, 2, 3, 4]], [[4, 0], [3], [2]]):
-        selection = Selection(HomeCrew(frame, owners=owners), 4)
-        summary = selection.summary(reader, WEIGHT)
-        assert summary.n == 90 and set(summary.points[3]) == {"u", "v"}
-        np.testing.assert_array_equal(summary.points[1], np.sort(X[:, 1]))
-        np.testing.assert_allclose(summary.weights[1], WEIGHT[np.argsort(X[:, 1])])
-        assert np.isnan(summary.points[0][-1])
-        there = selection[np.arange(90)][rows].encoded(reader, np.float32)
-        here = reader._encoder.transform(reader._check_X(frame.iloc[rows], reset=False), np.float32, True)
-        np.testing.assert_array_equal(there.X, here.X)
+        pool = PoolHere(frame, owners=owners)
+        sketch = ShardedRows(pool, reader_of(model)).sketch(WEIGHT)
+        assert sketch.n == 90 and set(sketch.points[3]) == {"u", "v"}
+        np.testing.assert_array_equal(sketch.points[1], np.sort(X[:, 1]))
+        np.testing.assert_allclose(sketch.weights[1], WEIGHT[np.argsort(X[:, 1])])
+        assert np.isnan(sketch.points[0][-1])
+        there = on_shards(pool, model, here, np.arange(0, 90, 2))
+        np.testing.assert_array_equal(there.sample(rows[rows < 45]).X, here.table.X[2 * rows[rows < 45]])
+        np.testing.assert_array_equal(on_shards(pool, model, here).sample(rows).X, here.table.X[rows])
 
 
-def test_large_categories_are_sampled_and_marked():
+def encoded(model, frame):
+    """The objective over the rows of a frame, in single precision."""
+    fitted = model.fitted_
+    data = check_table(model, frame, model.categorical_features, fitted.encoder.categorical, False)
+    targets = fitted.targets.encode(Y[:, None], np.float32)
+    return Objective(fitted.network, fitted.loss, fitted.encoder.transform(data, np.float32, True), targets)
+
+
+def test_large_categories_are_sampled():
     frame = pd.DataFrame({"a": X[:, 0], "many": [str(i % 60) for i in range(90)]})
-    reader = ScratchMLPRegressor(max_iter=1, n_members=1, early_stopping=False, random_state=0).fit(frame, Y)
-    selection = Selection(HomeCrew(frame), 2)[np.array([80, 3, 41])]
-    here = reader._encoder.transform(reader._check_X(frame.iloc[[80, 3, 41]], reset=False), np.float32, True)
-    np.testing.assert_array_equal(selection.encoded(reader, np.float32).codes, here.codes)
+    model = ScratchMLPRegressor(max_iter=1, n_members=1, early_stopping=False, random_state=0).fit(frame, Y)
+    here, rows = encoded(model, frame), np.array([80, 3, 41])
+    there = on_shards(PoolHere(frame, fatal=(2,)), model, here)
+    np.testing.assert_array_equal(there.sample(rows).codes, here.table.codes[rows])
+    assert there.checksum() != on_shards(PoolHere(frame[::-1]), model, here).checksum()
 
 
-def test_a_fault_names_its_partition():
-    reader = setting()[0]
+def test_an_error_names_its_partition():
+    model = setting()[0]
     bad = X.copy()
     bad[48, 0] = np.inf
     with pytest.raises(ValueError, match="In partition 3 of X: .*infinity"):
-        HomeCrew(bad).ask("check", reader)
+        PoolHere(bad).call("check", reader_of(model))
 
 
-def test_nets_of_any_kind_go_through_chunks():
-    """A loss of several outputs, weights of each member's own, and rows that are not a multiple of anything."""
+def test_networks_of_any_kind_have_shares_of_any_size():
+    """A loss of several outputs, weights that differ between members, and rows that are not a multiple of anything."""
     network = build(3, (), (4,), 2, ["relu"])
     loss = make_loss("squared_error", None)
     weight = RNG.uniform(size=(2, 70))
-    data = Data(Table(X[:70]), Targets(RNG.normal(size=(70, 2))), weight)
+    objective = ShardObjective(network, loss, Table(X[:70]), Targets(RNG.normal(size=(70, 2))), weight)
     parameters, gradient = RNG.normal(size=(2, network.layout.size)), np.empty((2, network.layout.size))
-    step = ChunkedStep(network, loss, parameters, gradient, data)
+    step = objective.step(parameters, gradient, 70)
     step.load(np.arange(70))
-    value = step.run() @ np.array([1, 0])
+    value = step.loss_and_gradient() @ np.array([1, 0])
     move = 1e-6 * RNG.normal(size=network.layout.size)
     parameters[0] += move
-    rise = step.forward() @ np.array([1, 0]) - value
+    rise = step.loss_only() @ np.array([1, 0]) - value
     assert rise / weight[0].sum() == pytest.approx(gradient[0] @ move, rel=1e-3)

@@ -10,24 +10,18 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine, make_multilabel_classification
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.display.canvas import COLORS, NEUTRAL, palette
 from skscratch.display.loss_curve import LossCurveDisplay
 from skscratch.display.network import NetworkDisplay
-from skscratch.inspection import find
 from tests.helpers.plain import plain
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -61,35 +55,6 @@ def wine():
     return ScratchMLPClassifier(random_state=0).fit(WINE.data, WINE.target)
 
 
-def scratch_in(estimator):
-    return find(estimator)[-1]
-
-
-# ---------------------------------------------------------------- finding the network
-
-
-def test_the_network_is_found_wherever_it_lies():
-    X, y = WINE.data, WINE.target
-    pipeline = make_pipeline(StandardScaler(), small()).fit(X, y)
-    assert scratch_in(pipeline) is pipeline[-1]
-    assert scratch_in(pipeline[-1]) is pipeline[-1]
-    assert scratch_in(FrozenEstimator(pipeline)) is pipeline[-1]
-    assert scratch_in({"estimator": [pipeline]}) is pipeline[-1]  # as cross_validate returns it
-    search = GridSearchCV(pipeline, {"scratchmlpclassifier__alpha": [0, 1]}, cv=2).fit(X, y)
-    assert scratch_in(search) is search.best_estimator_[-1]  # and not the fitted one that it was given
-    calibrated = CalibratedClassifierCV(small(), ensemble=False, cv=2).fit(X, y)
-    assert scratch_in(calibrated) is calibrated.calibrated_classifiers_[0].estimator
-    target = TransformedTargetRegressor(make_pipeline(StandardScaler(), small(ScratchMLPRegressor)))
-    target.fit(DIABETES.data, DIABETES.target)
-    assert find(target) == [target, target.regressor_, target.regressor_[-1]]
-
-
-def test_a_search_among_models_finds_the_best_one():
-    models = {"model": [small(), DummyClassifier()]}
-    search = GridSearchCV(Pipeline([("model", DummyClassifier())]), models, cv=2).fit(IRIS.data, IRIS.target)
-    assert scratch_in(search) is search.best_estimator_[-1]
-
-
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -103,22 +68,6 @@ def test_a_search_among_models_finds_the_best_one():
 def test_what_is_not_fitted_is_refused(estimator, display):
     with pytest.raises(NotFittedError, match="ScratchMLPClassifier instance is not fitted yet"):
         display.from_estimator(estimator)
-
-
-@pytest.mark.parametrize("other", [LogisticRegression(), make_pipeline(LogisticRegression()), None, "model"])
-def test_other_estimators_are_refused(other):
-    with pytest.raises(TypeError, match="There is no ScratchMLPClassifier or ScratchMLPRegressor in this"):
-        find(other)
-
-
-def test_of_several_networks_the_error_says_where_they_are():
-    several = VotingClassifier([("a", small()), ("b", small())]).fit(IRIS.data, IRIS.target)
-    with pytest.raises(ValueError, match="holds 2 fitted networks; pass one of them") as caught:
-        find(several)
-    places = str(caught.value).rpartition(": ")[2].rstrip(".").split(", ")
-    assert [eval(place, {"estimator": several}) for place in places] == several.estimators_
-    with pytest.raises(ValueError, match=r"This list holds 4 fitted networks; .*estimator\[2\], \.\.\.\.$"):
-        find([small().fit(IRIS.data, IRIS.target) for _ in range(4)])
 
 
 # ---------------------------------------------------------------- losses
@@ -328,7 +277,7 @@ def test_a_feature_is_one_unit_however_many_columns_it_is_encoded_as(embedding):
     X, y = mixed_table()
     model = ScratchMLPClassifier(numeric_embedding=embedding, **QUICK).fit(X, y)
     display = NetworkDisplay.from_estimator(model, member=3)
-    W, names = model.coefs_[0][3], model._encoder.names  # after those named come the vectors of the towns
+    W, names = model.coefs_[0][3], model.fitted_.input_names  # after those named come the vectors of the towns
     assert len(display.weights[0]) == X.shape[1] and len(W) == len(names) + 8
     for j, feature in enumerate(X):
         own = [i for i, name in enumerate(names) if name.startswith(feature)]
@@ -346,6 +295,7 @@ def test_a_feature_is_one_unit_however_many_columns_it_is_encoded_as(embedding):
     )
 
 
+@pytest.mark.slow
 def test_of_wide_layers_the_strongest_units_are_drawn_and_the_others_counted():
     digits = load_digits()
     model = ScratchMLPClassifier(hidden_layer_sizes=(100, 30), **QUICK).fit(digits.data, digits.target)
@@ -509,7 +459,6 @@ def networks():
         ({"font.size": 6, "figure.dpi": 150, "figure.facecolor": "none"}, ["wide", "no hidden layer", "labels"]),
     ],
 )
-@pytest.mark.slow
 def test_nothing_overlaps_in_a_figure_of_its_own(networks, settings, names):
     with matplotlib.rc_context(settings):
         for name in names:
@@ -527,7 +476,6 @@ def test_nothing_overlaps_in_a_figure_of_its_own(networks, settings, names):
         ("tight", ["mixed", "quantiles"]),
     ],
 )
-@pytest.mark.slow
 def test_nothing_overlaps_in_axes_that_are_given(networks, layout, names):
     figure, axes = pyplot.subplots(2, len(names) // 2, figsize=(2 * len(names), 6), layout=layout)
     displays = [NetworkDisplay.from_estimator(networks[n], ax=ax) for n, ax in zip(names, axes.flat, strict=True)]
@@ -537,7 +485,6 @@ def test_nothing_overlaps_in_axes_that_are_given(networks, layout, names):
         assert_nothing_overlaps(display)
 
 
-@pytest.mark.slow
 def test_nothing_overlaps_in_a_part_of_a_figure(networks, wine):
     left, right = pyplot.figure(figsize=(10, 4), layout="constrained").subfigures(1, 2)
     LossCurveDisplay.from_estimator(wine, ax=left.subplots())
@@ -553,7 +500,6 @@ LETTERS = st.text(st.characters(categories=["Lu", "Ll", "Nd"], max_codepoint=0xF
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=2, max_size=5), names=st.lists(LETTERS, min_size=1), seed=st.integers(0)
 )
-@pytest.mark.slow
 def test_nothing_overlaps_whatever_the_widths_and_names(sizes, names, seed):
     rng = np.random.default_rng(seed)
     display = NetworkDisplay(
@@ -604,9 +550,8 @@ def test_colors_stand_out_from_the_background(style, background):
         assert min(contrast(color, background) for color in (*colors[:3], NEUTRAL)) > 3
 
 
-@pytest.mark.slow
 def test_matplotlib_is_imported_only_to_draw():
-    code = "import sys, skscratch.display.network; print('matplotlib' in sys.modules)"
+    code = "import sys, skscratch.display.network, skscratch.display.loss_curve; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"
 
 

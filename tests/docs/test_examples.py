@@ -1,4 +1,4 @@
-"""Every script in examples/ runs by itself, without a warning, and prints its key figures."""
+"""Each script in examples/ runs without a warning and prints its key figures."""
 
 import ast
 import os
@@ -13,7 +13,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
-QUICK = {"network_in_100_lines.py", "tutorial_3_forward_pass.py"}
+QUICK = {"network_in_100_lines.py"}
 SAVED = {
     "tutorial_1_one_sigmoid_unit.py": "curve.png",
     "tutorial_4_hours_of_study_and_sleep.py": "weights",
@@ -26,7 +26,7 @@ SAVED = {
     "pictures_of_a_fit.py": "pictures",
 }
 
-# What each script must print, as patterns in this order; a script that is not here must run and print something.
+# The patterns that the output of each script contains, in this order; other scripts only have to print something.
 FIGURES = {
     "network_in_100_lines.py": [
         r"softmax_log_loss: training \d\.\d{3} -> 0\.[01]\d\d, held-out rows 0\.[0-4]\d\d",
@@ -88,7 +88,7 @@ FIGURES = {
         r"0\.[45]\d\d +best",
     ],
     "mixed_table_with_missing_values.py": [
-        r"(str|object) +\d\d",  # objects before pandas 3
+        r"(str|object) +\d\d",  # the dtype is object before pandas 3
         r"category +\d\d",
         r"boolean +\d\d",
         r"float64 +\d\d",
@@ -98,7 +98,7 @@ FIGURES = {
         r"accuracy +0\.7\d\d on 200 passengers held out",
         r"0\.[6-9]\d\d +\['female', 'crew', 'Belfast'",
         r"0\.\d\d\d +\[(nan, nan|None, None), 'Belfast', <NA>, nan, nan\]",
-        r"shuffled\n +sex +0\.1\d\d\n +cabin +0\.0\d\d\n",  # the table was made from these two above all
+        r"shuffled\n +sex +0\.1\d\d\n +cabin +0\.0\d\d\n",  # these two columns matter most
     ],
     "prediction_intervals.py": [
         # nominal ± 3.3 binomial errors of 442 rows; the spread of the networks holds far fewer truths
@@ -186,7 +186,7 @@ FIGURES = {
 
 
 def run(script, *arguments, cwd):
-    """Run a script in an empty folder, warnings being errors."""
+    """Run a script in an empty folder, with warnings as errors."""
     environment = {**os.environ, "TMPDIR": str(cwd / "tmp"), "PYTHONUTF8": "1"}
     (cwd / "tmp").mkdir()
     return subprocess.run(
@@ -201,7 +201,7 @@ def run(script, *arguments, cwd):
 @pytest.mark.parametrize(
     "script", [script if script in QUICK else pytest.param(script, marks=pytest.mark.slow) for script in SCRIPTS]
 )
-def test_example_runs_and_prints_its_figures(script, tmp_path):
+def test_an_example_runs_and_prints_its_figures(script, tmp_path):
     saved = [SAVED[script]] if script in SAVED else []
     if script.startswith("pictures"):
         pytest.importorskip("matplotlib")
@@ -215,9 +215,9 @@ def test_example_runs_and_prints_its_figures(script, tmp_path):
         at = found.end()
 
     left = {path.name for path in (tmp_path / "tmp").iterdir()}
-    assert left <= ({".ses"} if script == "ship_with_onnx.py" else set())  # a mark that onnxruntime leaves by itself
+    assert left <= ({".ses"} if script == "ship_with_onnx.py" else set())  # a file that onnxruntime leaves
     written = {path.name for path in tmp_path.iterdir()} - {"tmp"}
-    if any(name.endswith(".png") for name in saved):  # a picture, where there is something to draw it with
+    if any(name.endswith(".png") for name in saved):  # a picture, if matplotlib is installed
         assert written == (set(saved) if find_spec("matplotlib") else set())
         assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in written)
         assert (f"saved {saved[0]}" if written else "matplotlib is not installed") in done.stdout
@@ -232,12 +232,12 @@ def test_example_runs_and_prints_its_figures(script, tmp_path):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_example_says_what_it_shows_and_has_a_main(script):
+def test_an_example_has_a_docstring_and_a_main_function(script):
     module = ast.parse((EXAMPLES / script).read_text(encoding="utf-8"))
     assert len(ast.get_docstring(module).splitlines()[0]) > 20
     assert "main" in {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
     assert ast.unparse(module.body[-1]) == "if __name__ == '__main__':\n    main()"
 
 
-def test_every_script_with_figures_is_there():
+def test_the_scripts_with_figures_exist():
     assert set(FIGURES) <= set(SCRIPTS)

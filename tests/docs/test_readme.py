@@ -17,7 +17,7 @@ PYTHON = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
 SHELL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.M | re.S)
 
 
-def test_there_are_blocks_to_run():
+def test_the_readme_has_python_blocks():
     assert len(PYTHON) >= 4
 
 
@@ -31,18 +31,18 @@ def test_there_are_blocks_to_run():
 def test_a_python_block_runs_by_itself(number, capsys):
     code = compile(PYTHON[number], f"README.md, block {number}", "exec")
     if "sklearn.callback" in PYTHON[number] and find_spec("sklearn.callback") is None:
-        with pytest.raises(ImportError, match=r"sklearn\.callback"):  # which came with scikit-learn 1.9
+        with pytest.raises(ImportError, match=r"sklearn\.callback"):  # it came with scikit-learn 1.9
             exec(code, {"__name__": "__main__"})
         return
     exec(code, {"__name__": "__main__"})
-    expected = re.findall(r"print\(.*# prints: (.*)$", PYTHON[number], re.M)  # what a line is said to print
+    expected = re.findall(r"print\(.*# prints: (.*)$", PYTHON[number], re.M)  # the output that a comment states
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line] == expected
 
 
 def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests():
     first, second = SHELL[:2]
-    assert first.count("\n") == second.count("\n") == 1  # one command each
+    assert first.count("\n") == second.count("\n") == 1  # each block is one command
     script = re.search(r"examples/\w+\.py", first)
     assert script is not None
     assert (README.parent / script.group()).exists()
@@ -50,7 +50,7 @@ def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests():
     assert "pip install" in second and "pytest" in second
 
 
-def test_links_to_files_lead_somewhere():
+def test_links_to_files_are_valid():
     for target in re.findall(r"\]\(([^)#:]+)\)|(?:src|srcset)=\"([^\"]+)\"", TEXT):
         target = "".join(target)
         assert (README.parent / target).exists(), target
@@ -76,5 +76,5 @@ def test_every_parameter_that_differs_declares_how(theirs):
             assert f"`{before[name]!r}`" in declaration.sklearn, name
 
 
-def test_the_section_for_those_who_come_from_scikit_learn_has_code_that_is_run():
+def test_the_section_for_users_of_scikit_learn_has_code():
     assert [block for block in PYTHON if block in COMING]

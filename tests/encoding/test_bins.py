@@ -34,7 +34,7 @@ def write(bins, *columns):
 
 
 def plainly(x, edges):
-    """Gorishniy et al. 2022, eq. 1, value by value."""
+    """Gorishniy et al. 2022, eq. 1, computed for each value."""
     row = []
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         row.append(0.0 if x < low else 1.0 if x >= high else (x - low) / (high - low))
@@ -44,7 +44,7 @@ def plainly(x, edges):
 # ---------------------------------------------------------------- components
 
 
-def test_components_are_those_of_the_formula():
+def test_components_equal_the_formula():
     x = RNG(0).normal(size=50)
     bins = learn(x)
     new = np.concatenate([x, RNG(1).normal(0, 3, 50), bins.edges[0], [-1e9, 1e9]])
@@ -52,7 +52,7 @@ def test_components_are_those_of_the_formula():
     np.testing.assert_allclose(write(bins, new), expected, rtol=1e-15, atol=1e-15)
 
 
-def test_components_by_hand():
+def test_components_computed_by_hand():
     bins = learn([0, 1, 2, 4], count=4)  # edges at the minimum, the median and the maximum
     np.testing.assert_array_equal(bins.edges[0], [0, 1.5, 4])
     np.testing.assert_array_equal(
@@ -67,7 +67,7 @@ def test_a_missing_value_has_no_components():
     assert not write(bins, x)[[2, 5]].any()
 
 
-def test_columns_stand_side_by_side():
+def test_components_of_columns_are_side_by_side():
     columns = RNG(0).normal(size=30), np.full(30, 5.0), RNG(1).exponential(size=30)
     bins = learn_all(columns)
     alone = [learn(x) for x in columns]
@@ -87,7 +87,7 @@ def test_components_are_written_into_a_part_of_a_table(dtype):
     assert (table[:, 0] == 7).all() and (table[:, -2:] == 7).all()
 
 
-def test_what_is_given_is_left_as_it_is():
+def test_the_input_stays_unchanged():
     x = np.array([[3.0], [np.nan], [1], [2], [2.5]])
     before = x.copy()
     bins = learn_all([x[:, 0]])
@@ -99,7 +99,7 @@ def test_what_is_given_is_left_as_it_is():
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 16])
-def test_there_are_at_most_so_many_bins(count):
+def test_the_number_of_bins_is_limited(count):
     for x in (RNG(0).normal(size=200), np.round(RNG(0).exponential(3, 200)), np.r_[np.zeros(150), np.arange(50)]):
         bins = learn(x, count)
         assert 1 <= bins.width <= count
@@ -116,14 +116,14 @@ def test_edges_are_quantiles_of_the_rows_and_of_the_distinct_values():
     np.testing.assert_array_equal(learn(x).edges[0], sorted({*by_rows, *by_values}))
 
 
-def test_where_most_rows_share_a_value_the_others_have_bins_nevertheless():
+def test_other_values_have_bins_even_if_most_rows_share_one():
     x = np.r_[np.zeros(950), np.linspace(1, 50, 50)]
     edges = learn(x).edges[0]
     assert len(edges) >= 5 and (edges > 0).sum() >= 4
 
 
 @pytest.mark.parametrize("x", [[], [np.nan, np.nan], [3], [3, 3, np.nan], [0, 1, 1, 0], [np.nan, -1e300, 1e300]])
-def test_a_column_of_two_values_or_fewer_has_none(x):
+def test_a_column_of_at_most_two_values_has_no_bins(x):
     bins = learn(x)
     assert bins.width == 0 and bins.edges[0].size == 0 and bins.names(["x"]) == []
     assert write(bins, [1.0, np.nan]).shape == (2, 0)
@@ -138,7 +138,7 @@ def test_without_columns_there_are_no_bins():
         assert bins.width == 0 and bins.names([]) == [] and bins.sources().shape == (0,)
 
 
-def test_names_tell_the_column_and_where_the_component_fills_up():
+def test_names_have_the_column_and_both_edges():
     bins = learn_all([np.array([0, 1, 2, 4.0]), np.ones(4), np.array([1e6, 2e6, 1234567.8, 0])], 4)
     assert bins.names(["a", "b", "c"]) == [
         "a from 0 to 1.5",
@@ -151,12 +151,12 @@ def test_names_tell_the_column_and_where_the_component_fills_up():
 # ---------------------------------------------------------------- weights
 
 
-def test_weight_two_is_the_row_twice():
+def test_a_row_of_weight_two_counts_as_two_rows():
     x, weight = np.round(RNG(0).exponential(3, 100)), RNG(1).randint(1, 4, 100)
     np.testing.assert_array_equal(learn(x, 8, weight).edges[0], learn(np.repeat(x, weight)).edges[0])
 
 
-def test_weight_zero_is_the_row_left_out():
+def test_a_row_of_weight_zero_counts_as_none():
     x, weight = RNG(0).normal(size=100), RNG(1).randint(0, 2, 100)
     np.testing.assert_array_equal(learn(x, 8, weight).edges[0], learn(x[weight > 0]).edges[0])
 
@@ -175,7 +175,7 @@ def test_components_do_not_depend_on_the_unit(unit):
     np.testing.assert_allclose(write(learn(x * unit), x * unit), write(learn(x), x), rtol=1e-9, atol=1e-12)
 
 
-def test_edges_closer_than_rounding_are_one():
+def test_edges_closer_than_rounding_are_merged():
     x = np.r_[np.linspace(0, 1, 20), 0.5 + 1e-15, 1e9]
     edges = learn(np.repeat(x, 3), 48).edges[0]
     assert (np.diff(edges) > 1e-12 * 1e9).all()
@@ -192,8 +192,9 @@ def test_small_differences_of_large_numbers_have_bins():
     st.lists(st.floats(allow_nan=True, allow_infinity=False), min_size=1, max_size=10),
     st.integers(2, 12),
 )
+@pytest.mark.slow
 def test_any_column(seen, later, count):
-    """Without a warning, which would be an error: as far as floats go."""
+    """Up to the largest floats, without a warning."""
     bins = learn(seen, count)
     low, high = bins.edges[0][:-1], bins.edges[0][1:]
     assert (low < high).all()
@@ -206,7 +207,7 @@ def test_any_column(seen, later, count):
 
 
 @pytest.mark.parametrize("x", [[-1.7e308, 1.0, 1.7e308], [-1e308, 1e307, 1.7e308, 1.7e308]])
-def test_differences_beyond_the_largest_number_are_bins_all_the_same(x):
+def test_values_whose_difference_overflows_have_bins(x):
     """At the ends, and half way between two edges, and without a warning of overflow."""
     bins = learn(x, 2)
     np.testing.assert_array_equal(bins.edges[0], [x[0], x[-1]])
@@ -214,8 +215,8 @@ def test_differences_beyond_the_largest_number_are_bins_all_the_same(x):
     np.testing.assert_allclose(write(bins, [x[0], middle, x[-1]])[:, 0], [0, 0.5, 1], rtol=1e-12)
 
 
-def test_quantiles_are_those_of_statistics():
-    """So that there is one definition for scaling and for bins."""
+def test_edges_are_weighted_quantiles():
+    """Scaling and bins share one definition."""
     x = RNG(0).normal(size=33)
     np.testing.assert_array_equal(learn(x, 4).edges[0], weighted_quantiles(x, None, [0, 0.5, 1]))
 
@@ -223,8 +224,8 @@ def test_quantiles_are_those_of_statistics():
 # --------------------------------------------------------- in an encoder
 
 
-def test_missing_at_predict_but_never_at_fit_is_the_median_among_bins_too():
-    """No flag tells the network of it: bins of 0 would say that the value is the smallest, beside a median."""
+def test_bins_impute_the_median_for_values_that_are_missing_only_at_predict():
+    """There is no flag for such values, and bins of 0 would stand for the smallest value beside an imputed median."""
     X = RNG(0).randn(41, 2)
     fitted = FeatureEncoder(True, bins_per_column=6).fit(X, None, ["a", "b"])
     gone, median = X.copy(), X.copy()
@@ -246,7 +247,7 @@ def test_extreme_values_have_bins_without_a_warning(column, dtype):
 # ---------------------------------------------------------------- the block
 
 
-def test_a_missing_value_has_the_components_of_what_is_imputed():
+def test_a_missing_value_has_the_components_of_the_imputed_one():
     x = RNG(0).normal(size=(50, 3))
     bins = Bins.learn([(column, None) for column in x.T], np.array([1, 2, 4]), 8, np.array([0.1, np.nan, -9]))
     gone = write(bins, *np.full((3, 1), np.nan))
@@ -255,7 +256,7 @@ def test_a_missing_value_has_the_components_of_what_is_imputed():
     assert sorted(set(bins.sources().tolist())) == [1, 2, 4] and len(bins.sources()) == bins.width
 
 
-def test_the_block_comes_back_from_its_state():
+def test_the_block_is_restored_from_its_state():
     x = RNG(0).normal(size=(50, 2))
     bins = Bins.learn([(column, None) for column in x.T], np.array([1, 3]), 8, np.array([0.1, np.nan]))
     bins.write(RawTable(x), np.empty((50, bins.width)))

@@ -1,6 +1,5 @@
 """Categories are coded as promised: one-hot where they are few, codes for an embedding where they are many."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,21 +15,21 @@ from tests.helpers.plain import plain
 RNG = np.random.RandomState(0)
 
 
-def test_small_category_is_one_hot():
+def test_a_column_with_few_categories_is_one_hot_encoded():
     fitted, table = encode_frame(frame(n=[1.0, 2, 3, 4], t=["b", None, "a", "b"]))
     assert fitted.names == ["n", "t=a", "t=b"] and fitted.categories == () and table.codes is None
     np.testing.assert_array_equal(table.X[:, 1:], ONE_HOT_VALUE * np.array([[0, 1], [0, 0], [1, 0], [0, 1]]))
 
 
-def test_one_hot_is_scaled_as_a_rare_column_of_zeros_and_ones_would_be():
-    """(x - median) / half the range, as the paper has it where the quartiles coincide, and then squeezed."""
+def test_one_hot_columns_are_scaled_like_rare_columns_of_zeros_and_ones():
+    """(x - median) / half the range, the paper's formula where the quartiles coincide, smoothly clipped."""
     assert pytest.approx(float(squeeze(2.0)), rel=1e-15) == ONE_HOT_VALUE
     fitted, table = encode_frame(frame(n=[1.0, 2, 3, 4], t=["b", None, "a", "b"]), scale=False)
     assert table.X[:, 1:].tolist() == [[0, 1], [0, 0], [1, 0], [0, 1]]  # but not where nothing is
 
 
 @pytest.mark.parametrize("count", [MAX_ONE_HOT - 1, MAX_ONE_HOT, MAX_ONE_HOT + 1, 3 * MAX_ONE_HOT])
-def test_large_category_gets_codes_for_an_embedding(count):
+def test_a_column_with_many_categories_has_codes_for_an_embedding(count):
     values = [f"v{k:03d}" for k in range(count)]
     fitted, table = encode_frame(frame(n=np.arange(count + 1.0), t=[*values[::-1], None]))
     if count <= MAX_ONE_HOT:
@@ -61,7 +60,7 @@ def test_several_categories_keep_their_order():
 
 @pytest.mark.parametrize("count", [3, MAX_ONE_HOT + 1])
 @pytest.mark.parametrize("missing_at_fit", [False, True])
-def test_unseen_category_is_as_missing(count, missing_at_fit):
+def test_an_unseen_category_counts_as_missing(count, missing_at_fit):
     values = [f"v{k:02d}" for k in range(count)] * 4
     if missing_at_fit:
         values[::5] = [None] * len(values[::5])
@@ -74,14 +73,14 @@ def test_unseen_category_is_as_missing(count, missing_at_fit):
     assert np.abs(rows[0] - model.predict(X.assign(t="v01"))).max() > 1e-3
 
 
-def test_missing_category_has_a_vector_only_if_it_is_learned():
+def test_the_vector_of_missing_values_is_learned_only_if_some_are_missing():
     values = [f"v{k:02d}" for k in range(MAX_ONE_HOT + 1)] * 2
     tables = pd.DataFrame({"t": values}), pd.DataFrame({"t": [None, *values[1:]]})
     y = np.arange(float(len(values)))
     vectors = []
     for table in tables:
         model = plain(ScratchMLPRegressor, max_iter=5, random_state=0, batch_size=10).fit(table, y)
-        vectors.append(model._network.layout.views(model._parameters)[0].E0[0, 0])
+        vectors.append(model.fitted_.network.layout.views(model.fitted_.parameters)[0].E0[0, 0])
     # row 0 of the embedding starts at zero and moves only where rows use it
     assert not vectors[0].any() and vectors[1].all()
 
@@ -107,13 +106,13 @@ def test_numbers_as_categories():
 
 
 def test_a_category_and_its_text_are_not_the_same():
-    """In objects that are named a category, 1 and "1" may stand side by side in a dtype."""
+    """A categorical dtype of objects may contain both 1 and "1"."""
     table = read(pd.DataFrame({"t": pd.Categorical([1, "1", 2, "b"])}), "from_dtype")
     fitted, out = encode_frame(table)
     assert len(fitted.names) == 4 and sorted(map(tuple, out.X)) == sorted(map(tuple, ONE_HOT_VALUE * np.eye(4)))
 
 
-def test_a_category_of_another_type_is_not_taken_for_a_new_one():
+def test_a_category_of_another_type_is_not_a_new_one():
     frame = pd.DataFrame({"c": ["1", "2", "3"] * 10})
     fitted = ScratchMLPClassifier((), max_iter=1).fit(frame, [0, 1, 1] * 10)
     with pytest.raises(TypeError, match=r"held '1' \(str\) when fitting and now holds 1 \(int\)"):
@@ -124,7 +123,7 @@ def objects(*values):
     return np.array(values, dtype=object)
 
 
-def test_a_vocabulary_by_hand():
+def test_a_vocabulary_computed_by_hand():
     town, size = objects("b", None, "a", "b"), objects(2.0, 1.0, None, 2.0)
     vocabulary = Vocabulary.learn([town, size], np.array([1, 4]), [["c"], []])
     assert [values.tolist() for values in vocabulary.values] == [["a", "b", "c"], [1.0, 2.0]]
@@ -139,7 +138,7 @@ def test_a_vocabulary_by_hand():
     assert out.tolist() == [[0, 0, 5, 5, 0], [0] * 5, [0] * 5]
 
 
-def test_a_vocabulary_comes_back_from_its_state():
+def test_a_vocabulary_is_restored_from_its_state():
     columns = [objects("b", "a", None), objects(1, True, 2.5), objects(np.int64(3), np.float64(2), None)]
     vocabulary = Vocabulary.learn(columns, np.array([0, 1, 5]))
     state = vocabulary.to_state()

@@ -27,10 +27,10 @@ def fit(X, **parameters):
 
 
 def names(X, **parameters):
-    """What the fitted network's inputs are called."""
+    """Names of the inputs of the fitted network."""
     model = fit(X, **parameters)
     assert np.isfinite(model.predict(X)).all()
-    return model._encoder.names
+    return model.fitted_.input_names
 
 
 # ------------------------------------------------------ names of columns
@@ -47,7 +47,7 @@ def renamed(columns, text):
     ids=["ints", "floats", "MultiIndex", "tuples"],
 )
 def test_names_that_are_not_strings(columns, text):
-    """They are as good as none, as everywhere in scikit-learn."""
+    """They count as no names, as everywhere in scikit-learn."""
     frame = renamed(columns, text)
     model = fit(frame)
     assert not hasattr(model, "feature_names_in_")
@@ -55,18 +55,18 @@ def test_names_that_are_not_strings(columns, text):
     np.testing.assert_array_equal(model.predict(frame), plain.predict(frame.to_numpy(dtype=object if text else None)))
 
 
-def test_index_selects_the_column_where_names_are_ints():
+def test_an_index_selects_a_column_where_names_are_integers():
     assert names(renamed([1, 0], False), categorical_features=[0])[0] == "x1"
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_names_that_occur_twice_are_refused_by_name(text):
+def test_repeated_names_raise_with_the_name(text):
     with pytest.raises(ValueError, match=r"(?s)unique.*'a'"):
         fit(renamed(["a", "a"], text))
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_names_of_mixed_types_are_refused_as_by_scikit_learn(text):
+def test_names_of_mixed_types_raise_as_in_scikit_learn(text):
     with pytest.raises(TypeError, match="Feature names are only supported if all input features have string names"):
         fit(renamed(["a", 1], text))
 
@@ -95,29 +95,30 @@ def as_polars(codes, z):
 
 
 @pytest.mark.parametrize("form", [as_pandas, as_polars])
-def test_declared_categories_are_known_before_they_come(form):
+@pytest.mark.slow
+def test_declared_categories_count_before_they_occur(form):
     codes = np.repeat(np.arange(6), 40)
     y = (codes % 2).astype(int)
     table, chunk = form(codes, rng().normal(size=240)), slice(0, 3)  # fewer rows than categories
     model = ScratchMLPClassifier(**STREAMED).partial_fit(table[chunk], y[chunk], classes=[0, 1])
-    assert model._encoder.names == ["z", *(f"k={letter}" for letter in "abcdef")]
+    assert model.fitted_.input_names == ["z", *(f"k={letter}" for letter in "abcdef")]
     for _ in range(20):
         for part in (slice(start, start + 40) for start in range(0, 240, 40)):
             model.partial_fit(table[part], y[part])
     assert model.score(table, y) == 1
 
 
-def test_categories_that_are_not_declared_are_those_of_the_first_chunk():
+def test_undeclared_categories_are_those_of_the_first_chunk():
     table = pd.DataFrame({"k": list("aabbcc") * 10, "z": rng().normal(size=60)})
     model = ScratchMLPRegressor(**STREAMED).partial_fit(table[:4], np.arange(4.0))
-    assert model._encoder.names == ["z", "k=a", "k=b"]
+    assert model.fitted_.input_names == ["z", "k=a", "k=b"]
     other, lost = table[4:6].assign(z=0.0), table[:2].assign(k=None, z=0.0)
     np.testing.assert_array_equal(model.predict(other), model.predict(lost))
 
 
 def test_a_fit_learns_the_categories_that_occur():
     table = as_pandas([0, 1, 0, 1, 0, 1, 2], np.arange(7.0))
-    assert ScratchMLPRegressor(**SMALL, max_iter=1).fit(table, np.arange(7.0))._encoder.names[1:] == [
+    assert ScratchMLPRegressor(**SMALL, max_iter=1).fit(table, np.arange(7.0)).fitted_.input_names[1:] == [
         "k=a",
         "k=b",
         "k=c",
@@ -129,7 +130,7 @@ def test_a_fit_learns_the_categories_that_occur():
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
-    """Function from an array to the same array in a file, all of which count as large."""
+    """Function from an array to the same array in a file; any size counts as large."""
     monkeypatch.setattr(check_input, "MIN_MEMMAP_BYTES", 0)
 
     def save(array, mode="r"):
@@ -145,7 +146,7 @@ def table(n=500, kind=np.float32):
     return X, X[:, 0] + np.sin(X[:, 1].astype(float)) * 3
 
 
-def test_what_is_wrong_with_a_mapped_table_is_told(mapped):
+def test_an_invalid_mapped_table_raises(mapped):
     X, y = table()
     model = ScratchMLPRegressor(**SMALL, max_iter=1).fit(mapped(X), y)
     with pytest.raises(ValueError, match="X has 5 features, but ScratchMLPRegressor is expecting 6 features as input"):
@@ -176,7 +177,7 @@ def test_only_large_files_are_mapped(tmp_path):
 # ------------------------------------------------------ rows and weights
 
 
-def test_weights_are_numbers_one_a_row_and_not_negative():
+def test_weights_must_be_one_nonnegative_number_per_row():
     assert check_weight(None, 3) is None
     np.testing.assert_array_equal(check_weight(2, 3), [2.0, 2, 2])
     assert check_weight([1, 0, 2], 3).dtype == np.float64

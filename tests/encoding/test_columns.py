@@ -26,10 +26,10 @@ def fit(X, **parameters):
 
 
 def names(X, **parameters):
-    """What the fitted network's inputs are called."""
+    """Names of the inputs of the fitted network."""
     model = fit(X, **parameters)
     assert np.isfinite(model.predict(X)).all()
-    return model._encoder.names
+    return model.fitted_.input_names
 
 
 # ---------------------------------------------------------------- kinds of column
@@ -71,7 +71,7 @@ KINDS = {
 
 @pytest.mark.parametrize("company", ["alone", "with numbers", "with strings"])
 @pytest.mark.parametrize("column, expected", KINDS.values(), ids=KINDS)
-def test_kind_of_pandas_column(column, expected, company):
+def test_kinds_of_pandas_columns(column, expected, company):
     frame = pd.DataFrame({"x": column})
     if company == "with numbers":
         frame["n"] = NUMBERS
@@ -99,7 +99,7 @@ POLARS = {
 
 @pytest.mark.parametrize("company", ["alone", "with numbers", "with strings"])
 @pytest.mark.parametrize("column, expected", POLARS.values(), ids=POLARS)
-def test_kind_of_polars_column(column, expected, company):
+def test_kinds_of_polars_columns(column, expected, company):
     others = {"alone": {}, "with numbers": {"n": NUMBERS}, "with strings": {"t": TEXT}}[company]
     found = names(pl.DataFrame({"x": column, **others}))
     assert [name for name in found if name.startswith("x")] == expected
@@ -119,7 +119,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("company", [False, True])
 @pytest.mark.parametrize("frame", REFUSED.values(), ids=REFUSED)
-def test_times_are_refused_by_name(frame, company):
+def test_columns_of_times_raise_with_their_name(frame, company):
     if company:
         frame = frame.assign(t=TEXT) if isinstance(frame, pd.DataFrame) else frame.with_columns(t=pl.Series(TEXT))
     with pytest.raises(TypeError, match="Column 'when' holds dates or times"):
@@ -139,7 +139,7 @@ def test_times_are_refused_by_name(frame, company):
         ([10**400, 1] * 20, ValueError, "'bad' .*(?i:infinity|large)"),
     ],
 )
-def test_column_that_cannot_be_read_is_named(column, error, match):
+def test_a_column_that_cannot_be_read_raises_with_its_name(column, error, match):
     frame = pd.DataFrame({"t": TEXT, "bad": pd.Series(column, dtype=None if column[0] == 1j else object)})
     with pytest.raises(error, match=match):
         fit(frame)
@@ -160,7 +160,7 @@ def test_text_without_categorical_features():
         fit(pd.DataFrame({"a": NUMBERS, "t": TEXT}), categorical_features=None)
 
 
-def test_lazy_frame_is_refused_with_advice():
+def test_a_lazy_frame_raises_with_advice():
     for lazy in (pl.LazyFrame({"a": NUMBERS}), pl.LazyFrame({"t": TEXT})):
         with pytest.raises(TypeError, match=r"collect"):
             fit(lazy)
@@ -173,7 +173,7 @@ def test_empty_frames():
         fit(pd.DataFrame(index=range(N)))
 
 
-def test_bins_are_of_columns_of_numbers_and_named_after_them():
+def test_columns_of_numbers_have_bins_with_their_name():
     halves = np.arange(N) % 3 / 2
     for frame in (
         pd.DataFrame({"h": halves, "t": TEXT, "flag": halves > 0, "hole": np.where(NUMBERS > 1, np.nan, halves)}),
@@ -249,7 +249,7 @@ def test_categorical_features_that_do_not_fit(chosen, match):
         fit(WIDE, categorical_features=chosen)
 
 
-def test_a_category_of_ints_is_recognised_in_other_types():
+def test_integer_categories_are_recognised_in_other_types():
     frame = pd.DataFrame({"a": NUMBERS, "code": [3, 1, 2, 1] * 10})
     model = fit(frame, categorical_features=["code"])
     expected = model.predict(frame)
@@ -258,8 +258,8 @@ def test_a_category_of_ints_is_recognised_in_other_types():
     assert np.abs(model.predict(frame.assign(code=7)) - expected).max() > 1e-3
 
 
-def test_kinds_of_columns_are_those_of_fit():
-    """At predict a column is what it was when fitting, whatever its dtype says now."""
+def test_columns_keep_the_kinds_that_they_had_at_fit():
+    """At predict a column is of the kind that it had at fit, whatever its dtype is now."""
     frame = pd.DataFrame({"a": NUMBERS, "t": TEXT})
     model = fit(frame)
     np.testing.assert_array_equal(model.predict(frame.astype({"a": object})), model.predict(frame))
@@ -269,7 +269,7 @@ def test_kinds_of_columns_are_those_of_fit():
     np.testing.assert_array_equal(model.predict(gone), model.predict(frame.assign(t="unseen")))
 
 
-def test_sparse_has_no_categories():
+def test_sparse_matrices_have_no_categories():
     with pytest.raises(ValueError, match="A sparse X has no categories"):
         fit(sp.csr_array(np.eye(N)), categorical_features=[0])
     model = fit(pd.DataFrame({"a": NUMBERS, "t": TEXT}))
@@ -280,7 +280,7 @@ def test_sparse_has_no_categories():
 # ---------------------------------------------------------------- sparse frames
 
 
-def test_sparse_frame_stays_sparse():
+def test_a_sparse_frame_stays_sparse():
     matrix = sp.random(N, 5, 0.2, format="csr", random_state=0)
     frame = pd.DataFrame.sparse.from_spmatrix(matrix, columns=list("abcde"))
     model = fit(frame)
@@ -299,7 +299,7 @@ def test_sparse_columns_beside_others():
 # ---------------------------------------------------------------- the reader itself
 
 
-def test_read_gives_columns():
+def test_read_returns_a_column_table():
     table = read(pd.DataFrame({"n": [1, 2, 3], "t": ["b", None, "a"]}), "from_dtype")
     assert isinstance(table, ColumnTable) and table.shape == (3, 2)
     assert table.names == ["n", "t"] and table.categorical == [False, True]
@@ -308,7 +308,7 @@ def test_read_gives_columns():
     assert part.values[0].tolist() == [3.0, 1.0] and part.values[1].tolist() == ["a", "b"]
 
 
-def test_read_leaves_the_table_as_it_is():
+def test_read_leaves_the_table_unchanged():
     for frame in (WIDE.astype({"t": object, "code": object}), WIDE.astype({"t": "category"})):
         before = frame.copy(deep=True)
         read(frame, ["code", "t"])
@@ -319,7 +319,7 @@ def test_read_leaves_the_table_as_it_is():
     assert array[0, 0] is None and array[1, 1] is pd.NA
 
 
-def test_what_is_a_frame_and_wants_columns():
+def test_which_inputs_are_frames_and_need_columns():
     assert is_frame(pd.DataFrame()) and is_frame(pl.DataFrame())
     for other in (np.eye(2), [[1]], sp.csr_array(np.eye(2)), pd.Series([1]), None, "text"):
         assert not is_frame(other)
@@ -377,7 +377,7 @@ def check_any_frame(frame, is_text):
     model = ScratchMLPRegressor(hidden_layer_sizes=(3,), max_iter=1, random_state=0).fit(frame, np.arange(n))
     predicted = model.predict(frame)
     assert predicted.shape == (n,) and np.isfinite(predicted).all()
-    assert (model._categorical or [False] * len(is_text)) == list(is_text.values())
+    assert (model.fitted_.encoder.categorical or [False] * len(is_text)) == list(is_text.values())
     # a row alone is predicted as among others
     np.testing.assert_allclose(model.predict(frame[:1]), predicted[:1], rtol=1e-9, atol=1e-12)
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from skscratch import ScratchMLPRegressor
 from skscratch.encoding.bins import Bins
 from skscratch.encoding.categories import MAX_ONE_HOT, OneHot
+from skscratch.encoding.check_input import check_table
 from skscratch.encoding.columns import RawTable
 from skscratch.encoding.features import CHUNK_VALUES, FeatureEncoder
 from skscratch.encoding.numeric import MissingFlags, Numbers
@@ -22,14 +23,14 @@ RNG = np.random.RandomState(0)
 
 
 @pytest.mark.parametrize("table", [np.full((9, 1), np.nan), np.ones((9, 2)), pd.DataFrame({"t": ["a"] * 9})])
-def test_table_that_says_nothing_gives_a_constant(table):
+def test_a_table_without_information_gives_a_constant(table):
     y = np.arange(9.0)
     predicted = ScratchMLPRegressor(max_iter=50, random_state=0).fit(table, y).predict(table)
     np.testing.assert_allclose(predicted, predicted[0])
     assert abs(predicted[0] - 4) < 1  # near the mean
 
 
-def test_table_whose_categories_are_all_missing_gives_a_constant():
+def test_a_table_of_missing_categories_gives_a_constant():
     table = pd.DataFrame({"t": pd.Series([None] * 9, dtype="str")})
     predicted = ScratchMLPRegressor(max_iter=50, random_state=0).fit(table, np.arange(9.0)).predict(table)
     np.testing.assert_allclose(predicted, predicted[0])
@@ -37,7 +38,7 @@ def test_table_whose_categories_are_all_missing_gives_a_constant():
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4", "i1", "u1", "i8", "u8", "?"])
-def test_kinds_of_array_are_the_numbers_they_hold(kind):
+def test_arrays_of_any_type_count_as_numbers(kind):
     X = RNG.randint(0, 2 if kind == "?" else 100, (50, 3)).astype(kind)
     y = X[:, 0].astype(float)
     parameters = {"max_iter": 3, "random_state": 0, "dtype": "float64"}
@@ -45,7 +46,7 @@ def test_kinds_of_array_are_the_numbers_they_hold(kind):
     np.testing.assert_array_equal(one.predict(X), other.predict(X.astype(float)))
 
 
-def test_a_column_of_ones_is_put_at_the_end_where_there_is_a_bias():
+def test_a_column_of_ones_is_appended_if_there_are_biases():
     X = RNG.normal(size=(6, 2))
     fitted = encoder(X)
     bare, wide = fitted.transform(X, F8), fitted.transform(X, F8, ones=True)
@@ -55,7 +56,7 @@ def test_a_column_of_ones_is_put_at_the_end_where_there_is_a_bias():
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array, pd.DataFrame])
 @pytest.mark.parametrize("missing", [False, True])
-def test_values_beyond_float32_are_refused_where_nothing_scales_them(form, missing):
+def test_unscaled_values_beyond_float32_raise(form, missing):
     X, y = np.c_[RNG.rand(300) * 1e300, RNG.rand(300)], RNG.rand(300)
     X[::9, 1] = np.nan if missing else 0
     model = ScratchMLPRegressor(scale_features=False, dtype="float32", max_iter=2, random_state=0)
@@ -67,7 +68,7 @@ def test_values_beyond_float32_are_refused_where_nothing_scales_them(form, missi
 
 
 @pytest.mark.parametrize("dtype", [F8, F4])
-def test_no_copy_where_nothing_is_to_be_done(dtype):
+def test_a_table_that_needs_no_encoding_is_not_copied(dtype):
     X = RNG.rand(20, 3).astype(dtype)
     fitted = encoder(X, scale=False)
     assert np.shares_memory(fitted.transform(X, dtype).X, X)
@@ -75,15 +76,17 @@ def test_no_copy_where_nothing_is_to_be_done(dtype):
     stored = sp.csr_matrix(X)
     assert np.shares_memory(fitted.transform(stored, dtype).X.data, stored.data)
     model = plain(ScratchMLPRegressor, scale_features=False, dtype=dtype, max_iter=1, random_state=0).fit(X, X[:, 0])
-    assert np.shares_memory(model._encode(model._check_X(X, reset=False)).X, X)  # nor on the way there
+    checked = check_table(model, X, "from_dtype", model.fitted_.encoder.categorical, reset=False)
+    assert np.shares_memory(model.fitted_.encode(checked).X, X)  # the check does not copy either
     frame = pd.DataFrame(X, columns=list("abc"))
-    checked = model.fit(frame, X[:, 0])._check_X(frame, reset=False)
-    assert np.shares_memory(model._encode(checked).X, X) or not frame.to_numpy().flags.c_contiguous
+    model.fit(frame, X[:, 0])
+    checked = check_table(model, frame, "from_dtype", model.fitted_.encoder.categorical, reset=False)
+    assert np.shares_memory(model.fitted_.encode(checked).X, X) or not frame.to_numpy().flags.c_contiguous
 
 
 @pytest.mark.parametrize("scale", [True, False])
 @pytest.mark.parametrize("form", [np.array, sp.csr_matrix, sp.csc_matrix, sp.coo_array])
-def test_what_is_given_is_left_as_it_is(scale, form):
+def test_the_input_stays_unchanged(scale, form):
     X = RNG.rand(30, 3).round(1)
     X[3, 1] = np.nan
     given, before = form(X), form(X)
@@ -97,7 +100,7 @@ def test_what_is_given_is_left_as_it_is(scale, form):
     np.testing.assert_array_equal(y, y_before)
 
 
-def test_rows_beyond_one_chunk_are_encoded_alike():
+def test_rows_of_every_chunk_are_encoded_in_the_same_way():
     X = RNG.randn(2 * CHUNK_VALUES + 5, 2)
     X[::7, 1] = np.nan
     fitted = encoder(X)
@@ -110,7 +113,7 @@ def test_rows_beyond_one_chunk_are_encoded_alike():
 
 
 @pytest.mark.parametrize("scale", [True, False])
-def test_bins_stand_before_all_other_columns(scale):
+def test_bins_come_before_all_other_columns(scale):
     X = RNG.randn(60, 2)
     X[::7, 1] = np.nan
     fitted, without = encoder(X, scale=scale, bins=4), encoder(X, scale=scale)
@@ -134,7 +137,7 @@ def test_bins_beside_categories_and_ones():
 
 
 @pytest.mark.parametrize("bins", [0, 4])
-def test_sources_tell_which_column_each_encoded_one_comes_from(bins):
+def test_sources_are_the_raw_columns_of_the_encoded_ones(bins):
     n = MAX_ONE_HOT + 10
     columns = {
         "many": [f"m{i}" for i in range(n)],
@@ -161,7 +164,7 @@ def test_sources_of_a_table_of_numbers(form):
     assert encoder(form(X)).sources.tolist() == [0, 1, 2, 1]
 
 
-def test_weights_count_as_rows_in_bins_too():
+def test_weights_count_as_rows_in_bins():
     X, weight = RNG.randn(50, 2), RNG.randint(1, 4, 50)
     weighted, repeated = encoder(X, weight=weight.astype(float), bins=4), encoder(np.repeat(X, weight, axis=0), bins=4)
     np.testing.assert_array_equal(weighted.transform(X, F8).X, repeated.transform(X, F8).X)
@@ -183,7 +186,7 @@ MIXED = {
 }
 
 
-def test_every_column_of_x_is_of_one_block():
+def test_every_encoded_column_belongs_to_one_block():
     table = frame(**MIXED)
     fitted = FeatureEncoder(True, bins_per_column=6).fit(table, None, table.names)
     assert [type(block) for block in fitted.blocks] == [Bins, Numbers, MissingFlags, OneHot]
@@ -199,7 +202,7 @@ def test_every_column_of_x_is_of_one_block():
     assert set(np.unique(X[:, fitted.place(MissingFlags)])) == {0, 1}
 
 
-def test_number_columns_are_those_that_are_no_categories():
+def test_number_columns_are_all_but_the_categories():
     table = frame(**MIXED)
     fitted = FeatureEncoder(True).fit(table, None, table.names)
     for found, name in zip(fitted.number_columns(table), ("number", "gaps"), strict=True):
@@ -222,7 +225,7 @@ def tables():
 @pytest.mark.parametrize("scale", [True, False])
 @pytest.mark.parametrize("bins", [0, 6])
 @pytest.mark.parametrize("through", ["state", "pickle"])
-def test_an_encoder_comes_back(kind, scale, bins, through):
+def test_an_encoder_is_restored(kind, scale, bins, through):
     data = tables()[kind]
     names = [f"c{j}" for j in range(data.shape[1])]
     fitted = FeatureEncoder(scale, True, bins).fit(data, None, names)
@@ -246,7 +249,7 @@ def test_an_encoder_comes_back(kind, scale, bins, through):
         assert arrays_equal(other.to_state(), one.to_state())
 
 
-def test_a_state_without_arrays_is_json():
+def test_a_state_without_arrays_can_be_written_as_json():
     table = frame(**MIXED)
     state = FeatureEncoder(True, bins_per_column=6).fit(table, None, table.names).to_state()
 

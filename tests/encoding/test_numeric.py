@@ -1,4 +1,4 @@
-"""Numbers are scaled and clipped as promised, and a missing one has a flag, whatever lies in the columns."""
+"""Numbers: scaling, smooth clipping, imputed values and flags of missing values, for columns of any content."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from tests.helpers.plain import plain
 RNG = np.random.RandomState(0)
 
 
-def test_numbers_by_hand():
+def test_scaled_numbers_computed_by_hand():
     X = np.array([[1.0], [2], [3], [4], [100]])  # quartiles 2, 3, 4: the outlier does not count
     out = encoder(X).transform(X, F8).X
     np.testing.assert_allclose(out, squeeze((X - 3) / 2), rtol=1e-15)
@@ -26,7 +26,7 @@ def test_numbers_by_hand():
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_where_the_quartiles_coincide_the_mean_size_of_the_others_is_the_unit(form):
+def test_the_mean_size_of_the_others_is_the_scale_where_the_quartiles_coincide(form):
     X = np.r_[np.zeros(9), 4.0, -2.0][:, None]
     table = encoder(form(X)).transform(form(X), F8)
     dense = table.X.toarray() if sp.issparse(table.X) else table.X
@@ -43,14 +43,14 @@ def test_weights_count_as_rows():
 
 
 @pytest.mark.parametrize("scale", [True, False])
-def test_constant_and_all_missing_columns_carry_nothing(scale):
+def test_constant_and_all_missing_columns_stay_constant(scale):
     X = np.c_[np.full(30, 5.0), np.full(30, np.nan), RNG.randn(30)]
     fitted = encoder(X, scale=scale)
-    assert fitted.names == ["c0", "c1", "c2"]  # all missing: nothing to tell from a column that says so
+    assert fitted.names == ["c0", "c1", "c2"]  # a column of missing values has no flag
     out = fitted.transform(X, F8).X
     assert np.ptp(out[:, :2], axis=0).tolist() == [0, 0] and np.isfinite(out).all()
     if scale:
-        later = fitted.transform(np.array([[1e9, 1e9, 0.0]]), F8).X  # values never seen there are not learned about
+        later = fitted.transform(np.array([[1e9, 1e9, 0.0]]), F8).X  # no later value of these columns has an effect
         assert later[0, :2].tolist() == [0, 0]
 
 
@@ -67,7 +67,7 @@ def test_extreme_values_are_scaled_without_a_warning(column, dtype):
 
 
 @pytest.mark.parametrize("column", ["huge", "tiny", "both", "one outlier"])
-def test_extreme_values_leave_the_other_columns_usable(column):
+def test_extreme_values_do_not_affect_other_columns(column):
     X, y = load_wine(return_X_y=True)
     X = np.c_[X, np.resize(EXTREME[column], len(X))]
     assert ScratchMLPClassifier(max_iter=30, random_state=0).fit(X, y).score(X, y) > 0.95
@@ -96,7 +96,7 @@ def test_integers_do_not_overflow():
     X = np.array([[2**63 - 1, -(2**63)], [-(2**63), 2**63 - 1], [0, 0], [1, 1]], dtype=np.int64)
     out = encoder(X.astype(float)).transform(X.astype(float), F8).X
     model = ScratchMLPRegressor(max_iter=2, random_state=0).fit(X, np.arange(4.0))
-    np.testing.assert_array_equal(model._encode(X).X, np.column_stack([out, np.ones(4)]))
+    np.testing.assert_array_equal(model.fitted_.encode(X).X, np.column_stack([out, np.ones(4)]))
     assert out[0, 0] > 0 > out[1, 0]
 
 
@@ -137,7 +137,7 @@ def test_any_table_of_numbers(X, scale):
 
 @pytest.mark.parametrize("scale", [True, False])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
-def test_missing_has_a_column_of_its_own(scale, form):
+def test_missing_values_have_a_flag_column(scale, form):
     X = np.array([[1.0, np.nan], [2, 5], [np.nan, 6], [4, np.nan], [3, 9]])
     fitted = encoder(form(X), scale=scale)
     assert fitted.names == ["c0", "c1", "c0 missing", "c1 missing"]
@@ -154,7 +154,7 @@ def test_missing_has_a_column_of_its_own(scale, form):
 
 @pytest.mark.parametrize("scale", [True, False])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array, pd.DataFrame, "beside text"])
-def test_missing_at_predict_but_never_at_fit_is_the_median(scale, form):
+def test_values_that_are_missing_only_at_predict_are_imputed_by_the_median(scale, form):
     X = np.c_[RNG.randn(41) + 7, RNG.randn(41)]  # an odd number: the median is one of the values
     y = X[:, 0]
     wrap = form
@@ -180,14 +180,14 @@ def test_numbers_write_into_a_part_of_a_table_and_name_their_columns():
     assert (X[:, [0, 3]] == 7).all()
 
 
-def test_a_constant_number_may_vary_later_if_rows_are_to_follow():
+def test_a_constant_column_may_vary_later_in_a_stream():
     for constant_factor in (0.0, 1.0):
         block = Numbers.learn([(np.full(9, 5.0), None)], np.array([0]), True, constant_factor)
         assert (block.center, block.factor) == (5, constant_factor)
         assert block.refitted([(np.full(9, 6.0), None)]).factor == constant_factor
 
 
-def test_flags_are_of_the_columns_in_which_some_values_are_missing():
+def test_columns_with_some_missing_values_have_flags():
     gaps, none, all_gone = np.array([1, np.nan, 2]), np.arange(3.0), np.full(3, np.nan)
     block = MissingFlags.learn([(none, None), (gaps, None), (all_gone, None)], np.array([0, 2, 5]))
     assert block.positions.tolist() == [1] and block.sources().tolist() == [2] and block.width == 1
@@ -199,7 +199,7 @@ def test_flags_are_of_the_columns_in_which_some_values_are_missing():
 
 
 @pytest.mark.parametrize("scale", [True, False])
-def test_blocks_come_back_from_their_state(scale):
+def test_blocks_are_restored_from_their_state(scale):
     data = [(RNG.randn(50), None), (np.r_[np.nan, RNG.randn(49)], RNG.uniform(size=50))]
     blocks = Numbers.learn(data, np.array([0, 2]), scale, 1.0), MissingFlags.learn(data, np.array([0, 2]))
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Tables that come in chunks or lie in a file: the scaling follows a stream; mapped rows are read batch by batch."""
+"""Streams, whose scaling is updated from a sample; memory-mapped tables, which are read batch by batch."""
 
 import pickle
 import tracemalloc
@@ -16,7 +16,9 @@ from skscratch.encoding.bins import Bins
 from skscratch.encoding.features import FeatureEncoder
 from skscratch.encoding.numeric import Numbers
 from skscratch.encoding.out_of_core import SAMPLE_ROWS, StreamSample, transfer_weights
-from skscratch.encoding.targets import NumberTargets
+from skscratch.encoding.targets import NumericTargets, target_scale
+from skscratch.estimators import base
+from skscratch.estimators.build import LocalBackend
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
 from tests.helpers.encoding import arrays_equal, is_plain
@@ -31,7 +33,7 @@ def rng(seed=0):
 
 
 def drifting(n=3000):
-    """Rows whose first columns wander off: the first chunk is like no other."""
+    """Rows whose first columns drift, so that the first chunk differs from all others."""
     draw, t = rng(), np.linspace(0, 1, n)
     X = draw.normal(size=(n, 4)) + 6 * t[:, None] * [1, -1, 0, 0]
     X[:, 2] *= np.exp(3 * t)
@@ -58,7 +60,7 @@ def sampled(X, weight, size):
 
 @given(st.integers(1, 200), st.integers(1, 300), st.integers(0, 5))
 @settings(max_examples=30, deadline=None)
-def test_up_to_its_size_the_sample_is_all_rows(size, n, seed):
+def test_a_sample_holds_all_rows_of_a_short_stream(size, n, seed):
     X, weight = rng(seed).normal(size=(n, 2)), rng(seed).uniform(size=n)
     stream = sampled(X, weight, size)
     order = np.argsort(stream.rows[:, 0])
@@ -68,7 +70,7 @@ def test_up_to_its_size_the_sample_is_all_rows(size, n, seed):
 
 
 @pytest.mark.parametrize("size", [7, 500, 20_000])
-def test_each_row_of_a_long_stream_is_as_likely_in_it(size):
+def test_every_row_of_a_long_stream_is_equally_likely_in_the_sample(size):
     n = 20_000
     stream = sampled(np.arange(n, dtype=float)[:, None], None, size)
     assert len(stream.rows) == SAMPLE_ROWS
@@ -77,7 +79,7 @@ def test_each_row_of_a_long_stream_is_as_likely_in_it(size):
 
 
 @pytest.mark.parametrize("n", [600, 5000])
-def test_chunks_that_come_again_change_nothing(n):
+def test_repeated_chunks_leave_the_sample_unchanged(n):
     X = rng().normal(size=(n, 3))
     X[::5, 1] = np.nan
     once = sampled(X, None, 100).mark_used()
@@ -88,7 +90,7 @@ def test_chunks_that_come_again_change_nothing(n):
     assert again.n_seen == 2 * n and not again.changed and not again.is_stale
 
 
-def test_learning_is_due_ever_less_often():
+def test_the_scaling_is_refitted_less_and_less_often():
     stream, due = StreamSample.empty(1), []
     for number in range(100):
         stream = stream.after([rng(number).normal(size=200)], None)
@@ -119,7 +121,7 @@ def column(kind, n, seed):
 
 @given(st.lists(NUMBERS, min_size=1, max_size=4), st.booleans(), st.sampled_from([0, 4, 12]), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
-def test_an_encoder_follows_into_the_same_columns(kinds, scale, bins, seed):
+def test_a_refitted_encoder_has_the_same_columns(kinds, scale, bins, seed):
     first, then = (np.column_stack([column(k, 200, s + j) for j, k in enumerate(kinds)]) for s in (seed, seed + 1000))
     names = [f"x{j}" for j in range(len(kinds))]
     old = FeatureEncoder(scale, True, bins).fit(first, None, names)
@@ -156,21 +158,21 @@ def outputs(encoder, layer, X):
     return encoder.transform(X, F8).X @ layer.W + (layer.b if hasattr(layer, "b") else 0)
 
 
-def test_what_bins_say_is_kept_at_the_new_edges():
+def test_transferred_weights_of_bins_give_the_same_output_at_the_new_edges():
     first, then = rng().normal(size=(300, 2)), rng(1).normal([1, -2], 3, size=(500, 2))
     old = FeatureEncoder(True, True, 12).fit(first, None, ["a", "b"])
     new = old.refitted(then, np.ones(500))
     layer = layer_of(old)
-    layer.W[:, old.n_bins :] = 0  # the numbers themselves say nothing
-    at = np.column_stack([edges[rng().randint(len(edges), size=40)] for edges in new.block(Bins).edges])
-    before = outputs(old, layer, at)
+    layer.W[:, old.n_bins :] = 0  # so that the output depends on the bins alone
+    points = np.column_stack([edges[rng().randint(len(edges), size=40)] for edges in new.block(Bins).edges])
+    before = outputs(old, layer, points)
     transfer_weights(old, new, then, np.ones(500), layer)
-    np.testing.assert_allclose(outputs(new, layer, at), before, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(outputs(new, layer, points), before, rtol=1e-10, atol=1e-12)
 
 
-def test_what_a_scaled_number_says_is_kept_where_scaling_is_a_line():
+def test_transferred_weights_of_a_number_give_the_same_output_where_scaling_is_linear():
     first = rng().normal(size=(300, 2))
-    then = first * 1.01 + 0.01  # near the middle nothing is squeezed
+    then = first * 1.01 + 0.01  # near the middle the clipping is almost linear
     old = FeatureEncoder(True, True).fit(first, None, ["a", "b"])
     new = old.refitted(then, np.ones(300))
     layer, X = layer_of(old), rng(2).uniform(-0.3, 0.3, size=(50, 2))
@@ -179,10 +181,10 @@ def test_what_a_scaled_number_says_is_kept_where_scaling_is_a_line():
     np.testing.assert_allclose(outputs(new, layer, X), before, atol=0.02)
     far = old.refitted(then + 100, np.ones(300))
     untouched = np.abs(outputs(far, layer, X) - before).max()
-    assert untouched > 1  # else the test shows nothing
+    assert untouched > 1  # otherwise the test shows nothing
 
 
-def test_what_is_said_of_a_missing_value_stays():
+def test_transferred_weights_give_the_same_output_for_a_missing_value():
     first, then = rng().normal(size=(300, 2)), 5 + 3 * rng(1).normal(size=(300, 2))
     first[::7, 1] = np.nan
     old = FeatureEncoder(True, True, 8).fit(first, None, ["a", "b"])
@@ -190,7 +192,7 @@ def test_what_is_said_of_a_missing_value_stays():
     missing = np.array([[np.nan, np.nan]])
     for bias in (True, False):
         layer = layer_of(old, bias=bias)
-        layer.W[:, : len(old.block(Bins).edges[0]) - 1] = 0  # of "a", that cannot be missing, the median is told
+        layer.W[:, : len(old.block(Bins).edges[0]) - 1] = 0  # "a" has no missing values: its median is imputed
         layer.W[:, old.n_bins] = 0
         before = outputs(old, layer, missing)
         transfer_weights(old, new, then, np.ones(300), layer)
@@ -198,39 +200,39 @@ def test_what_is_said_of_a_missing_value_stays():
 
 
 @pytest.mark.parametrize(("loss", "link", "n_targets"), [("squared_error", None, 2), ("poisson", None, 1)])
-def test_targets_follow_and_what_is_predicted_stays(loss, link, n_targets):
+def test_refitted_targets_with_transferred_weights_give_the_same_predictions(loss, link, n_targets):
     made = make_loss(loss, link)
     y, later = (np.exp(rng(s).normal(size=(300, n_targets))) * scale for s, scale in ((0, 3), (1, 700)))
-    old = NumberTargets(y, None, made, True, more_to_come=True)
-    new = old.following(later, np.ones(300), made)
-    np.testing.assert_allclose(new.spread, NumberTargets(later, None, made, True).spread)
+    old = NumericTargets(n_targets).fitted(y, None, made, incremental=True)
+    new = old.refitted(later, np.ones(300), made)
+    np.testing.assert_allclose(new.spread, target_scale(made, later, None)[1])
     network = build(4, (), (), n_targets, [])
     parameters = rng().normal(size=(3, network.layout.size))
     (layer,) = network.dense(parameters)
     x = rng(2).normal(size=(20, 4))
     before = old.decode(made.link.apply(x @ layer.W + layer.b))
-    old.carry(new, made, layer)
+    old.transfer_weights(new, made, layer)
     np.testing.assert_allclose(new.decode(made.link.apply(x @ layer.W + layer.b)), before, rtol=1e-9)
 
 
-def test_a_target_constant_for_a_while_keeps_its_scale():
+def test_a_refit_to_a_constant_target_keeps_the_scale():
     made = make_loss("squared_error", None)
-    old = NumberTargets(np.full((5, 1), 7.0), None, made, True, more_to_come=True)
-    assert old.following(np.full((9, 1), 7.0), np.ones(9), made).spread == old.spread == 7
+    old = NumericTargets(1).fitted(np.full((5, 1), 7.0), None, made, incremental=True)
+    assert old.refitted(np.full((9, 1), 7.0), np.ones(9), made).spread == old.spread == 7
 
 
 # --------------------------------------------------------- whole streams
 
 
 @pytest.mark.slow
-def test_a_first_chunk_like_no_other_does_no_lasting_harm(monkeypatch):
+def test_an_unusual_first_chunk_does_no_lasting_harm(monkeypatch):
     X, y = drifting()
     test, train = slice(0, None, 5), np.arange(len(y)) % 5 > 0
     options = {**SMALL, "hidden_layer_sizes": (32, 32), "batch_size": 32}
     whole = ScratchMLPRegressor(**options, max_iter=12).fit(X[train], y[train]).score(X[test], y[test])
     options |= {"learning_rate": "cosine", "max_iter": 120}
     followed = passes(ScratchMLPRegressor(**options), X[train], y[train], 10, 12).score(X[test], y[test])
-    monkeypatch.setattr(ScratchMLPRegressor, "_follow", lambda *_: None)
+    monkeypatch.setattr(base, "follow_stream", lambda model, state, rows: model)
     left = passes(ScratchMLPRegressor(**options), X[train], y[train], 10, 12).score(X[test], y[test])
     assert followed > 0.97 and followed > 0.99 * whole
     assert left < 0.93  # with the scaling of the first chunk
@@ -240,43 +242,45 @@ def test_a_stream_in_any_order_is_scaled_as_the_whole_table():
     X, y = drifting(2000)
     model = passes(ScratchMLPRegressor(**STREAMED), X, y, 8, 2)
     whole = FeatureEncoder(True, True).fit(X, None, list("abcd"))
-    ranks = [np.mean(x <= center) for x, center in zip(X.T, model._encoder.block(Numbers).center, strict=True)]
+    ranks = [np.mean(x <= center) for x, center in zip(X.T, model.fitted_.encoder.block(Numbers).center, strict=True)]
     np.testing.assert_allclose(ranks, 0.5, atol=4 * 0.5 / SAMPLE_ROWS**0.5)
-    np.testing.assert_allclose(model._encoder.block(Numbers).factor, whole.block(Numbers).factor, rtol=0.2)
-    np.testing.assert_allclose([model._numbers.center[0], model._numbers.spread[0]], [y.mean(), y.std()], rtol=0.2)
+    np.testing.assert_allclose(model.fitted_.encoder.block(Numbers).factor, whole.block(Numbers).factor, rtol=0.2)
+    np.testing.assert_allclose(
+        [model.fitted_.targets.center[0], model.fitted_.targets.spread[0]], [y.mean(), y.std()], rtol=0.2
+    )
 
 
-def test_later_passes_leave_the_scaling_alone():
+def test_later_passes_leave_the_scaling_unchanged():
     X, y = drifting(1000)
     model = passes(ScratchMLPRegressor(**STREAMED), X, y, 5, 2)
-    encoder, numbers = model._encoder, model._numbers
+    encoder, targets = model.fitted_.encoder, model.fitted_.targets
     passes(model, X, y, 5, 3)
-    assert model._encoder is encoder and model._numbers.spread is numbers.spread
+    assert model.fitted_.encoder is encoder and model.fitted_.targets.spread is targets.spread
     first = ScratchMLPRegressor(**STREAMED).partial_fit(X, y)
-    encoder = first._encoder
-    assert passes(first, X, y, 1, 5)._encoder is encoder
+    encoder = first.fitted_.encoder
+    assert passes(first, X, y, 1, 5).fitted_.encoder is encoder
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
-def test_a_stream_goes_on_from_a_pickle_to_the_same_bits(kind):
+def test_a_stream_continues_from_a_pickle_with_the_same_bits(kind):
     X, y = drifting(1200)
     y, options = (y, {}) if kind == "regressor" else ((y > y.mean()).astype(int), {"classes": [0, 1]})
     make = ScratchMLPRegressor if kind == "regressor" else ScratchMLPClassifier
-    here = passes(make(**STREAMED), X[:500], y[:500], 5, 1, **options)
-    there = pickle.loads(pickle.dumps(here))
-    for model in (here, there):
+    in_memory = passes(make(**STREAMED), X[:500], y[:500], 5, 1, **options)
+    from_file = pickle.loads(pickle.dumps(in_memory))
+    for model in (in_memory, from_file):
         passes(model, X, y, 12, 1)
-    np.testing.assert_array_equal(here.predict(X), there.predict(X))
-    assert here._encoder.names == there._encoder.names
+    np.testing.assert_array_equal(in_memory.predict(X), from_file.predict(X))
+    assert in_memory.fitted_.encoder.names == from_file.fitted_.encoder.names
 
 
-def test_a_call_that_fails_is_as_if_it_had_not_been():
+def test_a_call_that_fails_changes_nothing():
     X, y = drifting(900)
     model, other = (passes(ScratchMLPRegressor(**STREAMED), X[:300], y[:300], 3, 1) for _ in range(2))
-    before = pickle.dumps(model._state.stream)
+    before = pickle.dumps(model)
     with pytest.raises(ValueError, match="X_val was given without y_val"):
         model.partial_fit(X[300:], y[300:], X_val=X)
-    assert pickle.dumps(model._state.stream) == before
+    assert pickle.dumps(model) == before
     for one in (model, other):
         one.partial_fit(X[300:], y[300:])
     np.testing.assert_array_equal(model.predict(X), other.predict(X))
@@ -291,19 +295,21 @@ def test_weights_count_in_the_scaling():
         one.partial_fit(X[part], y[part], weight[part])
         twice = repeated[(repeated >= part[0]) & (repeated <= part[-1])]
         other.partial_fit(X[twice], y[twice])
-    np.testing.assert_allclose(one._encoder.block(Numbers).center, other._encoder.block(Numbers).center, rtol=1e-12)
-    np.testing.assert_allclose(one._numbers.spread, other._numbers.spread, rtol=1e-12)
+    np.testing.assert_allclose(
+        one.fitted_.encoder.block(Numbers).center, other.fitted_.encoder.block(Numbers).center, rtol=1e-12
+    )
+    np.testing.assert_allclose(one.fitted_.targets.spread, other.fitted_.targets.spread, rtol=1e-12)
 
 
 def test_after_a_fit_the_scaling_is_that_of_the_fit():
     X, y = drifting(900)
     model = ScratchMLPRegressor(**SMALL, max_iter=2).fit(X[:300], y[:300])
-    encoder = model._encoder
-    assert passes(model, X, y, 3, 1)._encoder is encoder
+    encoder = model.fitted_.encoder
+    assert passes(model, X, y, 3, 1).fitted_.encoder is encoder
 
 
 @pytest.mark.parametrize("loss", ["poisson", "absolute_error", "quantile"])
-def test_other_losses_follow_too(loss):
+def test_streams_with_other_losses(loss):
     X, y = drifting()
     y = np.exp((y - y.mean()) / 4) * 1000
     options = {"loss": loss, **({"quantile": [0.1, 0.5, 0.9]} if loss == "quantile" else {})}
@@ -312,16 +318,21 @@ def test_other_losses_follow_too(loss):
     assert np.corrcoef(np.log(np.maximum(predicted, 1)), np.log(y))[0, 1] > 0.9
 
 
-def test_what_is_not_scaled_is_not_followed():
+def test_without_scaling_encoder_and_targets_stay_unchanged():
     X, y = drifting(600)
     plain = {"scale_features": False, "scale_target": False, "numeric_embedding": None}
-    assert passes(ScratchMLPRegressor(**STREAMED, **plain), X, y, 3, 1)._state.stream is None
+    model = ScratchMLPRegressor(**STREAMED, **plain).partial_fit(X[:100], y[:100])
+    encoder, before = model.fitted_.encoder, model.fitted_.targets
+    passes(model, X, y, 3, 1)
+    targets = model.fitted_.targets
+    assert model.fitted_.encoder is encoder and (targets.center, targets.spread) == (before.center, before.spread)
     table = pd.DataFrame({"kind": rng().choice(list("abc"), 600)})
     labels = (table["kind"] == "a").to_numpy()
-    model = ScratchMLPClassifier(**STREAMED)
+    model, encoders = ScratchMLPClassifier(**STREAMED), []
     for part in np.array_split(np.arange(600), 3):
         model.partial_fit(table.iloc[part], labels[part], classes=[False, True])
-    assert model._state.stream is None and model.score(table, labels) == 1
+        encoders.append(model.fitted_.encoder)
+    assert encoders[0] is encoders[1] is encoders[2] and model.score(table, labels) == 1
 
 
 def test_sparse_chunks_keep_the_scaling_of_the_first_and_may_mix_with_dense_ones():
@@ -357,7 +368,7 @@ def test_a_stream_with_x_val_can_tell_when_to_stop():
 
 
 @pytest.mark.parametrize("kind", [ScratchMLPRegressor, ScratchMLPClassifier])
-def test_calls_without_x_val_leave_the_best_call_alone(kind):
+def test_calls_without_x_val_keep_the_best_call(kind):
     X, y = drifting(600)
     y = y if kind is ScratchMLPRegressor else y > np.median(y)
     first = {} if kind is ScratchMLPRegressor else {"classes": [False, True]}
@@ -375,14 +386,14 @@ def test_calls_without_x_val_leave_the_best_call_alone(kind):
     np.testing.assert_array_equal(model.predict(X), best)
 
 
-def test_the_best_call_is_looked_for_anew_where_the_scaling_moves():
+def test_a_refitted_scaling_forgets_the_best_call():
     X, y = drifting(1000)
     model, found = ScratchMLPRegressor(**STREAMED), []
     encoders = []
     for part in np.array_split(np.arange(1000), 10):
         model.partial_fit(X[part], y[part], X_val=X, y_val=y)
         found.append(model.best_iteration_)
-        encoders.append(model._encoder)
+        encoders.append(model.fitted_.encoder)
     moved = [i for i in range(1, 10) if encoders[i] is not encoders[i - 1]]
     assert moved == [1, 2, 4, 7]
     assert [found[i] for i in moved] == [i + 1 for i in moved]
@@ -393,7 +404,7 @@ def test_the_best_call_is_looked_for_anew_where_the_scaling_moves():
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
-    """Function from an array to the same array in a file, all of which count as large."""
+    """Function from an array to the same array in a file; any size counts as large."""
     monkeypatch.setattr(check_input, "MIN_MEMMAP_BYTES", 0)
 
     def save(array, mode="r"):
@@ -438,70 +449,77 @@ OPTIONS = {
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_mapped_table_is_fitted_to_the_bits_of_one_in_memory(kind, options, mapped, monkeypatch):
+@pytest.mark.slow
+def test_a_mapped_table_gives_the_bits_of_one_in_memory(kind, options, mapped, monkeypatch):
     X, y = table()
     X = mapped(TABLES[kind](X))
     weight = rng().randint(0, 3, size=500).astype(float)
     model = ScratchMLPRegressor(**{**SMALL, "max_iter": 3, **options})
-    here = eagerly(model, monkeypatch, np.array(X, order="K"), y, weight)
-    coefs, history, score = here.coefs_, here.history_, here.oof_score_
-    expected = here.predict(np.array(X))
-    there = model.fit(X, y, weight)
-    for mine, theirs in zip(coefs, there.coefs_, strict=True):
-        if kind == "Fortran":  # whose rows lie otherwise, so that sums are in another order
+    in_memory = eagerly(model, monkeypatch, np.array(X, order="K"), y, weight)
+    coefs, history, score = in_memory.coefs_, in_memory.history_, in_memory.oof_score_
+    expected = in_memory.predict(np.array(X))
+    from_file = model.fit(X, y, weight)
+    for mine, theirs in zip(coefs, from_file.coefs_, strict=True):
+        if kind == "Fortran":  # of another memory layout, so that sums are in another order
             np.testing.assert_allclose(theirs, mine, rtol=1e-3, atol=1e-4)
         else:
             np.testing.assert_array_equal(theirs, mine)
     if kind != "Fortran":
-        assert there.oof_score_ == score and there.loss_curve_ == history["loss"]
-        np.testing.assert_array_equal(there.predict(X), expected)
+        assert from_file.oof_score_ == score and from_file.loss_curve_ == history["loss"]
+        np.testing.assert_array_equal(from_file.predict(X), expected)
 
 
-def test_mapped_rows_of_validation_and_of_a_classifier(mapped, monkeypatch):
+def test_mapped_validation_rows_of_a_classifier(mapped, monkeypatch):
     X, y = table()
     X = mapped(X)
     labels = np.array(["low", "high"])[(y > 0).astype(int)]
     model = ScratchMLPClassifier(**SMALL, max_iter=3, scoring="accuracy")
-    here = eagerly(model, monkeypatch, X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
-    expected, scores = here.predict_proba(X[400:]), here.validation_scores_
-    there = model.fit(X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
-    assert there.validation_scores_ == scores
-    np.testing.assert_array_equal(there.predict_proba(X[400:]), expected)
-    np.testing.assert_array_equal(there.predict_proba(mapped(X, mode="r+")[400:]), expected)
+    in_memory = eagerly(model, monkeypatch, X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
+    expected, scores = in_memory.predict_proba(X[400:]), in_memory.validation_scores_
+    from_file = model.fit(X[:400], labels[:400], X_val=X[400:], y_val=labels[400:])
+    assert from_file.validation_scores_ == scores
+    np.testing.assert_array_equal(from_file.predict_proba(X[400:]), expected)
+    np.testing.assert_array_equal(from_file.predict_proba(mapped(X, mode="r+")[400:]), expected)
 
 
-def test_a_scorer_of_the_users_reads_held_out_rows_of_a_mapped_table(mapped):
+def test_a_scorer_of_the_users_reads_the_validation_rows_of_a_mapped_table(mapped):
     X, y = table()
     seen = []
 
     def scorer(estimator, X_val, y_val):
-        seen.append(np.asarray(X_val))
+        seen.append((np.asarray(X_val), y_val))
         return estimator.score(X_val, y_val)
 
-    model = ScratchMLPRegressor(**SMALL, max_iter=2, early_stopping=True, scoring=scorer).fit(mapped(X), y)
-    np.testing.assert_array_equal(seen[0], X[model._state.validation_rows])
+    ScratchMLPRegressor(**SMALL, max_iter=2, early_stopping=True, scoring=scorer).fit(mapped(X), y)
+    X_val, y_val = seen[0]
+    held_out = np.array([np.flatnonzero((X == row).all(axis=1)).item() for row in X_val])
+    assert len(held_out) == 50 and (np.diff(held_out) > 0).all()  # a tenth of the rows, in their order
+    np.testing.assert_array_equal(y_val, y[held_out])
 
 
-def test_a_mapped_table_may_miss_what_none_of_the_rows_of_training_did(mapped):
+def test_a_mapped_table_may_lack_values_where_the_training_table_did_not(mapped):
     X, y = table()
     model = ScratchMLPRegressor(**SMALL, max_iter=1, scale_features=False, numeric_embedding=None).fit(X, y)
-    X[200:, 0] = np.nan  # chunks without, and with
+    X[200:, 0] = np.nan  # chunks without and with missing values
     predicted = model.predict(mapped(X))
     assert np.isfinite(predicted).all()
     np.testing.assert_allclose(predicted, model.predict(np.array(X)), rtol=1e-6)
 
 
-def test_mapped_tables_are_told_from_one_another(mapped):
+def test_mapped_tables_have_checksums(mapped):
     X, y = table()
     model = ScratchMLPRegressor(**SMALL, max_iter=1).fit(mapped(X), y)
-    marks = [
-        model._as_data(check_input.Rows(None, y, model._check_X(x, False), y[:, None], None), F8).fingerprint()
-        for x in (mapped(X), mapped(X), mapped(X + 1))
-    ]
-    assert marks[0] == marks[1] != marks[2]
+
+    def checksum(x):
+        checked = LocalBackend().check_table(model, x, None, False)
+        rows = check_input.Rows(None, y, checked, y[:, None], None)
+        return LocalBackend().objective(model.fitted_, rows, F8).checksum()
+
+    checksums = [checksum(x) for x in (mapped(X), mapped(X), mapped(X + 1))]
+    assert checksums[0] == checksums[1] != checksums[2]
 
 
-def test_chunks_of_a_mapped_table_are_read_and_followed(mapped):
+def test_chunks_of_a_mapped_table_give_the_bits_of_chunks_in_memory(mapped):
     X, y = table()
     X = mapped(X)
     one, other = (passes(ScratchMLPRegressor(**STREAMED), part, y, 5, 2) for part in (X, np.array(X)))
@@ -514,7 +532,7 @@ def test_chunks_of_a_mapped_table_are_read_and_followed(mapped):
 @pytest.mark.slow
 def test_the_memory_of_a_fit_does_not_grow_with_a_mapped_table(options, mapped):
     model = ScratchMLPRegressor(**{**SMALL, "hidden_layer_sizes": (4,), "max_iter": 1, "refit": 0, **options})
-    model.fit(*table())  # what is imported or made once
+    model.fit(*table())  # the first call imports modules
     sizes, peaks = [], []
     for n in (10_000, 40_000):
         X = mapped(rng().normal(size=(n, 200)).astype(np.float32))
@@ -530,7 +548,7 @@ def test_the_memory_of_a_fit_does_not_grow_with_a_mapped_table(options, mapped):
     assert peaks[1] < 0.5 * sizes[1]
 
 
-def test_a_sample_comes_back_from_its_state():
+def test_a_sample_is_restored_from_its_state():
     X = rng().normal(size=(3000, 2))
     sample = sampled(X[:2000], None, 500).mark_used()
     state = sample.to_state()

@@ -28,14 +28,14 @@ def split_up(pairs):
 
 @examples
 @given(weighted_rows)
-def test_a_whole_weight_is_the_row_so_many_times(pairs):
+def test_a_row_of_weight_two_counts_as_two_rows(pairs):
     x, weight, repeated = split_up([pair for pair in pairs if pair[1]])
     np.testing.assert_array_equal(weighted_quantiles(x, weight, LEVELS), weighted_quantiles(repeated, None, LEVELS))
 
 
 @examples
 @given(weighted_rows)
-def test_weight_zero_is_the_row_left_out(pairs):
+def test_a_row_of_weight_zero_counts_as_none(pairs):
     x, weight, _ = split_up(pairs)
     some = weight > 0
     expected = weighted_quantiles(x[some], weight[some], LEVELS)
@@ -54,7 +54,7 @@ def test_only_the_ratio_of_weights_matters(pairs, unit):
 
 @examples
 @given(st.lists(number, min_size=1, max_size=25))
-def test_median_is_numpys(values):
+def test_the_median_equals_numpys(values):
     x = np.array(values)
     found = weighted_quantiles(x, None, [0.5])[0]
     assert found == pytest.approx(np.median(x), rel=1e-15, abs=1e-9)  # a + (b - a) / 2 against (a + b) / 2, up to 1e6
@@ -62,7 +62,7 @@ def test_median_is_numpys(values):
 
 @examples
 @given(st.lists(number, min_size=1, max_size=25), st.sampled_from(LEVELS))
-def test_quantiles_are_numpys_of_the_same_definition(values, level):
+def test_quantiles_equal_numpys_of_the_same_definition(values, level):
     x = np.array(values)
     n = len(x) * level
     if abs(n - round(n)) < 1e-9:  # whether a level falls between two is then a matter of rounding: name it exactly
@@ -75,14 +75,14 @@ def test_lowest_and_highest():
     np.testing.assert_array_equal(weighted_quantiles(np.array([3.0, 1, 2]), None, [0, 1]), [1, 3])
 
 
-def test_a_level_between_two_rows_gives_their_mean():
+def test_a_quantile_between_two_rows_is_their_mean():
     x = np.array([4.0, 1, 2, 8])
     np.testing.assert_array_equal(weighted_quantiles(x, None, [0.25, 0.5, 0.6]), [1.5, 3, 4])
     np.testing.assert_array_equal(weighted_quantiles(x, np.array([1.0, 1, 1, 3]), [0.5, 0.6]), [6, 8])
 
 
-def test_rounding_in_the_weights_does_not_decide():
-    """Ten weights of 0.1 add up to less than 1: half of them is still between the fifth row and the sixth."""
+def test_quantiles_do_not_depend_on_the_rounding_of_weights():
+    """Ten weights of 0.1 add up to less than 1, but half of their sum is still between the fifth and the sixth row."""
     x = np.arange(10.0)
     np.testing.assert_array_equal(weighted_quantiles(x, np.full(10, 0.1), [0.5, 0.3]), [4.5, 2.5])
 
@@ -93,7 +93,7 @@ def test_no_rows_have_no_quantiles():
 
 @examples
 @given(weighted_rows)
-def test_mean_and_deviation_are_those_of_the_repeated_rows(pairs):
+def test_mean_and_standard_deviation_equal_those_of_repeated_rows(pairs):
     x, weight, repeated = split_up(pairs)
     mean, std = weighted_mean_std(np.column_stack([x, -x]), weight)
     # sums of up to 100 terms of up to 1e6, each of which rounds by 1e-16 of that; a root doubles the digits lost
@@ -101,7 +101,7 @@ def test_mean_and_deviation_are_those_of_the_repeated_rows(pairs):
     np.testing.assert_allclose(std, [repeated.std()] * 2, rtol=1e-10, atol=1e-8)
 
 
-def test_without_weights_mean_and_deviation_are_numpys():
+def test_mean_and_standard_deviation_without_weights_equal_numpys():
     y = np.random.RandomState(0).normal(3, 2, (20, 3))
     mean, std = weighted_mean_std(y, None)
     np.testing.assert_allclose(mean, y.mean(axis=0), rtol=1e-14)
@@ -129,7 +129,7 @@ def parts_of(X, weight, size, cuts):
     ),
     st.data(),
 )
-def test_parts_with_room_for_all_values_are_the_whole_table(X, data):
+def test_merged_sketches_of_few_values_are_exact(X, data):
     n = len(X)
     weight = data.draw(st.none() | arrays(np.float64, n, elements=st.sampled_from([0.0, 1.0, 2.5])))
     cuts = data.draw(st.lists(st.integers(0, n), max_size=4))
@@ -140,19 +140,19 @@ def test_parts_with_room_for_all_values_are_the_whole_table(X, data):
         points, mass = whole.points[j], whole.weights[j]
         np.testing.assert_array_equal(points, np.unique(x[w > 0]))
         np.testing.assert_allclose(mass.sum(), w.sum())
-        there = ~np.isnan(x) & (w > 0)
-        if there.any():
+        present = ~np.isnan(x) & (w > 0)
+        if present.any():
             known = ~np.isnan(points)
             np.testing.assert_array_equal(
                 weighted_quantiles(points[known], mass[known], TWENTIETHS),
-                weighted_quantiles(x[there], w[there], TWENTIETHS),
+                weighted_quantiles(x[present], w[present], TWENTIETHS),
             )
 
 
 @pytest.mark.parametrize("values", ["normal", "ties", "heavy", "constant"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_parts", [1, 7])
-def test_a_quantile_is_off_by_no_more_than_the_distance_of_the_points(values, weighted, n_parts):
+def test_the_error_of_a_quantile_is_at_most_the_distance_of_the_points(values, weighted, n_parts):
     n, size = 20_000, 256
     x = {
         "normal": rng.normal(size=n),
@@ -182,7 +182,7 @@ def test_missing_values_keep_their_weight_when_points_are_few():
     np.testing.assert_allclose(whole.weights[0].sum(), 1000)
 
 
-def test_an_encoder_learns_the_same_from_a_summary_as_from_the_rows():
+def test_an_encoder_learns_the_same_from_a_sketch_as_from_the_rows():
     X = pd.DataFrame(
         {
             "number": rng.normal(size=300),

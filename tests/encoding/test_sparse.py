@@ -1,4 +1,4 @@
-"""A sparse table is encoded as the same table without zeros left out, at the cost of its stored values."""
+"""A sparse table is encoded like the dense one, at a cost that depends on its stored values only."""
 
 import numpy as np
 import pytest
@@ -34,16 +34,18 @@ def test_a_sparse_table_has_the_statistics_of_the_dense_one(scale, weighted, chu
     monkeypatch.setattr(sparse, "CHUNK_VALUES", chunk)
     X = table()
     weight = RNG.uniform(size=len(X)) if weighted else None
-    here, there = encoder(X, weight, scale), encoder(sp.csr_matrix(X), weight, scale)
-    assert here.names == there.names and here.sources.tolist() == there.sources.tolist()
+    dense_fit, sparse_fit = encoder(X, weight, scale), encoder(sp.csr_matrix(X), weight, scale)
+    assert dense_fit.names == sparse_fit.names and dense_fit.sources.tolist() == sparse_fit.sources.tolist()
     for name in ("center", "factor"):  # sums of weights are added in another order
-        mine, theirs = (getattr(fitted.block(Numbers), name) for fitted in (here, there))
+        mine, theirs = (getattr(fitted.block(Numbers), name) for fitted in (dense_fit, sparse_fit))
         np.testing.assert_allclose(theirs, mine, rtol=1e-12)
-    assert there.block(MissingFlags).positions.tolist() == [2, 5]
-    np.testing.assert_allclose(dense(there.transform(sp.csr_matrix(X), F8)), here.transform(X, F8).X, atol=1e-12)
+    assert sparse_fit.block(MissingFlags).positions.tolist() == [2, 5]
+    np.testing.assert_allclose(
+        dense(sparse_fit.transform(sp.csr_matrix(X), F8)), dense_fit.transform(X, F8).X, atol=1e-12
+    )
 
 
-def test_no_value_is_stored_that_was_not():
+def test_encoding_stores_no_additional_values():
     X = sp.random(100, 20, 0.1, format="csr", random_state=0)
     assert encoder(X).transform(X, F8).X.nnz == X.nnz
 

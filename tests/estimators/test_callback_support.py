@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks are told of the fit and of each epoch, can end it, and cost nothing where there are none."""
+"""scikit-learn's callbacks: they observe the fit and each of its epochs, may end it, and change nothing otherwise."""
 
 import warnings
 
@@ -21,7 +21,7 @@ SCORE = {ScratchMLPRegressor: "r2", ScratchMLPClassifier: "accuracy"}
 Y = {ScratchMLPRegressor: (X.a + X.b**2).to_numpy(), ScratchMLPClassifier: np.where(X.a + X.b > 0, "up", "down")}
 KINDS = pytest.mark.parametrize("kind", Y)
 
-# each way of judging and ending a training
+# each way to validate and to end a training
 OPTIONS = {
     "defaults": {"max_iter": 12},
     "all cycles": {"max_iter": 12, "n_members": 2, "n_folds": 2, "refit": 0},
@@ -37,42 +37,42 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 class Recorder:
-    """Notes what it is told, and answers True at the end of epoch `stop`, counted from 1."""
+    """Record each call of a hook; return True at the end of epoch `stop`, counted from 1; raise in hook `fail`."""
 
     def __init__(self, stop=None, fail=None):
-        self.stop, self.fail, self.told, self.epochs = stop, fail, [], 0
+        self.stop, self.fail, self.records, self.epochs = stop, fail, [], 0
 
-    def _note(self, what, context, **more):
+    def _record(self, what, context, **more):
         if self.fail == what:
             raise RuntimeError(f"failed at {what}")
-        self.told.append({"what": what, "context": context, **more})
+        self.records.append({"what": what, "context": context, **more})
 
     def setup(self, estimator, context):
-        self._note("setup", context)
+        self._record("setup", context)
 
     def teardown(self, estimator, context):
-        self._note("teardown", context)
+        self._record("teardown", context)
 
     def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
-        self._note("begin", context, X=X, y=y, metadata=metadata, fitted=fitted_estimator)
+        self._record("begin", context, X=X, y=y, metadata=metadata, fitted=fitted_estimator)
 
     def on_fit_task_end(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
-        self._note("end", context, X=X, y=y, metadata=metadata, fitted=fitted_estimator)
+        self._record("end", context, X=X, y=y, metadata=metadata, fitted=fitted_estimator)
         self.epochs += context.task_name == "epoch"
         return context.task_name == "epoch" and self.epochs == self.stop
 
     def tasks(self, what, name):
-        return [told for told in self.told if told["what"] == what and told["context"].task_name == name]
+        return [r for r in self.records if r["what"] == what and r["context"].task_name == name]
 
-    def whats(self):
-        return [told["what"] for told in self.told]
+    def names(self):
+        return [r["what"] for r in self.records]
 
 
 def make(kind, options="defaults", **more):
     return kind(**{"random_state": 0, "hidden_layer_sizes": (8,), **OPTIONS[options], **more})
 
 
-def answer(model, rows):
+def predictions(model, rows):
     return model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)
 
 
@@ -82,95 +82,100 @@ def test_each_epoch_is_a_task_and_no_bit_changes(kind, options):
     recorder = Recorder()
     alone = make(kind, options).fit(X, Y[kind])
     model = make(kind, options).set_callbacks(recorder).fit(X, Y[kind])
-    np.testing.assert_array_equal(answer(model, X), answer(alone, X))
+    np.testing.assert_array_equal(predictions(model, X), predictions(alone, X))
     assert model.loss_curve_ == alone.loss_curve_
 
-    assert recorder.whats()[:2] == ["setup", "begin"]
-    assert recorder.whats()[-2:] == ["end", "teardown"]
+    assert recorder.names()[:2] == ["setup", "begin"]
+    assert recorder.names()[-2:] == ["end", "teardown"]
     epochs = recorder.tasks("begin", "epoch")
-    assert recorder.whats()[2:-2] == ["begin", "end"] * len(epochs)
+    assert recorder.names()[2:-2] == ["begin", "end"] * len(epochs)
     refit = len(epochs) - model.n_iter_
     folds = options in ("defaults",)
     assert refit == (max(round(0.2 * model.best_iteration_), 1) if folds else 0)
-    root = recorder.told[0]["context"]
+    root = recorder.records[0]["context"]
     assert (root.task_name, root.parent, root.estimator_name) == ("fit", None, kind.__name__)
     assert len(epochs) <= root.max_subtasks
-    assert [told["context"].task_id for told in epochs] == list(range(len(epochs)))
-    assert all(told["context"].parent is root and told["context"].max_subtasks == 0 for told in epochs)
+    assert [record["context"].task_id for record in epochs] == list(range(len(epochs)))
+    assert all(record["context"].parent is root and record["context"].max_subtasks == 0 for record in epochs)
 
 
 @KINDS
-def test_hooks_are_told_of_the_data_as_it_was_given(kind):
+def test_hooks_receive_the_data_as_it_was_given(kind):
     recorder, weight = Recorder(), np.ones(len(X))
     make(kind).set_callbacks(recorder).fit(X, Y[kind], weight)
-    for told in recorder.told[1:-1]:
-        assert told["X"] is X and told["y"] is Y[kind]
-        assert list(told["metadata"]) == ["sample_weight"]
-        assert told["metadata"]["sample_weight"] is weight
+    for record in recorder.records[1:-1]:
+        assert record["X"] is X and record["y"] is Y[kind]
+        assert list(record["metadata"]) == ["sample_weight"]
+        assert record["metadata"]["sample_weight"] is weight
     recorder = Recorder()
     make(kind).set_callbacks(recorder).fit(X, Y[kind])
-    assert {told["metadata"] for told in recorder.told[1:-1]} == {None}
+    assert {record["metadata"] for record in recorder.records[1:-1]} == {None}
 
 
 @KINDS
 @CASES
 @pytest.mark.parametrize("stop", [1, 3])
-def test_a_hook_that_answers_true_ends_the_fit_there(kind, options, stop):
+@pytest.mark.slow
+def test_a_hook_that_returns_true_ends_the_fit(kind, options, stop):
     recorder = Recorder(stop)
     model = make(kind, options).set_callbacks(recorder).fit(X, Y[kind])
     assert model.n_iter_ == len(model.loss_curve_) == stop
     assert len(recorder.tasks("end", "epoch")) == stop  # and no refit
-    assert recorder.whats()[-2:] == ["end", "teardown"]
-    # what hooks were shown is what came out, as it is after each epoch that another fit is ended at
+    assert recorder.names()[-2:] == ["end", "teardown"]
+    # hooks receive the estimator that results if the fit ends at their epoch
     shown = recorder.tasks("end", "epoch")[-1]["fitted"]
     assert type(shown) is kind and shown is not model
-    np.testing.assert_array_equal(answer(shown, X), answer(model, X))
+    np.testing.assert_array_equal(predictions(shown, X), predictions(model, X))
     assert shown.oof_score_ == model.oof_score_ and shown.best_iteration_ == model.best_iteration_
     longer = Recorder()
     make(kind, options).set_callbacks(longer).fit(X, Y[kind])
-    np.testing.assert_array_equal(answer(longer.tasks("end", "epoch")[stop - 1]["fitted"], X), answer(model, X))
     np.testing.assert_array_equal(
-        answer(longer.tasks("begin", "epoch")[stop]["fitted"], X),  # the next begins with what this one ended with
-        answer(model, X),
+        predictions(longer.tasks("end", "epoch")[stop - 1]["fitted"], X), predictions(model, X)
+    )
+    np.testing.assert_array_equal(
+        predictions(
+            longer.tasks("begin", "epoch")[stop]["fitted"], X
+        ),  # the next epoch begins with the result of this one
+        predictions(model, X),
     )
 
 
 @KINDS
-def test_the_best_epoch_still_counts_when_a_hook_ends_the_fit(kind):
+def test_the_best_epoch_is_kept_if_a_hook_ends_the_fit(kind):
     held = {"X_val": X[80:], "y_val": Y[kind][80:]}
-    # a rate so high that later epochs are worse
-    wild = make(kind, "validation rows", learning_rate_init=0.5, max_iter=12, n_members=1)
-    whole = clone(wild).fit(X[:80], Y[kind][:80], **held)
+    # the learning rate is so high that later epochs are worse
+    unstable = make(kind, "validation rows", learning_rate_init=0.5, max_iter=12, n_members=1)
+    whole = clone(unstable).fit(X[:80], Y[kind][:80], **held)
     scores = whole.validation_scores_
     stop = next(epoch for epoch in range(2, 13) if scores[epoch - 1] < max(scores[: epoch - 1]))
     best = int(np.argmax(scores[:stop])) + 1
-    model = wild.set_callbacks(Recorder(stop)).fit(X[:80], Y[kind][:80], **held)
+    model = unstable.set_callbacks(Recorder(stop)).fit(X[:80], Y[kind][:80], **held)
     assert (model.n_iter_, model.best_iteration_) == (stop, best)
     at_best = Recorder(best)
     np.testing.assert_array_equal(
-        answer(model, X), answer(clone(wild).set_callbacks(at_best).fit(X[:80], Y[kind][:80], **held), X)
+        predictions(model, X), predictions(clone(unstable).set_callbacks(at_best).fit(X[:80], Y[kind][:80], **held), X)
     )
 
 
 @KINDS
-def test_a_refit_that_is_cut_short_counts_for_nothing(kind):
+def test_a_refit_that_is_cut_short_is_discarded(kind):
     free = make(kind).fit(X, Y[kind])
     without = make(kind, refit=0).fit(X, Y[kind])
     cut = make(kind, refit=2.0).set_callbacks(Recorder(free.n_iter_ + 1)).fit(X, Y[kind])
     assert cut.n_iter_ == free.n_iter_
-    np.testing.assert_array_equal(answer(cut, X), answer(without, X))
+    np.testing.assert_array_equal(predictions(cut, X), predictions(without, X))
 
 
 @KINDS
-def test_what_hooks_are_shown_stays_as_it_was(kind):
+def test_the_estimators_that_hooks_receive_do_not_change_later(kind):
     recorder = Recorder()
     model = make(kind, "one member").set_callbacks(recorder).fit(X, Y[kind])
-    shown = [told["fitted"] for told in recorder.tasks("end", "epoch")]
+    shown = [record["fitted"] for record in recorder.tasks("end", "epoch")]
     assert [len(fitted.loss_curve_) for fitted in shown] == list(range(1, 9))
     assert len({fitted.coefs_[0].tobytes() for fitted in shown}) == 8
-    np.testing.assert_array_equal(answer(shown[-1], X), answer(model, X))
-    assert recorder.told[1]["fitted"] is None  # nothing is fitted when the whole begins
-    assert answer(recorder.tasks("begin", "epoch")[0]["fitted"], X).shape == answer(model, X).shape
+    np.testing.assert_array_equal(predictions(shown[-1], X), predictions(model, X))
+    assert recorder.records[1]["fitted"] is None  # nothing is fitted yet when the fit begins
+    assert predictions(recorder.tasks("begin", "epoch")[0]["fitted"], X).shape == predictions(model, X).shape
 
 
 @KINDS
@@ -178,35 +183,35 @@ def test_what_hooks_are_shown_stays_as_it_was(kind):
 @pytest.mark.parametrize("fitted_before", [False, True])
 def test_a_hook_that_fails_leaves_the_estimator_as_it_was(kind, place, fitted_before):
     model = make(kind)
-    before = answer(model.fit(X, Y[kind]), X) if fitted_before else None
+    before = predictions(model.fit(X, Y[kind]), X) if fitted_before else None
     good, bad = Recorder(), Recorder(fail=place)
     with pytest.raises(RuntimeError, match=f"failed at {place}"):
         model.set_callbacks(good, bad).fit(X, Y[kind])
-    assert good.whats()[-1] == "teardown" and bad.whats()[-1] == "teardown"
+    assert good.names()[-1] == "teardown" and bad.names()[-1] == "teardown"
     assert model.__sklearn_is_fitted__() == fitted_before
     assert not [name for name in vars(model) if "callback" in name and name != "_skl_callbacks"]
     if fitted_before:
-        np.testing.assert_array_equal(answer(model, X), before)
+        np.testing.assert_array_equal(predictions(model, X), before)
 
 
 @KINDS
 @pytest.mark.parametrize("wrong", [{"X": X[:5]}, {"y": None}])
-def test_after_input_that_is_refused_everything_is_torn_down(kind, wrong):
+def test_callbacks_are_torn_down_after_input_that_is_refused(kind, wrong):
     recorder = Recorder()
     with pytest.raises(ValueError):
         make(kind).set_callbacks(recorder).fit(**{"X": X, "y": Y[kind], **wrong})
-    assert recorder.whats() == ["setup", "begin", "teardown"]
-    with pytest.raises(ValueError, match="max_iter"):  # before anything has begun
+    assert recorder.names() == ["setup", "begin", "teardown"]
+    with pytest.raises(ValueError, match="max_iter"):  # before any callback is set up
         make(kind, max_iter=0).set_callbacks(recorder).fit(X, Y[kind])
-    assert recorder.whats() == ["setup", "begin", "teardown"]
+    assert recorder.names() == ["setup", "begin", "teardown"]
 
 
 @KINDS
 @pytest.mark.parametrize("place", ["begin", "end"])
-def test_an_interruption_in_a_hook_ends_the_fit_with_what_there_is(kind, place):
+def test_an_interruption_in_a_hook_keeps_the_epochs_so_far(kind, place):
     class Interrupt(Recorder):
-        def _note(self, what, context, **more):
-            super()._note(what, context, **more)
+        def _record(self, what, context, **more):
+            super()._record(what, context, **more)
             if what == place and context.task_name == "epoch" and context.task_id == 3:
                 raise KeyboardInterrupt
 
@@ -214,19 +219,19 @@ def test_an_interruption_in_a_hook_ends_the_fit_with_what_there_is(kind, place):
     with pytest.warns(UserWarning, match="interrupted by user"):
         model = make(kind, "one member").set_callbacks(recorder).fit(X, Y[kind])
     assert model.n_iter_ == (3 if place == "begin" else 4)
-    assert recorder.whats()[-1] == "teardown"
+    assert recorder.names()[-1] == "teardown"
     same = make(kind, "one member").set_callbacks(Recorder(model.n_iter_)).fit(X, Y[kind])
-    np.testing.assert_array_equal(answer(model, X), answer(same, X))
+    np.testing.assert_array_equal(predictions(model, X), predictions(same, X))
 
 
-def test_an_epoch_that_blows_up_and_begins_again_is_one_task():
+def test_an_epoch_that_diverges_and_begins_again_is_one_task():
     recorder = Recorder()
     with pytest.warns(match="huge"):
         model = ScratchMLPRegressor(
             learning_rate_init=1e3, solver="sgd", max_iter=4, n_members=1, random_state=0, numeric_embedding=None
         ).set_callbacks(recorder)
         model.fit(X, Y[ScratchMLPRegressor])
-    assert recorder.whats()[2:-2] == ["begin", "end"] * model.n_iter_
+    assert recorder.names()[2:-2] == ["begin", "end"] * model.n_iter_
 
 
 @KINDS
@@ -238,25 +243,25 @@ def test_a_warm_start_has_the_tasks_of_its_own_call(kind):
     assert len(model.loss_curve_) == 16
 
 
-def test_callbacks_are_kept_by_clones_and_taken_away_by_none():
+def test_clones_keep_callbacks_and_a_call_without_any_removes_them():
     model, recorder = make(ScratchMLPRegressor), Recorder()
     assert model.set_callbacks(recorder) is model
     clone(model).fit(X, Y[ScratchMLPRegressor])
-    assert recorder.whats()[-1] == "teardown"
-    n_told = len(recorder.told)
+    assert recorder.names()[-1] == "teardown"
+    n_records = len(recorder.records)
     model.set_callbacks().fit(X, Y[ScratchMLPRegressor])
-    assert len(recorder.told) == n_told
+    assert len(recorder.records) == n_records
     for wrong in (object(), Recorder, "progress"):
         with pytest.raises(TypeError, match="FitCallback"):
             model.set_callbacks(wrong)
 
 
 @KINDS
-def test_the_progress_bar_shows_itself_and_changes_nothing(kind, capsys):
+def test_the_progress_bar_is_shown_and_changes_nothing(kind, capsys):
     pytest.importorskip("rich")
     alone = make(kind).fit(X, Y[kind])
     model = make(kind).set_callbacks(callback.ProgressBar()).fit(X, Y[kind])
-    np.testing.assert_array_equal(answer(model, X), answer(alone, X))
+    np.testing.assert_array_equal(predictions(model, X), predictions(alone, X))
     assert f"{kind.__name__} - fit" in capsys.readouterr().out
 
 
@@ -271,7 +276,8 @@ def test_the_scoring_monitor_has_a_score_for_each_epoch(kind):
 
 
 @KINDS
-@pytest.mark.parametrize("n_jobs", [1, 2])  # two are processes
+@pytest.mark.parametrize("n_jobs", [1, 2])  # 2 starts processes
+@pytest.mark.slow
 def test_in_a_search_over_a_pipeline_every_epoch_is_monitored(kind, n_jobs):
     numbers = X[["a", "b"]]
     monitor = callback.ScoringMonitor(scoring=SCORE[kind])
@@ -287,6 +293,7 @@ def test_in_a_search_over_a_pipeline_every_epoch_is_monitored(kind, n_jobs):
 
 
 @KINDS
+@pytest.mark.slow
 def test_progress_bars_reach_the_networks_of_a_halving_search(kind, capsys):
     pytest.importorskip("rich")
     numbers = X[["a", "b"]]
@@ -301,4 +308,4 @@ def test_progress_bars_reach_the_networks_of_a_halving_search(kind, capsys):
     shown = capsys.readouterr().out
     assert "HalvingGridSearchCV" in shown and kind.__name__ in shown
     plain = clone(search).set_callbacks().fit(numbers, Y[kind])
-    np.testing.assert_array_equal(answer(search, numbers), answer(plain, numbers))
+    np.testing.assert_array_equal(predictions(search, numbers), predictions(plain, numbers))

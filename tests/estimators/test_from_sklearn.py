@@ -1,4 +1,4 @@
-"""Against scikit-learn's MLPs: the same arithmetic step by step; each fault of theirs is shown, and is absent here."""
+"""from_sklearn: the training and the model of scikit-learn's MLPs, without their faults, each of which is shown."""
 
 import copy
 import pickle
@@ -16,9 +16,9 @@ from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from tests.helpers.plain import plain
 
 pytestmark = [
-    # a few epochs are all that is compared: both sides say, rightly, that they have not converged
+    # the tests compare a few epochs, after which neither side has converged
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # scikit-learn says so where the whole table is to be one batch; here batch_size is a maximum
+    # scikit-learn warns about a batch size above the number of rows; here batch_size is a maximum
     pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger:UserWarning"),
 ]
 
@@ -36,11 +36,11 @@ TASKS = {
 if "loss" in MLPRegressor().get_params():  # from scikit-learn 1.7 on
     TASKS["poisson"] = (MLPRegressor, ScratchMLPRegressor, X_DIABETES, np.exp(_y), {"loss": "poisson"})
 THEIRS_TAKES_WEIGHTS = has_fit_parameter(MLPRegressor(), "sample_weight")  # from scikit-learn 1.7 on
-ALL = 10**6  # as batch_size: the whole table
+ALL = 10**6  # a batch size that makes the whole table one batch
 
 
 def make(task, **parameters):
-    """scikit-learn's estimator, unfitted; our class; X and y."""
+    """Return scikit-learn's estimator, unfitted, our class, X and y."""
     theirs, ours, X, y, options = TASKS[task]
     return theirs(**{"random_state": 3, "n_iter_no_change": 1000, **options, **parameters}), ours, X, y
 
@@ -77,7 +77,7 @@ def test_same_loss_curve_and_weights(task, activation, solver, penalty):
     # alpha only with full batches: scikit-learn's penalty depends on the batch size, see below
     theirs, ours = fit_both(task, activation=activation, hidden_layer_sizes=(7, 4), max_iter=8, **solver, **penalty)
     assert len(ours.loss_curve_) == 8
-    # the same operations in the same order up to rounding: about 1e-15 is seen
+    # the operations are the same up to rounding; differences are about 1e-15
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=0, atol=1e-9)
     assert_same_weights(ours, theirs, 1e-9)
     assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_)
@@ -87,8 +87,8 @@ def test_same_loss_curve_and_weights(task, activation, solver, penalty):
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("alpha", [0, 0.05])
 def test_same_lbfgs(task, activation, alpha):
-    # few iterations: each line search multiplies differences of rounding, and with ReLU, whose loss has kinks,
-    # two runs part for good after some dozens; scikit-learn keeps no curve of lbfgs, so the end is compared
+    # few iterations: each line search amplifies rounding, and with ReLU, whose loss has kinks, two runs diverge after
+    # some dozens of them; scikit-learn keeps no loss curve for lbfgs, so that only the end is compared
     theirs, ours = fit_both(
         task, solver="lbfgs", activation=activation, alpha=alpha, hidden_layer_sizes=(7, 4), max_iter=6
     )
@@ -106,7 +106,7 @@ def test_same_invscaling(task, power_t):
     )  # fmt: skip
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=0, atol=1e-9)
     constant = fit_both(task, solver="sgd", learning_rate_init=0.05, alpha=0, batch_size=32, max_iter=12)[1]
-    assert abs(ours.loss_ - constant.loss_) > 1e-3  # the schedule does something
+    assert abs(ours.loss_ - constant.loss_) > 1e-3  # the schedule matters
 
 
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
@@ -116,10 +116,10 @@ def test_same_adaptive_once_the_patience_is_counted_alike(task):
         "max_iter": 60, "tol": 1e-2,
     }  # fmt: skip
     mlp, cls, X, y = make(task, **parameters, n_iter_no_change=2)
-    ours = cls.from_sklearn(clone(mlp)).set_params(n_iter_no_change=3).fit(X, y)  # theirs waits one epoch more
+    ours = cls.from_sklearn(clone(mlp)).set_params(n_iter_no_change=3).fit(X, y)  # scikit-learn waits one epoch more
     mlp.fit(X, y)
     np.testing.assert_allclose(ours.loss_curve_, mlp.loss_curve_, rtol=0, atol=1e-9)
-    assert ours.history_["learning_rate"][-1] <= 0.1 / 25  # it was divided, more than once
+    assert ours.history_["learning_rate"][-1] <= 0.1 / 25  # it was divided by 5, more than once
 
 
 if THEIRS_TAKES_WEIGHTS:
@@ -130,7 +130,7 @@ if THEIRS_TAKES_WEIGHTS:
         weight = RNG.randint(1, 4, len(TASKS[task][2])).astype(float)
         theirs, ours = fit_both(task, weight, max_iter=6, **batch)
         assert_same_weights(ours, theirs, 1e-9)
-        if batch["batch_size"] == ALL:  # of mini-batches scikit-learn averages by row count, see below
+        if batch["batch_size"] == ALL:  # for mini-batches scikit-learn averages by row count, see below
             np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=0, atol=1e-9)
 
 
@@ -138,32 +138,32 @@ if THEIRS_TAKES_WEIGHTS:
 def test_same_early_stopping_on_the_same_rows(task):
     mlp, cls, X, y = make(task, early_stopping=True, shuffle=False, alpha=0, max_iter=40, n_iter_no_change=2)
     mlp.set_params(learning_rate_init=0.05, batch_size=16, tol=0.02)
-    ours = cls.from_sklearn(clone(mlp)).set_params(n_iter_no_change=3)  # theirs waits one epoch more
+    ours = cls.from_sklearn(clone(mlp)).set_params(n_iter_no_change=3)  # scikit-learn waits one epoch more
     mlp.fit(X, y)
-    drawn = np.random.RandomState(3)  # scikit-learn splits off its rows after drawing the weights
+    drawn = np.random.RandomState(3)  # scikit-learn splits the rows after drawing the weights
     drawn.uniform(size=sum(w.size for w in [*mlp.coefs_, *mlp.intercepts_]))
-    strata = y if task in ("binary",) else None  # it stratifies where there is one output
+    strata = y if task in ("binary",) else None  # it stratifies if there is one output
     X_train, X_val, y_train, y_val = train_test_split(X, y, test_size=0.1, random_state=drawn, stratify=strata)
     ours.fit(X_train, y_train, X_val=X_val, y_val=y_val)
     np.testing.assert_allclose(ours.loss_curve_, mlp.loss_curve_, rtol=0, atol=1e-9)
     np.testing.assert_allclose(ours.validation_scores_, mlp.validation_scores_, rtol=0, atol=1e-9)
     assert ours.n_iter_ < 40 and ours.best_validation_score_ == pytest.approx(mlp.best_validation_score_)
-    assert_same_weights(ours, mlp, 1e-9)  # both give back the best epoch's
+    assert_same_weights(ours, mlp, 1e-9)  # both restore the weights of the best epoch
 
 
 def test_parameters_are_taken_over():
     mlp = MLPClassifier((5, 3), activation="tanh", solver="sgd", learning_rate="adaptive", tol=0.3, power_t=0.7)
     ours = ScratchMLPClassifier.from_sklearn(mlp)
     for name, value in mlp.get_params().items():
-        assert getattr(ours, name) == (200 if name == "batch_size" else value), name  # what "auto" means there
+        assert getattr(ours, name) == (200 if name == "batch_size" else value), name  # the meaning of "auto" there
     assert ScratchMLPClassifier.from_sklearn(MLPClassifier(batch_size=7)).batch_size == 7
-    # all that scikit-learn's network does not do is off
+    # everything that scikit-learn's network does not do is off
     assert not ours.scale_features and ours.categorical_features is None and ours.numeric_embedding is None
     assert ours.n_members == 1 and not ours.calibrate and ours.early_stopping is False
     assert (ours.init, ours.parametrization, ours.weight_decay) == ("glorot_uniform", "standard", 0.0)
     regressor = ScratchMLPRegressor.from_sklearn(MLPRegressor())
     assert not regressor.scale_target and not regressor.clip_target
-    # a schedule is SGD's alone there, whatever the parameter says
+    # scikit-learn uses the schedule with SGD only
     assert ScratchMLPClassifier.from_sklearn(MLPClassifier(learning_rate="adaptive")).learning_rate == "constant"
 
 
@@ -214,7 +214,7 @@ def assert_same_model(ours, theirs, X, atol):
     for name in ("n_layers_", "n_outputs_", "n_features_in_", "out_activation_", "n_iter_", "t_", "loss_"):
         assert getattr(ours, name) == getattr(theirs, name), name
     for name in ("best_loss_", "loss_curve_", "validation_scores_", "best_validation_score_"):
-        if hasattr(theirs, name):  # with lbfgs scikit-learn has none of them
+        if hasattr(theirs, name):  # scikit-learn has none of them with lbfgs
             assert getattr(ours, name) == getattr(theirs, name), name
     for a, b in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -236,7 +236,7 @@ def test_fitted_is_the_same_model(task, parameters, dtype):
     mlp, cls, X, y = make(task, max_iter=5, **parameters)
     X = X.astype(dtype)
     mlp.fit(X, y)
-    # both run the same products, in chunks of other sizes: rounding only
+    # both compute the same products, in chunks of different sizes
     assert_same_model(cls.from_sklearn(mlp), mlp, X, 1e-12 if mlp.coefs_[0].dtype == np.float64 else 1e-5)
 
 
@@ -261,18 +261,18 @@ def test_fitted_with_names_of_features_and_string_classes():
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_fitted_goes_on_with_warm_start_as_scikit_learn_does(task):
+def test_a_converted_model_continues_with_warm_start_as_scikit_learn_does(task):
     mlp, cls, X, y = make(task, max_iter=4, warm_start=True, alpha=0, batch_size=32)
     ours = cls.from_sklearn(mlp.fit(X, y))
-    theirs = mlp.fit(X, y)  # starts Adam and the random numbers anew: as a converted one must, having neither
+    theirs = mlp.fit(X, y)  # it restarts Adam and the random numbers, as a converted model has to
     np.testing.assert_allclose(ours.fit(X, y).loss_curve_, theirs.loss_curve_, rtol=0, atol=1e-9)
     assert len(ours.loss_curve_) == 8 and ours.n_iter_ == theirs.n_iter_ == 4
     assert_same_weights(ours, theirs, 1e-9)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_fitted_goes_on_with_partial_fit(task):
-    # no momentum, so that all there is to go on from is the weights
+def test_a_converted_model_continues_with_partial_fit(task):
+    # without momentum, the weights are the whole state
     mlp, cls, X, y = make(task, max_iter=4, solver="sgd", momentum=0, alpha=0, batch_size=32)
     ours = cls.from_sklearn(mlp.fit(X, y)).partial_fit(X, y)
     theirs = mlp.partial_fit(X, y)
@@ -291,8 +291,8 @@ def test_converted_can_be_pickled_and_cloned():
 # ---------------------------------------------------------------- faults of scikit-learn, absent here
 
 
-def still(task, **parameters):
-    """Both estimators after one epoch that moves nothing: their losses are those of the initial weights."""
+def motionless(task, **parameters):
+    """Return both estimators with a learning rate so small that their losses are those of the initial weights."""
     mlp, cls, X, y = make(task, solver="sgd", learning_rate_init=1e-14, momentum=0, max_iter=1, **parameters)
     return mlp, cls.from_sklearn(clone(mlp)), X, y
 
@@ -304,32 +304,32 @@ def test_penalty_does_not_depend_on_batch_size(task):
         for kind in (0, 1):
             loss = []
             for alpha in (0, 10.0):
-                both = still(task, alpha=alpha, batch_size=batch_size)
+                both = motionless(task, alpha=alpha, batch_size=batch_size)
                 X, y = both[2][:100], both[3][:100]  # 10 batches of 10
                 loss.append(both[kind].fit(X, y).loss_)
             penalties["ours" if kind else "theirs"].append(loss[1] - loss[0])
     squares = sum(float(np.sum(w**2)) for w in both[1].coefs_)
-    # ½ alpha |W|² / n, whatever the batches; theirs divides by the rows of the batch
+    # ½ alpha |W|² / n for any batch size; scikit-learn divides by the rows of the batch
     np.testing.assert_allclose(penalties["ours"], 0.5 * 10 * squares / 100, rtol=1e-9)
     np.testing.assert_allclose(penalties["theirs"], [0.5 * 10 * squares / 100, 0.5 * 10 * squares / 10], rtol=1e-9)
 
 
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
 @pytest.mark.parametrize("batch_size", [10, 50, 100])
-def test_pull_of_the_penalty_does_not_depend_on_batch_size(task, batch_size):
+def test_shrinkage_by_the_penalty_does_not_depend_on_batch_size(task, batch_size):
     rate, alpha = 1e-7, 10.0
     mlp, cls, X, y = make(task, solver="sgd", momentum=0, learning_rate_init=rate, max_iter=1, batch_size=batch_size)
     X, y = X[:100], y[:100]
 
-    def pull(model):
-        """What the penalty takes off the weights in one epoch, in units of the rate, over the weights."""
+    def shrinkage(model):
+        """Return the decrease of the weights by the penalty in one epoch, over weights and learning rate."""
         without, with_it = (clone(model).set_params(alpha=a).fit(X, y).coefs_[0] for a in (0, alpha))
         return np.sum((without - with_it) * without) / rate / np.sum(without**2)
 
     steps = 100 // batch_size
-    # the gradient of ½ alpha |W|² / n in each step; what the weights move meanwhile is of the order of the rate
-    assert pull(cls.from_sklearn(clone(mlp))) == pytest.approx(steps * alpha / 100, rel=1e-5)
-    assert pull(mlp) == pytest.approx(steps * alpha / batch_size, rel=1e-5)
+    # each step subtracts the gradient of ½ alpha |W|² / n; the weights change by the order of the learning rate
+    assert shrinkage(cls.from_sklearn(clone(mlp))) == pytest.approx(steps * alpha / 100, rel=1e-5)
+    assert shrinkage(mlp) == pytest.approx(steps * alpha / batch_size, rel=1e-5)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])
@@ -361,11 +361,13 @@ def test_gradient_of_several_outputs_is_that_of_the_loss(n_outputs):
         square = sum(float(np.sum(g**2)) for g in gradient)
         h = 1e-4
         up, down = (step([w + s * h * g for w, g in zip(start, gradient, strict=True)])[0] for s in (1, -1))
-        # along its own gradient g a loss rises at |g|²; central differences err by h², the step by rounding / rate
+        # along its own gradient g a loss rises with slope |g|²; the errors are h² and rounding / learning rate
         assert (up - down) / (2 * h) * factor == pytest.approx(square, rel=1e-5)
         if step is their_step:
             their_loss, their_after = loss, after
-    assert loss == pytest.approx(n_outputs * their_loss, rel=1e-12)  # ours is the sum over outputs, as the gradient is
+    assert loss == pytest.approx(
+        n_outputs * their_loss, rel=1e-12
+    )  # ours is the sum over outputs, which matches the gradient
     for a, b in zip(after, their_after, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
@@ -374,25 +376,27 @@ def test_gradient_of_several_outputs_is_that_of_the_loss(n_outputs):
 @pytest.mark.parametrize("patience", [1, 4])
 def test_patience_is_the_number_of_epochs_without_improvement(patience, early_stopping):
     parameters = {"tol": 1e9, "n_iter_no_change": patience, "max_iter": 50, "early_stopping": early_stopping}
-    theirs, ours = fit_both("regression", **parameters)  # no epoch but the first, from infinity, improves by so much
+    theirs, ours = fit_both(
+        "regression", **parameters
+    )  # only the first epoch, compared with infinity, improves by so much
     assert ours.n_iter_ == 1 + patience
     assert theirs.n_iter_ == 1 + patience + 1
 
 
 def test_epoch_loss_is_averaged_by_weight():
-    mlp, ours, X, y = still("regression", alpha=0, batch_size=50)
+    mlp, ours, X, y = motionless("regression", alpha=0, batch_size=50)
     weight = np.repeat([1.0, 10, 100], 50)
     unit = [clone(ours).fit(X, y, weight * (weight == w)).loss_ for w in (1, 10, 100)]
     order = np.random.RandomState(3)
     order.uniform(size=X.shape[1] * 100 + 100 + 100 + 1)
     batches = weight[order.permutation(150)].reshape(3, 50).sum(axis=1)
-    assert np.ptp(batches) > 100  # else the two averages would be nearly the same
+    assert np.ptp(batches) > 100  # otherwise the two averages would be nearly equal
     assert ours.fit(X, y, weight).loss_ == pytest.approx(np.average(unit, weights=[1, 10, 100]), rel=1e-9)
     if THEIRS_TAKES_WEIGHTS:
         assert abs(mlp.fit(X, y, weight).loss_ - ours.loss_) > 1e-3
 
 
-def test_batch_of_zero_weight_is_no_trouble():
+def test_a_batch_of_weight_zero_is_accepted():
     mlp, cls, X, y = make("regression", batch_size=10, max_iter=2, shuffle=False, alpha=0)
     weight = np.r_[np.ones(100), np.zeros(50)]
     if THEIRS_TAKES_WEIGHTS:
@@ -442,7 +446,7 @@ def test_lbfgs_keeps_float32():
 
 
 def test_lbfgs_has_no_partial_fit():
-    assert hasattr(MLPRegressor(solver="lbfgs"), "partial_fit")  # and fails only when it is called
+    assert hasattr(MLPRegressor(solver="lbfgs"), "partial_fit")  # it fails only when it is called
     assert not hasattr(ScratchMLPRegressor(solver="lbfgs"), "partial_fit")
     assert not hasattr(ScratchMLPClassifier(solver="lbfgs"), "partial_fit")
 
@@ -460,7 +464,7 @@ def test_partial_fit_shuffles_anew_each_time():
     mlp.partial_fit(X, y)
     start = [w.copy() for w in [*mlp.coefs_, *mlp.intercepts_]]
     results = []
-    for _ in range(2):  # from the same weights, the second and the third order of rows
+    for _ in range(2):  # the second and third calls start from the same weights
         for place, value in zip([*mlp.coefs_, *mlp.intercepts_], start, strict=True):
             place[...] = value
         results.append([w.copy() for w in mlp.partial_fit(X, y).coefs_])
@@ -480,23 +484,23 @@ def test_partial_fit_shuffles_anew_each_time():
     assert (np.sort(orders, axis=1) == np.arange(20)).all()
 
 
-def test_best_weights_come_back_without_early_stopping():
+def test_the_best_weights_are_restored_without_early_stopping():
     mlp, cls, X, y = make("regression", max_iter=15, learning_rate_init=0.05, batch_size=10, alpha=0)
     ours = cls.from_sklearn(clone(mlp)).set_params(restore_best_weights=True).fit(X, y)
     theirs = mlp.fit(X, y)
-    assert theirs.loss_ > 1.2 * theirs.best_loss_  # this rate is too high, and the last epoch is not the best
+    assert theirs.loss_ > 1.2 * theirs.best_loss_  # the learning rate is too high, and the last epoch is not the best
     assert ours.best_iteration_ == 1 + int(np.argmin(theirs.loss_curve_))
     upto = clone(mlp).set_params(max_iter=ours.best_iteration_).fit(X, y)
     assert_same_weights(ours, upto, 1e-9)
     assert np.abs(ours.predict(X) - theirs.predict(X)).max() > 1e-2
 
 
-def test_relu_starts_from_its_own_bound():
+def test_relu_has_its_own_bound_of_initial_weights():
     X, y = RNG.randn(50, 30), RNG.randn(50)
     parameters = {"hidden_layer_sizes": (40,), "solver": "sgd", "learning_rate_init": 1e-12, "max_iter": 1}
     theirs = MLPRegressor(**parameters, random_state=0).fit(X, y)
     ours = plain(ScratchMLPRegressor, **parameters, random_state=0).fit(X, y)
-    # of 1200 uniform draws the largest lies within 1 % of the bound
+    # the largest of 1200 uniform draws lies within 1 % of the bound
     assert np.abs(theirs.coefs_[0]).max() == pytest.approx((6 / 70) ** 0.5, rel=0.01)
     assert np.abs(ours.coefs_[0]).max() == pytest.approx((6 / 30) ** 0.5, rel=0.01)
 
@@ -509,7 +513,7 @@ def test_unscaled_target_is_learned():
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_pickle_is_the_weights_and_little_more(solver):
+def test_a_pickle_is_hardly_larger_than_the_weights(solver):
     X, y = X_DIABETES, TASKS["regression"][3]
     parameters = {"hidden_layer_sizes": (200, 200), "max_iter": 2, "random_state": 0, "solver": solver}
     theirs = MLPRegressor(**parameters).fit(X, y)

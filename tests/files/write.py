@@ -1,4 +1,7 @@
-"""Write the files of this folder: of the first version, once and for all; run again only for a new format's folder."""
+"""Write the files of this folder, which are of format 1, with their predictions.
+
+`test_files.py` loads them with the present version: do not write them again, but add a folder for each later format.
+"""
 
 import sys
 from pathlib import Path
@@ -8,7 +11,7 @@ import numpy as np
 from sklearn.base import clone
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from test_files import KEPT, MODELS, X, answer
+from tests.test_files import KEPT, MODELS, X, answer
 
 if __name__ == "__main__":
     predictions = {}
@@ -17,4 +20,4 @@ if __name__ == "__main__":
         name = name.replace(" ", "_")
         joblib.dump(model, KEPT / f"{name}.joblib", compress=3)
         predictions[name] = answer(model)
-    np.savez(KEPT / "predictions.npz", **predictions)
+    np.savez_compressed(KEPT / "predictions.npz", **predictions)

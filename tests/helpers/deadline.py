@@ -1,4 +1,4 @@
-"""A limit to how long a test may take: none waits for ever, whatever a cluster does."""
+"""A time limit for tests that wait for a cluster."""
 
 import signal
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def deadline(seconds):
-    """Let what is within fail if it takes more than so many seconds."""
+    """Raise AssertionError if the body takes more than so many seconds."""
 
     def late(*_):
         raise AssertionError(f"a test of workers took more than {seconds} seconds")

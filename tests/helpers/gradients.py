@@ -1,4 +1,4 @@
-"""The directional gradient check, and the small networks, tables, losses and weights it is run on."""
+"""The directional gradient check, and the small networks, tables, losses and weights that it runs on."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
-from skscratch.training.loop import Data, Step
+from skscratch.training.objective import LocalStep, Objective
 
 N_ROWS = 7
 
@@ -69,7 +69,7 @@ LOSS_CASES = {
 
 
 def _with_zeros(rng, n, n_members):
-    """Weights (K, n): member k is blind to row k."""
+    """Weights (K, n), of which member k has a zero for row k."""
     return rng.uniform(0.5, 2, (n_members, n)) * (np.arange(n) != np.arange(n_members)[:, None])
 
 
@@ -112,55 +112,57 @@ def make_network(rng, hidden, activation, n_out, n_members=1, d=3, categories=()
     return network, rng.normal(0, 0.6, (n_members, network.layout.size))
 
 
-def check_gradient(network, loss, data, parameters, rng, mask_seed=None, attempts=6):
-    """Assert that the gradient's product with a random direction is the objective's slope along it.
+def check_gradient(objective, parameters, rng, dropout_seed=None, attempts=6):
+    """Assert that the product of the gradient with a random direction is the slope of the mean loss along it.
 
-    The objective is each member's weighted mean loss, summed over members.  A kink (of ReLU, |r|, ...)
-    within the step shows in that slopes over two step widths disagree: then another direction is tried.
-    The loss alone decides that, never the gradient, so that a wrong gradient cannot talk itself out.
+    The mean loss is each member's weighted mean, summed over the members.  At a kink (of ReLU, |r|, ...) within the
+    step, the slopes over two step widths differ; then another direction is tried.  That decision uses the loss alone
+    and never the gradient, so that a wrong gradient cannot pass.
     """
     parameters = parameters.copy()
     gradient = np.empty_like(parameters)
-    n = len(data.table)
-    masks = None if mask_seed is None else np.random.Generator(np.random.SFC64(mask_seed))
-    total = data.total()
-    step = Step(network, loss, parameters, gradient, data, n, masks, total)
+    n = len(objective)
+    generator = None if dropout_seed is None else np.random.Generator(np.random.SFC64(dropout_seed))
+    total = objective.total_weight()
+    step = LocalStep(objective, parameters, gradient, n, generator, total)
     step.load(rng.permutation(n))
-    at = parameters.copy()
+    start = parameters.copy()
 
-    def objective(p):
+    def mean_loss(p):
         parameters[...] = p
-        gradient[...] = np.nan  # whatever the backward pass does not overwrite stays NaN
-        if masks is not None:
-            masks.bit_generator.state = np.random.SFC64(mask_seed).state  # the same masks at each evaluation
-        return float(np.sum(step.run() / total))
+        gradient[...] = np.nan  # any value that the backward pass does not overwrite stays NaN
+        if generator is not None:
+            generator.bit_generator.state = np.random.SFC64(dropout_seed).state  # the same masks at each evaluation
+        return float(np.sum(step.loss_and_gradient() / total))
 
-    objective(at)
+    mean_loss(start)
     found = gradient.copy()
     assert np.isfinite(found).all()
     for _ in range(attempts):
-        direction = rng.normal(size=at.shape)
-        # what |g·d| is for a random d: slopes are compared on this scale, so that none is small by chance
-        scale = np.linalg.norm(found) * np.linalg.norm(direction) / np.sqrt(at.size)
+        direction = rng.normal(size=start.shape)
+        # the typical |g·d| of a random d: slopes are compared on this scale, so that none is small by chance
+        scale = np.linalg.norm(found) * np.linalg.norm(direction) / np.sqrt(start.size)
         slopes = []
         for width in (2e-6, 1e-6):
-            ahead, behind = objective(at + width * direction), objective(at - width * direction)
+            ahead, behind = mean_loss(start + width * direction), mean_loss(start - width * direction)
             slopes.append((ahead - behind) / (2 * width))
         if abs(slopes[0] - slopes[1]) <= 1e-7 * max(abs(slopes[0]), scale):
             break
     else:
-        raise AssertionError("the objective has a kink, or a jump, along every direction")
-    # rounding of the objective (1e-16) over the width gives about 1e-10, the third derivative 1e-12
+        raise AssertionError("the mean loss has a kink, or a jump, along every direction")
+    # rounding of the mean loss (1e-16) over the width gives about 1e-10, the third derivative 1e-12
     error = abs(slopes[0] - float(np.sum(found * direction))) / scale
     assert error <= 1e-7, f"relative error {error:.1e}"
 
 
-def check_case(case, rng, hidden=(4,), activation="tanh", weights="no weights", n_members=1, mask_seed=None, **options):
+def check_case(
+    case, rng, hidden=(4,), activation="tanh", weights="no weights", n_members=1, dropout_seed=None, **options
+):
     """`check_gradient` of the loss `case` on random rows; `options` go to the table and the network."""
     loss, n_out, targets = make_case(case, rng)
     categories = options.pop("categories", ())
     kinds = {name: options.pop(name) for name in ("sparse", "offset", "ones") if name in options}
     table = make_table(rng, categories=categories, **kinds)
     network, parameters = make_network(rng, hidden, activation, n_out, n_members, categories=categories, **options)
-    data = Data(table, targets, WEIGHTS[weights](rng, N_ROWS, n_members))
-    check_gradient(network, loss, data, parameters, rng, mask_seed)
+    objective = Objective(network, loss, table, targets, WEIGHTS[weights](rng, N_ROWS, n_members))
+    check_gradient(objective, parameters, rng, dropout_seed)

@@ -1,4 +1,4 @@
-"""A lone plain network's options: for tests whose subject is not what the defaults do."""
+"""Options of a single plain network, for tests that do not depend on the defaults."""
 
 PLAIN = {
     "hidden_layer_sizes": (100,),
@@ -19,6 +19,6 @@ PLAIN = {
 
 
 def plain(cls, **options):
-    """An estimator of the class that is plain but for these options."""
+    """An estimator of the class with the plain options, except these."""
     own = {"clip_target": False} if hasattr(cls, "clip_target") else {}
     return cls(**{**PLAIN, **own, **options})

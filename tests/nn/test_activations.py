@@ -102,7 +102,7 @@ def test_extreme_inputs_stay_finite_and_silent(name, dtype):
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 16, 37])
 def test_relu_has_slope_zero_at_zero(n, zero, dtype):
-    """Of either sign, and however many lie side by side: vector instructions take them by the dozen."""
+    """For both signs, and for any number of values, because vector instructions process several at once."""
     assert not run(ACTIVATIONS["relu"], np.full(n, zero, dtype))[1].any()
 
 

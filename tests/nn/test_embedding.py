@@ -31,7 +31,7 @@ def test_each_row_is_its_numbers_and_the_vectors_of_its_codes(n_numeric):
             np.testing.assert_array_equal(y[k, i], np.concatenate([table.X[i], *vectors]))
 
 
-def test_gradient_adds_up_the_rows_that_share_a_code():
+def test_the_gradient_is_a_sum_over_the_rows_of_a_code():
     layer = Embedding(1, (3,), width=2)
     table = Table(np.zeros((5, 1)), np.array([[2], [0], [2], [1], [2]], dtype=np.int32))
     _, g, _, dy, forward, backward = bound(layer, table)
@@ -45,7 +45,7 @@ def test_gradient_adds_up_the_rows_that_share_a_code():
     np.testing.assert_array_equal(g.E0[:, 3], 0)  # no row has it: zero, and not what was there before
 
 
-def test_the_same_buffer_takes_other_codes():
+def test_a_bound_buffer_accepts_other_codes():
     layer = Embedding(0, (3,), width=2)
     table = Table(np.zeros((3, 0)), np.array([[1], [2], [3]], dtype=np.int32))
     p, g, y, dy, forward, backward = bound(layer, table)
@@ -85,4 +85,4 @@ def test_gradient(ones, case, hidden, n_members, weights):
 
 def test_gradient_without_biases_and_with_dropout():
     options = {"categories": CATEGORIES, "bias": False, "dropout": 0.3}
-    check_case("huber", np.random.RandomState(0), (4,), "gelu", "weights", 3, mask_seed=2, **options)
+    check_case("huber", np.random.RandomState(0), (4,), "gelu", "weights", 3, dropout_seed=2, **options)

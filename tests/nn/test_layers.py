@@ -399,6 +399,6 @@ def test_gradient_with_input_groups(hidden, ones):
 @pytest.mark.parametrize("hidden", [(4,), (4, 3)])
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_gradient_with_dropout(activation, hidden, n_members):
-    """The generator starts anew at each evaluation, so that the mask stays."""
+    """The generator restarts at each evaluation, so that the mask is always the same."""
     rng = RNG(0)
-    check_case("squared_error", rng, hidden, activation, "weights", n_members, mask_seed=4, dropout=0.4)
+    check_case("squared_error", rng, hidden, activation, "weights", n_members, dropout_seed=4, dropout=0.4)

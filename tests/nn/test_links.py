@@ -49,13 +49,13 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_predictions_are_what_the_formula_says(name):
+def test_predictions_equal_the_formula(name):
     z = np.random.RandomState(1).normal(0, 3, (3, 5, 4))
     np.testing.assert_allclose(ALL[name].apply(z), FORMULAS[name](z), rtol=1e-13, atol=1e-14)  # some five roundings
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_members_are_predicted_apart(name):
+def test_members_are_predicted_separately(name):
     z = scores(name)
     np.testing.assert_array_equal(ALL[name].apply(z), [ALL[name].apply(member) for member in z])
 

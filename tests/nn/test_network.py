@@ -9,7 +9,7 @@ from skscratch.nn.batch import Table
 from skscratch.nn.embedding import Embedding
 from skscratch.nn.layers import Activation, Dense, Dropout
 from skscratch.nn.network import build
-from skscratch.training.loop import Data, Step
+from skscratch.training.objective import LocalStep, Objective
 from tests.helpers.gradients import (
     LOSS_CASES,
     WEIGHTS,
@@ -52,11 +52,11 @@ def test_gradient_with_another_activation_in_each_layer():
     network = build(3, (), (4, 5, 3), n_out, ["tanh", (sine_cubed, sine_cubed_slope), "gelu"])
 
     parameters = rng.normal(0, 0.6, (2, network.layout.size))
-    check_gradient(network, loss, Data(make_table(rng), targets), parameters, rng)
+    check_gradient(Objective(network, loss, make_table(rng), targets), parameters, rng)
 
 
 def test_the_check_finds_a_wrong_gradient():
-    """A derivative that is a millionth too large is found, and so is one that is never written."""
+    """It detects a derivative that is a millionth too large, and one that is never written."""
     wrong = (np.sin, lambda x: np.cos(x) * (1 + 1e-6))
     with pytest.raises(AssertionError, match="relative error"):
         check_case("squared_error", np.random.RandomState(1), (4,), wrong)
@@ -76,10 +76,10 @@ def test_single_precision_gradient_is_close_to_double(case, activation):
     for dtype in (np.float64, np.float32):
         p = parameters.astype(dtype)
         g = np.full_like(p, np.nan)
-        data = Data(Table(table.X.astype(dtype)), type(targets)(targets.values.astype(dtype)), weight.astype(dtype))
-        step = Step(network, loss, p, g, data, 7)
+        typed = Table(table.X.astype(dtype)), type(targets)(targets.values.astype(dtype)), weight.astype(dtype)
+        step = LocalStep(Objective(network, loss, *typed), p, g, 7)
         step.load(np.arange(7))
-        value = step.run()
+        value = step.loss_and_gradient()
         assert value.dtype == g.dtype == dtype
         results.append((value, g))
     for narrow, wide in zip(results[1], results[0], strict=True):
@@ -107,7 +107,7 @@ def test_without_biases_there_are_only_weights():
     assert network.layout.size == network.layout.n_decayed == 15 + 20 + 8
 
 
-def test_one_function_is_needed_for_each_hidden_layer():
+def test_each_hidden_layer_needs_a_function():
     with pytest.raises(ValueError, match="shorter"):
         build(3, (), (5, 4), 2, ["relu"])
 
@@ -149,13 +149,13 @@ def dense_layers(network):
 
 
 @pytest.mark.parametrize("hidden", [(), (5, 4)])
-def test_the_start_from_data_is_zero_in_the_output_alone(hidden):
+def test_the_data_dependent_initialisation_is_zero_only_in_the_output(hidden):
     layers = dense_layers(build(3, (), hidden, 2, ["silu"] * len(hidden), init="data"))
     assert [(layer.init, layer.gain) for layer in layers] == [("lecun_normal", 1.0)] * len(hidden) + [("zeros", 1.0)]
 
 
 @pytest.mark.parametrize("hidden", [(), (5, 4)])
-def test_bins_are_a_kind_of_input_of_their_own_in_the_first_layer(hidden):
+def test_bins_are_an_input_group_of_the_first_layer(hidden):
     layers = dense_layers(build(9, (30,), hidden, 2, ["silu"] * len(hidden), n_bins=6))
     assert [layer.input_groups for layer in layers] == [
         (6, 3 + 8),
@@ -164,7 +164,7 @@ def test_bins_are_a_kind_of_input_of_their_own_in_the_first_layer(hidden):
     assert all(layer.input_groups == () for layer in dense_layers(build(9, (30,), hidden, 2, ["silu"] * len(hidden))))
 
 
-def test_rates_by_the_number_of_inputs_are_in_every_layer():
+def test_ntk_learning_rates_are_in_every_layer():
     network = build(20, (), (9, 4), 2, ["silu"] * 2, ntk=True, n_bins=16)
     rates = network.dense(network.layout.rates()[None])
     np.testing.assert_array_equal(rates[0].W[0, :, 0], np.repeat([0.25, 0.5], [16, 4]))
@@ -173,7 +173,7 @@ def test_rates_by_the_number_of_inputs_are_in_every_layer():
     assert all((layer.b == 1).all() for layer in rates)
 
 
-def test_without_them_all_rates_are_one():
+def test_without_ntk_all_learning_rate_factors_are_one():
     assert build(20, (), (9, 4), 2, ["silu"] * 2, n_bins=16).layout.rates() is None
 
 
@@ -209,7 +209,7 @@ def pre_activations(network, parameters, table):
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("options", TABLES.values(), ids=TABLES)
-def test_every_hidden_unit_has_unit_variance_over_the_rows_and_bends_among_them(options, n_members, dropout):
+def test_every_hidden_unit_has_unit_variance_and_its_kink_within_the_rows(options, n_members, dropout):
     table = make_table(np.random.RandomState(0), 50, **options)
     weight = np.random.RandomState(1).uniform(0.1, 2, 50)
     categories = options.get("categories", ())
@@ -225,27 +225,27 @@ def test_every_hidden_unit_has_unit_variance_over_the_rows_and_bends_among_them(
     assert not network.scores(parameters, table).any()
 
 
-def test_without_weights_all_rows_count_alike():
+def test_without_weights_all_rows_count_equally():
     table = make_table(np.random.RandomState(0), 50)
     np.testing.assert_array_equal(started(table)[1], started(table, weight=np.ones(50))[1])
 
 
-def test_the_start_from_data_does_not_depend_on_the_order_of_rows():
+def test_the_data_dependent_initialisation_does_not_depend_on_the_order_of_rows():
     table, order = make_table(np.random.RandomState(0), 50), np.random.RandomState(1).permutation(50)
     weight = np.random.RandomState(2).uniform(0.1, 2, 50)
     one, other = started(table, weight=weight)[1], started(Table(table.X[order]), weight=weight[order])[1]
     np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)  # sums of 50 rows and 40 units in another order
 
 
-def test_the_first_member_starts_from_data_as_the_lone_network():
+def test_the_data_dependent_initialisation_of_the_first_member_is_that_of_a_single_network():
     table = make_table(np.random.RandomState(0), 50)
-    (_, lone, _), (network, three, _) = started(table), started(table, 3)
-    np.testing.assert_array_equal(three[0], lone[0])
+    (_, single, _), (network, three, _) = started(table), started(table, 3)
+    np.testing.assert_array_equal(three[0], single[0])
     first = network.dense(three)[0]
     assert (first.W[1] != first.W[0]).any() and (first.b[2] != first.b[1]).any()
 
 
-def test_the_start_from_data_leaves_the_table_alone():
+def test_the_data_dependent_initialisation_leaves_the_table_unchanged():
     table = make_table(np.random.RandomState(0), 50, ones=True)
     before = table.X.copy()
     started(table)
@@ -273,7 +273,7 @@ def test_given_weights_are_those_of_every_member():
         np.testing.assert_array_equal(layer.b[:, 0], [b] * 3)
 
 
-def test_each_member_may_be_given_its_own():
+def test_each_member_may_be_given_its_own_weights():
     network = build(3, (), (2,), 1, ["silu"])
     parameters = np.full((2, network.layout.size), np.nan)
     network.assign(parameters, *([np.stack([array, -array]) for array in arrays] for arrays in GIVEN))
@@ -281,7 +281,7 @@ def test_each_member_may_be_given_its_own():
     np.testing.assert_array_equal(network.dense(parameters)[0].W[0], GIVEN[0][0])
 
 
-def test_without_biases_those_given_are_of_no_matter():
+def test_without_biases_given_ones_are_ignored():
     network = build(3, (), (2,), 1, ["silu"], bias=False)
     parameters = np.full((1, network.layout.size), np.nan)
     network.assign(parameters, GIVEN[0], [])
@@ -308,12 +308,12 @@ def test_weights_that_do_not_fit_are_named(coefs, intercepts, message):
 # ------------------------------------------------------------------------ members and prediction
 
 
-def test_the_first_member_starts_as_the_lone_network():
+def test_the_initialisation_of_the_first_member_is_that_of_a_single_network():
     network = build(3, (4,), (5,), 2, ["relu"])
-    lone, three = np.zeros((1, network.layout.size)), np.zeros((3, network.layout.size))
-    network.initialise(lone, np.random.RandomState(0))
+    single, three = np.zeros((1, network.layout.size)), np.zeros((3, network.layout.size))
+    network.initialise(single, np.random.RandomState(0))
     network.initialise(three, np.random.RandomState(0))
-    np.testing.assert_array_equal(three[0], lone[0])
+    np.testing.assert_array_equal(three[0], single[0])
     assert (three[1] != three[0]).any() and (three[2] != three[1]).any()
 
 
@@ -340,7 +340,7 @@ def plain_scores(network, parameters, table):
 @pytest.mark.parametrize("options", [{}, {"sparse": True}, {"sparse": True, "offset": True}], ids=str)
 @pytest.mark.parametrize("chunk", [4, 11, 100])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_scores_are_plain_matrix_products(options, chunk, dropout):
+def test_scores_equal_plain_matrix_products(options, chunk, dropout):
     rng = np.random.RandomState(0)
     table = make_table(rng, 11, **options)
     network, parameters = make_network(rng, (5, 4), "tanh", 2, 3, dropout=dropout)
@@ -360,7 +360,7 @@ def test_scores_with_an_embedding_do_not_depend_on_the_chunk():
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 @pytest.mark.parametrize("options", TABLES.values(), ids=TABLES)
-def test_scores_of_some_rows_are_theirs_in_their_order(options, chunk):
+def test_scores_of_some_rows_are_in_their_order(options, chunk):
     rng = np.random.RandomState(0)
     table, categories = make_table(rng, 11, **options), options.get("categories", ())
     network, parameters = make_network(rng, (5, 4), "tanh", 2, 3, categories=categories)
@@ -375,7 +375,7 @@ def test_scores_of_no_rows():
     assert network.scores(parameters, Table(np.ones((4, 3))), np.empty(0, int)).shape == (3, 0, 2)
 
 
-def test_scores_are_the_callers_to_keep():
+def test_scores_are_a_new_array():
     """A second call must not write to what the first one gave."""
     rng = np.random.RandomState(0)
     table, (network, parameters) = make_table(rng, 11), make_network(rng, (), "tanh", 2, 2)
@@ -386,7 +386,7 @@ def test_scores_are_the_callers_to_keep():
         np.testing.assert_array_equal(first, kept)
 
 
-def test_predicting_leaves_table_and_parameters_alone():
+def test_prediction_leaves_table_and_parameters_unchanged():
     rng = np.random.RandomState(0)
     table = make_table(rng, 11)
     network, parameters = make_network(rng, (), "tanh", 2)
@@ -408,8 +408,8 @@ def test_two_bound_networks_do_not_disturb_each_other():
     assert (one.z != other.z).all()
 
 
-def test_members_have_gradients_of_their_own():
-    """Three members together have the gradients of three lone networks, each with its own weights of the rows."""
+def test_each_member_has_its_own_gradient():
+    """Three members together have the gradients of three single networks, each with its own weights of the rows."""
     rng = np.random.RandomState(0)
     loss, n_out, targets = make_case("log_loss softmax", rng)
     table, (network, parameters) = make_table(rng), make_network(rng, (4,), "elu", n_out, 3)
@@ -417,9 +417,9 @@ def test_members_have_gradients_of_their_own():
 
     def run(p, w):
         gradient = np.full_like(p, np.nan)
-        step = Step(network, loss, p, gradient, Data(table, targets, w), 7)
+        step = LocalStep(Objective(network, loss, table, targets, w), p, gradient, 7)
         step.load(np.arange(7))
-        return step.run().copy(), gradient
+        return step.loss_and_gradient().copy(), gradient
 
     values, gradients = run(parameters, weight)
     for k in range(3):
@@ -433,7 +433,8 @@ def test_a_batch_without_weight_has_no_gradient():
     loss, n_out, targets = make_case("squared_error", rng)
     network, parameters = make_network(rng, (4,), "tanh", n_out)
     gradient = np.full_like(parameters, np.nan)
-    step = Step(network, loss, parameters, gradient, Data(make_table(rng), targets, np.zeros((1, 7))), 7)
+    objective = Objective(network, loss, make_table(rng), targets, np.zeros((1, 7)))
+    step = LocalStep(objective, parameters, gradient, 7)
     step.load(np.arange(7))
-    assert step.run() == 0
+    assert step.loss_and_gradient() == 0
     np.testing.assert_array_equal(gradient, 0)

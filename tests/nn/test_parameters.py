@@ -11,7 +11,7 @@ LAYERS = [
 ]
 
 
-def test_decayed_slots_lie_before_all_others():
+def test_decayed_slots_come_before_all_others():
     layout = Layout(LAYERS)
     assert layout.n_decayed == 3 * 4 + 4 * 2
     assert layout.size == layout.n_decayed + 4 + 10 + 2

@@ -1,4 +1,4 @@
-"""Whatever is added to a table of choices has its companions, or a test says which one is missing."""
+"""Every entry of a table of choices has its counterparts in the other tables and in the tests."""
 
 import doctest
 import importlib
@@ -56,7 +56,7 @@ def test_activations_name_initialisers_that_exist():
     assert not unknown, f"These activations name initialisers that are not in INITIALIZERS: {unknown}."
 
 
-def test_entries_are_filed_under_their_own_names():
+def test_entries_have_their_own_names_as_keys():
     for table in (ACTIVATIONS, LINKS, REGRESSION_LOSSES, CLASSIFICATION_LOSSES):
         assert all(entry.name == name for name, entry in table.items())
 

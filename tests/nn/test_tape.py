@@ -96,12 +96,12 @@ def test_record_takes_any_function_that_writes_into_its_last_argument():
     np.testing.assert_array_equal(x, [0.5, expit(1.0)])
 
 
-# shapes of a and b as (rows, columns): with lone rows and columns, and with none
+# shapes of a and b as (rows, columns), also with a single row or column and with none
 SHAPES = [((5, 3), (3, 4)), ((5, 1), (1, 4)), ((1, 5), (5, 1)), ((5, 3), (3, 1)), ((1, 3), (3, 4)), ((5, 0), (0, 4))]
 
 
 def transposed(shape, rng):
-    """An array of that shape whose matrices are the transposed of some that lie in order."""
+    """An array of that shape whose matrices are transposes of contiguous ones."""
     return rng.normal(size=(*shape[:-2], shape[-1], shape[-2])).swapaxes(-1, -2)
 
 

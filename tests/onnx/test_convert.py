@@ -27,13 +27,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.encoding.features import FeatureEncoder
+from skscratch.encoding.targets import ClassTargets
 from skscratch.nn import links
 from skscratch.nn.activations import ACTIVATIONS
 from skscratch.nn.layers import Layer
 from skscratch.nn.losses import REGRESSION_LOSSES
 from skscratch.onnx.convert import OPSET
 from skscratch.onnx.encoding import BLOCK_EMITTERS
+from skscratch.onnx.estimators import TARGET_EMITTERS
 from skscratch.onnx.network import ACTIVATION_EMITTERS, LAYER_EMITTERS, LINK_EMITTERS
 
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -151,13 +152,17 @@ def test_every_link_has_an_emitter():
 def test_every_layer_has_an_emitter():
     modules = [module for name, module in sys.modules.items() if name.startswith("skscratch.")]
     classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
-    layers = {c for c in classes if all(hasattr(c, name) for name in ("slots", "initialise", "bind"))} - {Layer}
-    assert set(LAYER_EMITTERS) == layers
+    layers = {c for c in classes if all(hasattr(c, name) for name in ("slots", "initialise", "bind"))}
+    assert set(LAYER_EMITTERS) == layers - {Layer}  # the protocol itself
+
+
+def test_every_kind_of_classes_has_an_emitter():
+    assert set(TARGET_EMITTERS) == set(ClassTargets.__subclasses__())
 
 
 def test_every_block_of_the_encoder_has_an_emitter():
-    encoder = FeatureEncoder(True).fit(np.ones((3, 1)), None, ["x"])
-    assert set(BLOCK_EMITTERS) == {type(block) for block in encoder.blocks}
+    blocks = regressor().fit(numbers_table(), np.arange(120.0)).fitted_.encoder.blocks
+    assert set(BLOCK_EMITTERS) == {type(block) for block in blocks}
 
 
 # ------------------------------------------------------------------ classifiers
@@ -165,11 +170,12 @@ def test_every_block_of_the_encoder_has_an_emitter():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.slow
 def test_every_activation(activation, dtype):
     X = numbers_table()
     model = regressor(activation=activation, dtype=dtype, clip_target=False).fit(X, X[:, 0])
     assert_equal(model, X)
-    model._parameters *= 30  # to where the functions bend, and exponentials overflow
+    model.fitted_.parameters[:] *= 30  # to where the functions bend, and exponentials overflow
     assert_equal(model, X)
 
 
@@ -193,7 +199,7 @@ def test_a_tie_goes_to_the_class_that_predict_takes():
     X = numbers_table()
     for y in (np.arange(len(X)) % 2, np.arange(len(X)) % 3, np.eye(3, dtype=int)[np.arange(len(X)) % 3]):
         model = classifier().fit(X, y)
-        model._parameters[:] = 0
+        model.fitted_.parameters[:] = 0
         assert_equal(model, X)
 
 
@@ -270,7 +276,7 @@ def test_a_loss_of_the_users_own():
 def test_a_stream_whose_predictions_have_no_range():
     X, y = load_diabetes(return_X_y=True)
     model = regressor(learning_rate="constant").partial_fit(X[:50], y[:50])
-    assert np.all(np.isinf(np.broadcast_to(model._numbers.low, 1)))
+    assert np.all(np.isinf(np.broadcast_to(model.fitted_.targets.low, 1)))
     assert_equal(model, X, rows=X * 50)
     assert_equal(model.partial_fit(X[50:100], y[50:100]), X)
 
@@ -312,7 +318,7 @@ def test_a_mixed_table(dtype, numeric_embedding, scale_features):
     y = (X["city"] == "Rom") | (X["age"] > 30)
     options = {"dtype": dtype, "numeric_embedding": numeric_embedding, "scale_features": scale_features, "n_bins": 6}
     model = classifier(**options).fit(X, y)
-    assert len(model._encoder.categories) == 1  # the column of users has an embedding
+    assert len(model.fitted_.encoder.categories) == 1  # the column of users has an embedding
     assert_equal(model, X, rows=changed(X))
 
 
@@ -373,6 +379,7 @@ def test_arrays_of_other_numbers(kind):
 
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("values", [[0, 1, 7], [0.5, 1.5, 2.25], [False, True], list(range(100, 160)), [1e17, -3, 4]])
+@pytest.mark.slow
 def test_categories_that_are_numbers(values, missing):
     codes = np.array(values, dtype=float)[np.arange(180) % len(values)]
     X = np.c_[codes, RANDOM.normal(size=180)]
@@ -415,7 +422,7 @@ def test_numbers_near_the_limits_of_double_precision():
     X[:, 4] = np.array([-1e308, 9e307, 1e308])[np.arange(150) % 3]  # a bin that is wider than the largest number
     with np.errstate(invalid="ignore"):  # scikit-learn adds all of X up to see whether it is finite
         model = classifier(n_bins=8).fit(X, np.arange(150) % 2)
-        assert model._encoder.n_bins > 0
+        assert model.fitted_.encoder.n_bins > 0
         assert_equal(model, X)
         assert_equal(model, X, rows=np.full((1, 5), 1.7e308))
 
@@ -459,7 +466,6 @@ KINDS = st.sampled_from(["normal", "skewed", "constant", "holes", "single", "int
         }
     ),
 )
-@pytest.mark.slow
 def test_any_table_and_network(kinds, seed, target, options):
     n, draw = 90, np.random.default_rng(seed)
 
@@ -540,6 +546,7 @@ AROUND = {
 
 
 @pytest.mark.parametrize("name", AROUND)
+@pytest.mark.slow
 def test_estimators_around_it_on_a_mixed_table(name):
     X = table_of_texts()
     y = np.array(["a", "b", "c"])[np.arange(len(X)) % 3]
@@ -611,6 +618,7 @@ def test_encoded_and_imputed_before_it():
     assert_equal(make_pipeline(SimpleImputer(), StandardScaler(), regressor()).fit(X, y), X)
 
 
+@pytest.mark.slow
 def test_skl2onnx_converts_it_by_its_own_functions():
     X, y = load_iris(return_X_y=True)
     single, texts = X.astype(np.float32), np.array(["a", "b", "c"])[y]
@@ -648,6 +656,7 @@ def test_skl2onnx_with_inputs_that_are_declared():
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "mixed"])
+@pytest.mark.slow
 def test_options_of_classifiers(kind):
     X = mixed_table() if kind == "mixed" else numbers_table(dtype=kind)
     y = np.array(["a", "b", "c"])[np.arange(len(X)) % 3]
@@ -697,7 +706,7 @@ def test_an_estimator_that_is_not_fitted():
 def test_functions_as_activation_are_refused():
     X, y = load_diabetes(return_X_y=True)
     for activation in ((np.sin, np.cos), ["relu", (np.sin, np.cos)]):
-        with pytest.raises(ValueError, match=r"as Python functions .* one that has a name, of \['identity', "):
+        with pytest.raises(ValueError, match=r"as Python functions .* a named one, one of \['identity', "):
             onnx.to_onnx(regressor(activation=activation).fit(X, y), X)
 
 
@@ -729,7 +738,7 @@ def test_a_table_that_does_not_match():
         (
             X.assign(city=np.where(X["rooms"] > 4, "", X["city"])),
             ValueError,
-            "Column 'city' misses values and holds the",
+            "Column 'city' has missing values and empty strings",
         ),
         (X["age"].to_numpy(), ValueError, r"rows and columns. Got an array of shape \(150,\)"),
     ]:

@@ -41,7 +41,7 @@ def plain_adam(p, gradients, rate, beta_1, beta_2, epsilon, factors):
 
 
 def rate(t):
-    return 0.1 / (1 + t)  # another rate at each step
+    return 0.1 / (1 + t)  # another learning rate at each step
 
 
 def walk(optimizer, p, gradients, rates=None, first=0):
@@ -79,7 +79,7 @@ def test_adams_first_step_is_the_learning_rate_at_any_size_of_the_gradient():
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_step_moves_in_place_and_leaves_the_gradient(make):
+def test_a_step_works_in_place_and_keeps_the_gradient(make):
     p, gradients = start()
     optimizer, before = make(p), gradients.copy()
     places = [array.__array_interface__["data"] for array in optimizer.state]
@@ -92,28 +92,30 @@ def test_step_moves_in_place_and_leaves_the_gradient(make):
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["deepcopy", "pickle"]
 )
-def test_a_copy_goes_on_with_the_same_bits(make, duplicate):
+def test_a_copy_continues_with_the_same_bits(make, duplicate):
     p, gradients = start()
     optimizer = make(p)
     walk(optimizer, p, gradients[:5])
     other, q = duplicate(optimizer), p.copy()
     walk(optimizer, p, gradients[5:], first=5)
-    np.testing.assert_array_equal(q, walk(make(q), start()[0], gradients[:5]))  # the copy has not moved the original
+    np.testing.assert_array_equal(
+        q, walk(make(q), start()[0], gradients[:5])
+    )  # the copy shares nothing with the original
     walk(other, q, gradients[5:], first=5)
     np.testing.assert_array_equal(p, q)
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_restoring_the_state_goes_back_in_time(make):
+def test_restoring_the_state_repeats_the_steps(make):
     p, gradients = start()
     optimizer = make(p)
     walk(optimizer, p, gradients[:3])
-    saved, count, at = [np.copy(array) for array in optimizer.state], optimizer.count, p.copy()
+    saved, count, before = [np.copy(array) for array in optimizer.state], optimizer.count, p.copy()
     expected = walk(optimizer, p.copy(), gradients[3:6], first=3)
     for array, value in zip(optimizer.state, saved, strict=True):
         np.copyto(array, value)
     optimizer.count = count
-    np.testing.assert_array_equal(walk(optimizer, at, gradients[3:6], first=3), expected)
+    np.testing.assert_array_equal(walk(optimizer, before, gradients[3:6], first=3), expected)
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -147,7 +149,7 @@ def test_the_caller_counts_the_steps(make):
 
 @pytest.mark.parametrize("rates", [None, RATES], ids=["no factors", "factors"])
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_members_bound_apart_move_as_they_do_together(make, rates):
+def test_members_that_are_bound_separately_move_as_together(make, rates):
     rng = np.random.RandomState(3)
     p, gradients = rng.normal(size=(5, 5)), rng.normal(size=(6, 5, 5))
     q, g = p.copy(), np.empty_like(p)
@@ -180,3 +182,15 @@ def test_adams_bias_correction_is_that_of_the_given_step():
     p = np.zeros((1, 1))
     Adam(p, 0.9, 0.999, 1e-12).bind(p, np.array([[3.0]]))(0.01, 10**6)
     assert p[0, 0] == pytest.approx(-0.01 * 0.1 / 0.001**0.5, rel=1e-9)  # epsilon over the root: 1e-11
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_an_optimizer_loads_the_state_of_another(make):
+    p, gradients = start()
+    first = make(p)
+    walk(first, p, gradients[:5])
+    q, second = p.copy(), make(p)
+    second.load(5, first.state)
+    assert second.count == 5
+    np.testing.assert_array_equal(walk(second, q, gradients[5:], first=5), walk(first, p, gradients[5:], first=5))
+    assert all(a is not b for a, b in zip(first.state, second.state, strict=True))

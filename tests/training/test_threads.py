@@ -1,4 +1,4 @@
-"""One BLAS thread inside, the caller's limit afterwards; and members divided among as many threads as BLAS may use."""
+"""One BLAS thread during training and the caller's limit afterwards; members divided among the allowed threads."""
 
 from contextlib import nullcontext
 from threading import Event, Thread, current_thread, main_thread
@@ -9,8 +9,8 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.estimators import plan as solving
-from skscratch.training.threads import allowed_threads, one_blas_thread
+from skscratch.training import fit as fit_module
+from skscratch.training.threads import allowed_threads, one_blas_thread, training_context
 
 
 def limits():
@@ -34,11 +34,22 @@ def test_one_thread_inside_and_two_again_outside(caller):
     assert set(limits()) == {2}
 
 
+def test_the_training_context_limits_threads_buffers_and_warnings(caller):
+    before, handling = np.getbufsize(), np.geterr()
+    with training_context():
+        assert set(limits()) == {1} and np.getbufsize() == 1024 < before
+        assert np.exp(np.array([1000.0]))[0] == np.inf  # warnings are errors in these tests
+    assert np.getbufsize() == before and np.geterr() == handling
+    with pytest.raises(KeyError), training_context():
+        raise KeyError
+    assert np.getbufsize() == before and np.geterr() == handling
+
+
 def test_nested(caller):
     with one_blas_thread():
         with one_blas_thread():
             assert set(limits()) == {1}
-        assert set(limits()) == {1}  # the inner one does not lift the outer one's
+        assert set(limits()) == {1}  # leaving the inner context keeps the limit of the outer one
     assert set(limits()) == {2}
 
 
@@ -56,8 +67,8 @@ def test_after_an_exception_inside_another(caller):
     assert set(limits()) == {2}
 
 
-def test_the_callers_limit_of_the_moment_comes_back(caller):
-    """Not the one that was in force when the libraries were first looked at."""
+def test_the_present_limit_of_the_caller_is_restored(caller):
+    """It is not the one of the time when the libraries were first found."""
     with one_blas_thread():
         pass
     with threadpool_limits(1, user_api="blas"):
@@ -68,7 +79,7 @@ def test_the_callers_limit_of_the_moment_comes_back(caller):
 
 
 class Visitor(Thread):
-    """A thread that enters at once, notes the limits, leaves when told to, and lives on until the test is over."""
+    """A thread that enters at once, notes the limits, leaves after `go`, and lives until the test is over."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -99,7 +110,7 @@ def test_two_threads_that_overlap(own_limit, leaves_first):
         try:
             assert set(limits()) == {1}
             visitors[leaves_first].go()
-            assert set(limits()) == {1}  # the other is still inside
+            assert set(limits()) == {1}  # the other thread is still inside
             visitors[1 - leaves_first].go()
             assert limits() == before
             assert set(visitors[0].seen) == set(visitors[1].seen) == {1}
@@ -111,7 +122,7 @@ def test_two_threads_that_overlap(own_limit, leaves_first):
 
 
 def test_another_thread_may_set_its_limit_afterwards():
-    """Where the threads are the process's, threadpoolctl obeys one Python thread at a time: it must be let go of."""
+    """threadpoolctl obeys only the first Python thread that sets OpenBLAS's limit, which must be released."""
     with one_blas_thread():
         pass
     seen = []
@@ -148,7 +159,7 @@ def test_many_threads_come_and_go():
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_as_many_threads_are_allowed_as_the_caller_lets_blas_have(limit):
+def test_the_callers_limit_on_blas_is_the_number_of_allowed_threads(limit):
     with threadpool_limits(limit, user_api="blas"):
         assert allowed_threads() == limit
         with one_blas_thread():
@@ -161,13 +172,14 @@ QUICK = {"hidden_layer_sizes": (8, 4), "n_members": 4, "n_folds": 2, "max_iter":
 
 
 def bits(model):
-    """All that a fit finds, but for the seconds that it took."""
+    """All results of a fit except its duration."""
     history = {name: values for name, values in model.history_.items() if name != "seconds"}
     return [*model.coefs_, *model.intercepts_, model.oof_predictions_, model.predict(X), *history.values()]
 
 
 @pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.2}, {"solver": "sgd"}, {"dtype": "float32"}], ids=str)
+@pytest.mark.slow
 def test_n_jobs_changes_no_bit(kind, options):
     alone = bits(kind(**QUICK, n_jobs=1, **options).fit(X, Y))
     for n_jobs in (2, 3, 9):
@@ -176,27 +188,27 @@ def test_n_jobs_changes_no_bit(kind, options):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Numbers of threads that trainings are asked to use."""
-    numbers, train = [], solving.train
+def thread_counts(monkeypatch):
+    """The number of threads of each training."""
+    counts, train = [], fit_module.train
 
-    def noting(*args):
-        numbers.append(args[7])
-        return train(*args)
+    def train_and_note(objective, state, settings, stop_at, listener, n_threads, epoch_type):
+        counts.append(n_threads)
+        return train(objective, state, settings, stop_at, listener, n_threads, epoch_type)
 
-    monkeypatch.setattr(solving, "train", noting)
-    return numbers
+    monkeypatch.setattr(fit_module, "train", train_and_note)
+    return counts
 
 
-def test_n_jobs_is_the_number_of_threads_and_none_stands_for_what_blas_may_use(asked, caller):
+def test_n_jobs_is_the_number_of_threads_and_none_stands_for_those_of_blas(thread_counts, caller):
     for n_jobs, expected in ((1, 1), (3, 3), (None, 2)):
-        asked.clear()
+        thread_counts.clear()
         ScratchMLPRegressor(**QUICK, n_jobs=n_jobs).fit(X, Y)
-        assert set(asked) == {expected} and len(asked) == 2  # with the refit
+        assert set(thread_counts) == {expected} and len(thread_counts) == 2  # with the refit
     with threadpool_limits(1, user_api="blas"):
-        asked.clear()
+        thread_counts.clear()
         ScratchMLPRegressor(**QUICK).fit(X, Y)
-        assert set(asked) == {1}
+        assert set(thread_counts) == {1}
 
 
 def squared(t, z):
@@ -207,7 +219,7 @@ def falling(u):
     return 1 - u
 
 
-OWN = {
+USER_FUNCTIONS = {
     "loss": {"loss": squared},
     "activation": {"activation": (np.sin, np.cos)},
     "activation of one layer": {"activation": ["relu", (np.sin, np.cos)]},
@@ -215,45 +227,45 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("options", OWN.values(), ids=OWN)
-def test_functions_of_the_users_are_called_from_one_thread(asked, options):
-    """They may keep something, or not hold up under two calls at a time."""
+@pytest.mark.parametrize("options", USER_FUNCTIONS.values(), ids=USER_FUNCTIONS)
+def test_user_functions_are_called_from_one_thread(thread_counts, options):
+    """They may have state, or may not allow two calls at a time."""
     ScratchMLPRegressor(**QUICK, n_jobs=4, **options).fit(X, Y)
-    assert set(asked) == {1}
+    assert set(thread_counts) == {1}
 
 
-def test_activations_by_name_are_not_the_users(asked):
+def test_named_activations_are_not_user_functions(thread_counts):
     ScratchMLPRegressor(**QUICK, n_jobs=4, activation=["relu", "tanh"]).fit(X, Y)
-    assert set(asked) == {4}
+    assert set(thread_counts) == {4}
 
 
-def test_a_users_schedule_is_asked_once_a_step():
-    asked_at = []
+def test_a_users_schedule_is_called_once_a_step():
+    calls = []
 
     def schedule(u):
         assert current_thread() is main_thread()
-        asked_at.append(u)
+        calls.append(u)
         return 0.5
 
     counts = []
     for n_jobs in (1, 4):
-        asked_at.clear()
+        calls.clear()
         options = {**QUICK, "max_iter": 2, "early_stopping": False, "batch_size": 50}
         ScratchMLPRegressor(**options, learning_rate=schedule, n_jobs=n_jobs).fit(X, Y)
-        counts.append(len(asked_at))
+        counts.append(len(calls))
     assert counts == [6, 6]
 
 
-def test_an_interruption_leaves_no_limit_behind_and_is_not_followed_by_a_refit(asked, caller):
-    """It comes in a scorer, which the main thread calls at the first epoch that is judged."""
+def test_after_an_interruption_the_limit_is_lifted_and_no_refit_follows(thread_counts, caller):
+    """It comes in the scorer, which the main thread calls at the first epoch that is validated."""
 
     def score(estimator, X, y):
         raise KeyboardInterrupt
 
-    judged = np.isfinite(ScratchMLPRegressor(**QUICK).fit(X, Y).validation_scores_)
-    asked.clear()
+    validated = np.isfinite(ScratchMLPRegressor(**QUICK).fit(X, Y).validation_scores_)
+    thread_counts.clear()
     model = ScratchMLPRegressor(**QUICK, n_jobs=3, scoring=score)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(X, Y)
-    assert asked == [3] and model.n_iter_ == np.argmax(judged) > 0
+    assert thread_counts == [3] and model.n_iter_ == np.argmax(validated) > 0
     assert set(limits()) == {2}

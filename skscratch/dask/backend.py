@@ -1,0 +1,123 @@
+"""ClusterBackend: how a fit reads rows that are on the workers of a Dask cluster.
+
+It takes the place of `LocalBackend`.  Tables in memory are read as `LocalBackend` reads them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from dask.base import is_dask_collection
+from distributed import Client
+
+from ..encoding.check_input import Rows, check_table
+from ..estimators.base import Inputs
+from ..estimators.build import SAMPLE_ROWS, LocalBackend
+from ..estimators.fitted import FittedNetwork
+from ..nn.tape import Array
+from ..training.objective import Objective
+from .local_steps import LocalStepsEpoch
+from .objective import ClusterObjective
+from .partitions import PartitionedTable, compute_together
+from .rows import ShardedRows, TableReader
+from .workers import CommunicationStats, WorkerPool
+
+__all__ = ["ClusterBackend", "open_cluster"]
+
+MAX_BATCH = 8192  # rows of a step that batch_size="auto" chooses at most: each step costs a message to every worker
+
+
+@contextmanager
+def open_cluster(client: Client, inputs: Inputs, sync_every: int) -> Iterator[tuple["ClusterBackend", Inputs]]:
+    """Yield the backend for inputs with Dask collections, and the inputs as it reads them.
+
+    In these, a Dask X is a PartitionedTable, and y and the weights are in memory.  At the end the cluster is free of
+    all that the backend has put there.
+    """
+    names = [name for name in ("X", "X_val") if is_dask_collection(getattr(inputs, name))]
+    others = ["y", "sample_weight", "y_val", "sample_weight_val"]
+    tables, values = compute_together(
+        client, [getattr(inputs, name) for name in names], [getattr(inputs, name) for name in others]
+    )
+    backend = ClusterBackend(client, sync_every if "X" in names else None)
+    try:
+        yield (
+            backend,
+            replace(inputs, **dict(zip(names, tables, strict=True)), **dict(zip(others, values, strict=True))),
+        )
+    finally:
+        backend.close()
+        for table in tables:
+            table.release()
+
+
+class ClusterBackend(LocalBackend):
+    """How a fit reads its rows, which the workers of a cluster hold.
+
+    Parameters
+    ----------
+    client : Client
+    sync_every : int or None
+        Number of local steps between two averages; None if the training rows are in memory.
+    """
+
+    def __init__(self, client: Client, sync_every: int | None):
+        self._client, self._pools, self._sync_every = client, list[WorkerPool](), sync_every or 1
+        self._stats = CommunicationStats()
+        if sync_every is not None:
+            self.max_batch = MAX_BATCH
+        if self._sync_every > 1:
+            self.epoch_type = LocalStepsEpoch
+
+    def close(self) -> None:
+        """Stop all shards."""
+        for pool in self._pools:
+            pool.close()
+
+    def check_table(self, estimator: Any, X: Any, kinds: list[bool] | None, reset: bool) -> Any:
+        """Return X as ShardedRows, checked by the workers; set or compare the feature names of the estimator."""
+        if not isinstance(X, PartitionedTable):
+            return super().check_table(estimator, X, kinds, reset)
+        pool = WorkerPool(self._client, X.futures, self._stats)
+        self._pools.append(pool)
+        head = check_table(estimator, _head(pool), estimator.categorical_features, kinds, reset)
+        kinds = getattr(head, "categorical", None) if reset else kinds
+        reader = TableReader.for_estimator(estimator, kinds)
+        pool.retry(lambda: pool.call("check", reader))
+        return ShardedRows(pool, reader)
+
+    def statistics(self, rows: Rows) -> Any:
+        """Return what the encoder learns from: for a sharded table, a sketch of its columns."""
+        return rows.data.sketch(rows.weight) if isinstance(rows.data, ShardedRows) else super().statistics(rows)
+
+    def objective(self, model: FittedNetwork, rows: Rows, dtype: Any) -> Objective:
+        """Return the objective over these rows, which the workers encode."""
+        if not isinstance(rows.data, ShardedRows):
+            return super().objective(model, rows, dtype)
+        weight = None if rows.weight is None else rows.weight[None].astype(dtype)
+        targets = model.targets.encode(rows.values, dtype)
+        objective = ClusterObjective(model.network, model.loss, rows.data, targets, weight, sync_every=self._sync_every)
+        objective.load(model.encoder, model.built_with["fit_intercept"], dtype)
+        return objective
+
+    def sample(self, model: FittedNetwork, objective: Objective, rows: Rows, chosen: Array, dtype: Any) -> Any:
+        """Return the chosen rows, encoded in the precision of the network."""
+        if not isinstance(objective, ClusterObjective):
+            return super().sample(model, objective, rows, chosen, dtype)
+        sample = objective.sample(chosen)
+        return replace(sample, X=sample.X.astype(model.dtype, copy=False))
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the fitted attribute `traffic_`."""
+        return {"traffic_": self._stats}
+
+
+def _head(pool: WorkerPool) -> Any:
+    """Return the first rows of the table: the shard that has the first partition with rows is asked."""
+
+    def call() -> Any:
+        first = min(p for own in pool.partitions for p in own)
+        return pool.call("head", SAMPLE_ROWS, each=[() if first in own else None for own in pool.partitions])[0]
+
+    return pool.retry(call)

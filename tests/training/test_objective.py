@@ -1,0 +1,339 @@
+"""Objective: its weights, checksums and folds; steps and their sums; gradient accumulation; scored rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skscratch.nn.batch import Targets
+from skscratch.nn.losses import make_loss
+from skscratch.training import objective as objective_module
+from skscratch.training.listeners import Listener
+from skscratch.training.loop import StepSettings, train
+from skscratch.training.objective import (
+    AccumulatedStep,
+    LocalStep,
+    Objective,
+    ScoredRows,
+    divide_by_weight,
+    fold_weights,
+    out_of_fold_scores,
+)
+from skscratch.training.optimizers import Adam
+from skscratch.training.state import Progress, TrainingState
+from tests.helpers.gradients import LOSS_CASES, WEIGHTS, make_case, make_network, make_table
+
+RNG = np.random.RandomState
+N = 40
+F4, F8 = np.dtype("f4"), np.dtype("f8")
+
+
+def make_objective(case="squared_error", n_members=3, weights="no weights", n=N, **table):
+    """An objective over random rows, and random parameters."""
+    rng = RNG(0)
+    loss, n_out, targets = make_case(case, rng, n)
+    rows = make_table(rng, n, **table)
+    network, parameters = make_network(rng, (5,), "silu", n_out, n_members)
+    return Objective(network, loss, rows, targets, WEIGHTS[weights](rng, n, n_members)), parameters
+
+
+# ------------------------------------------------------------------------ weights and checksums
+
+
+def test_without_weights_every_row_counts_as_one():
+    objective, _ = make_objective()
+    assert len(objective) == N and objective.total_weight().tolist() == [N]
+
+
+@pytest.mark.parametrize("weights", ["weights", "weights of members, with zeros"])
+def test_total_weight(weights):
+    objective, _ = make_objective(weights=weights)
+    np.testing.assert_array_equal(objective.total_weight(), objective.weight.sum(axis=1))
+
+
+def test_members_with_their_own_weights_are_taken_apart():
+    objective, _ = make_objective(weights="weights of members, with zeros")
+    some = objective.for_members(slice(1, 3))
+    np.testing.assert_array_equal(some.weight, objective.weight[1:])
+    assert some.table is objective.table and some.network is objective.network
+    for weights in ("no weights", "weights"):
+        shared, _ = make_objective(weights=weights)
+        assert shared.for_members(slice(1, 3)) is shared
+
+
+def test_a_checksum_depends_on_rows_targets_and_weights():
+    objective, _ = make_objective(weights="weights")
+    again, _ = make_objective(weights="weights")
+    assert objective.checksum() == again.checksum()
+    seen = {objective.checksum(), replace(objective, weight=None).checksum()}
+    for array in (again.table.X, again.targets.values, again.weight):
+        array.flat[3] += 1e-9
+        seen.add(again.checksum())
+    assert len(seen) == 5
+
+
+def test_a_sample_has_the_rows_with_these_indices():
+    objective, _ = make_objective()
+    rows = np.array([5, 0, 5])
+    np.testing.assert_array_equal(objective.sample(rows).X, objective.table.X[rows])
+
+
+# ------------------------------------------------------------------------ folds
+
+FOLDS = np.array([0, 2, 1, 1, 0, 2, 0])
+
+
+def test_the_weight_of_a_held_out_row_is_zero():
+    weight = fold_weights(FOLDS, 6, None, F4)
+    assert weight.dtype == np.float32 and weight.shape == (6, 7)
+    for k in range(6):
+        assert weight[k].tolist() == [float(fold != k % 3) for fold in FOLDS]
+
+
+def test_the_weight_of_any_other_row_is_its_own():
+    rows = np.arange(1.0, 8)
+    for given in (rows, rows[None]):
+        weight = fold_weights(FOLDS, 3, given, F8)
+        np.testing.assert_array_equal(weight, rows * (FOLDS != np.arange(3)[:, None]))
+
+
+def test_the_number_of_folds_may_exceed_those_that_occur():
+    weight = fold_weights(np.array([0, 1]), 3, None, F8, n_folds=3)
+    assert weight.tolist() == [[0, 1], [1, 0], [1, 1]]
+
+
+def test_holding_out_folds_keeps_everything_but_the_weights():
+    objective, _ = make_objective(n_members=4, weights="weights")
+    folds = np.arange(N) % 2
+    held = objective.holding_out(folds, 4, F8)
+    np.testing.assert_array_equal(held.weight, fold_weights(folds, 4, objective.weight, F8))
+    assert held.table is objective.table and held.targets is objective.targets
+
+
+# ------------------------------------------------------------------------ steps
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_step_returns_the_weighted_sum_of_losses(weights):
+    objective, parameters = make_objective(weights=weights)
+    step = objective.step(parameters, np.empty_like(parameters), 8)
+    rows = RNG(1).permutation(N)[:8]
+    step.load(rows)
+    z = objective.network.scores(parameters, objective.table, rows)
+    errors = 0.5 * ((z - objective.targets.values[rows]) ** 2).sum(axis=-1)  # (K, B)
+    weight = np.ones((1, N)) if objective.weight is None else objective.weight
+    expected = (errors * weight[:, rows]).sum(axis=1)
+    np.testing.assert_allclose(step.loss_only(), expected, rtol=1e-12)
+    np.testing.assert_allclose(step.loss_and_gradient(), expected, rtol=1e-12)
+    np.testing.assert_allclose(step.total_weight(), weight[:, rows].sum(axis=1), rtol=1e-14)
+
+
+def test_a_forward_pass_alone_writes_no_gradient():
+    objective, parameters = make_objective()
+    gradient = np.full_like(parameters, 7.0)
+    step = objective.step(parameters, gradient, 8)
+    step.load(np.arange(8))
+    step.loss_only()
+    assert (gradient == 7).all()
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_gradients_are_divided_by_the_total_that_is_given(weights):
+    """Then the gradients of the parts of a table add up to that of the whole."""
+    objective, parameters = make_objective(weights=weights)
+    total, sums = objective.total_weight(), np.zeros_like(parameters)
+    gradient = np.empty_like(parameters)
+    for rows in np.split(np.arange(N), [8, 16, 24, 32]):
+        step = objective.step(parameters, gradient, 8, total=total)
+        step.load(rows)
+        step.loss_and_gradient()
+        sums += gradient
+    whole = objective.step(parameters, gradient, N)
+    whole.load(np.arange(N))
+    whole.loss_and_gradient()
+    np.testing.assert_allclose(sums, gradient, rtol=1e-11, atol=1e-14)
+
+
+def test_a_batch_without_weight_has_a_zero_gradient():
+    objective, parameters = make_objective(weights="weights")
+    objective.weight[:, :8] = 0
+    gradient = np.full_like(parameters, 7.0)
+    step = objective.step(parameters, gradient, 8)
+    step.load(np.arange(8))
+    assert not step.loss_and_gradient().any() and not gradient.any()
+
+
+# ------------------------------------------------------------------------ gradient accumulation
+
+
+@pytest.mark.parametrize("given_total", [False, True])
+@pytest.mark.parametrize("n_rows", [1, 7, 16, 17, 40])
+@pytest.mark.parametrize("weights", ["weights", "weights of members, with zeros"])
+def test_an_accumulated_step_equals_one_of_the_whole_batch(monkeypatch, weights, n_rows, given_total):
+    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
+    monkeypatch.setattr(objective_module, "SHAPE_STEP", 4)
+    objective, parameters = make_objective(weights=weights)
+    total = objective.total_weight() if given_total else None
+    gradients = np.empty((2, *parameters.shape))
+    rows = RNG(1).permutation(N)[:n_rows]
+    whole = LocalStep(objective, parameters, gradients[0], n_rows, total=total)
+    parts = AccumulatedStep(objective, parameters, gradients[1], total=total)
+    whole.load(rows), parts.load(rows)
+    np.testing.assert_allclose(parts.loss_only(), whole.loss_only(), rtol=1e-12)
+    np.testing.assert_allclose(parts.loss_and_gradient(), whole.loss_and_gradient(), rtol=1e-12)
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(parts.total_weight(), whole.total_weight(), rtol=1e-12)
+
+
+def test_micro_batches_have_few_shapes(monkeypatch):
+    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
+    monkeypatch.setattr(objective_module, "SHAPE_STEP", 8)
+    objective, parameters = make_objective(weights="weights")
+    step = AccumulatedStep(objective, parameters, np.empty_like(parameters))
+    for n_rows in range(1, N + 1):
+        step.load(np.arange(n_rows))
+        step.loss_and_gradient()
+    assert set(step._steps) == {8, 16}
+
+
+def test_a_batch_without_rows_has_a_zero_gradient():
+    """A worker of a cluster may have no row of a batch."""
+    objective, parameters = make_objective(weights="weights")
+    gradient = np.full_like(parameters, 7.0)
+    step = AccumulatedStep(objective, parameters, gradient)
+    step.load(np.empty(0, dtype=int))
+    assert not step.loss_and_gradient().any() and not gradient.any() and step.total_weight().tolist() == [0]
+
+
+def test_gradients_are_divided_in_place():
+    gradient = np.array([[2.0, 4.0], [3.0, 6.0]])
+    divide_by_weight(gradient, np.array([2.0, 3.0]))
+    assert gradient.tolist() == [[1, 2], [1, 2]]
+    divide_by_weight(gradient, np.array([0.5]))
+    assert gradient.tolist() == [[2, 4], [2, 4]]
+    single = np.zeros((1, 2), np.float32)
+    divide_by_weight(single, np.zeros(1))
+    assert single.dtype == np.float32 and not single.any()
+
+
+# ------------------------------------------------------------------------ a held-out fold
+
+
+def test_a_member_learns_nothing_from_its_held_out_fold():
+    """Whatever the targets of that fold are, training gives the same bits."""
+    rng = RNG(0)
+    table, folds = make_table(rng, N), np.arange(N) % 3
+    network, start = make_network(rng, (5,), "silu", 1, 6)
+    values, found = rng.normal(size=(N, 1)), []
+    for changed in (values, np.where(folds[:, None] == 1, 1e3, values)):
+        parameters = start.copy()
+        objective = Objective(network, make_loss("squared_error", None), table, Targets(changed))
+        state = TrainingState(parameters, Adam(parameters), RNG(1), Progress(end=3))
+        settings = StepSettings(0.05, lambda u: 1.0, 8, alpha=0.1, clip_norm=1.0, weight_decay=0.1)
+        train(objective.holding_out(folds, 6, F8), state, settings, 3, Listener())
+        found.append(parameters)
+    for k in range(6):
+        assert np.array_equal(found[0][k], found[1][k]) == (k % 3 == 1)
+
+
+# ------------------------------------------------------------------------ out-of-fold scores
+
+KINDS = [{}, {"ones": True}, {"sparse": True, "offset": True}]
+
+
+@pytest.mark.parametrize("table", KINDS, ids=str)
+def test_rows_that_no_member_sees_are_scored_by_all(table):
+    objective, parameters = make_objective(n_members=6, **table)
+    expected = objective.network.scores(parameters, objective.table).mean(axis=0)
+    np.testing.assert_array_equal(objective.score(parameters).z, expected)
+
+
+@pytest.mark.parametrize("n_members", [3, 6])
+@pytest.mark.parametrize("table", KINDS, ids=str)
+def test_a_row_is_scored_by_the_members_that_hold_it_out(table, n_members):
+    folds = RNG(2).permutation(np.arange(N) % 3)
+    objective, parameters = make_objective(n_members=n_members, **table)
+    all_scores = objective.network.scores(parameters, objective.table)
+    found = objective.score(parameters, folds).z
+    assert found.shape == all_scores.shape[1:]
+    for i, fold in enumerate(folds):
+        np.testing.assert_allclose(found[i], all_scores[fold::3, i].mean(axis=0), rtol=1e-12, atol=1e-13)
+
+
+def test_members_that_see_a_row_do_not_score_it():
+    folds = np.arange(N) % 3
+    objective, parameters = make_objective(n_members=6)
+    expected = out_of_fold_scores(objective, parameters, folds)
+    for fold in range(3):
+        spoiled = parameters.copy()
+        spoiled[fold::3] = np.nan
+        found = out_of_fold_scores(objective, spoiled, folds)
+        np.testing.assert_array_equal(found[folds != fold], expected[folds != fold])
+        assert np.isnan(found[folds == fold]).all()
+
+
+def test_a_part_of_a_table_may_lack_a_fold():
+    """A worker of a cluster gets the number of folds; its own rows may belong to fewer."""
+    folds = np.arange(N) % 2
+    objective, parameters = make_objective(n_members=6)
+    found = out_of_fold_scores(objective, parameters, folds, n_folds=3)
+    all_scores = objective.network.scores(parameters, objective.table)
+    for i, fold in enumerate(folds):
+        np.testing.assert_allclose(found[i], all_scores[fold::3, i].mean(axis=0), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_have_the_type_of_the_parameters(dtype):
+    objective, parameters = make_objective(n_members=6)
+    table, targets = objective.table, Targets(objective.targets.values.astype(dtype))
+    objective = replace(objective, table=type(table)(table.X.astype(dtype)), targets=targets)
+    for folds in (None, np.arange(N) % 3):
+        scored = objective.score(parameters.astype(dtype), folds)
+        assert scored.z.dtype == scored.scaled_by(1.5).dtype == dtype
+
+
+# ------------------------------------------------------------------------ scored rows
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", LOSS_CASES)
+def test_the_loss_of_scored_rows(case, weighted):
+    """Its sum over the rows, and its derivative, against the loss itself and a difference quotient."""
+    objective, parameters = make_objective(case, weights="weights" if weighted else "no weights")
+    z = out_of_fold_scores(objective, parameters, None)
+    before, scored = z.copy(), ScoredRows(objective, z)
+    buffer = z[None].copy()
+    rows, tape = objective.loss.bind(buffer, objective.targets.values[None], np.empty_like(buffer))
+    tape.run()
+    weight = np.ones(N) if objective.weight is None else objective.weight[0]
+    loss, slope, total = scored.loss_at(0.0)
+    assert loss == pytest.approx(weight @ rows[0, :, 0], rel=1e-12) and total == pytest.approx(weight.sum())
+    ahead, behind = scored.loss_at(1e-6)[0], scored.loss_at(-1e-6)[0]
+    # the loss of a row may have a kink within the step
+    assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-4, abs=1e-4)
+    np.testing.assert_array_equal(z, before)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_are_finite_unless_one_is_not(bad):
+    objective, parameters = make_objective()
+    scored = objective.score(parameters)
+    assert scored.is_finite() is True
+    scored.z[3] = bad
+    assert scored.is_finite() is False
+
+
+def test_scores_are_divided_by_the_temperature():
+    objective, parameters = make_objective()
+    scored = objective.score(parameters)
+    np.testing.assert_allclose(scored.scaled_by(2.0), scored.z / 2, rtol=1e-15)
+
+
+def test_class_codes_are_looked_up():
+    codes, lookup = np.array([0, 2, 1, 2], np.int32), np.eye(3) * 0.7 + 0.1
+    z, loss = RNG(0).normal(size=(4, 3)), make_loss("log_loss", "softmax")
+    by_code, by_value = (
+        ScoredRows(Objective(None, loss, None, targets), z).loss_at(0.0)
+        for targets in (Targets(codes, lookup), Targets(lookup[codes]))
+    )
+    assert by_code == by_value and by_code[0] > 0
