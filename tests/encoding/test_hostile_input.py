@@ -73,7 +73,7 @@ def test_cells_that_are_stored_several_times(container, kind):
     model, other = new(kind, **options).fit(twice, y), new(kind, **options).fit(once, y)
     np.testing.assert_array_equal(twice.data, before)  # the user's matrix stays as it is
     for table in (twice, once):
-        np.testing.assert_array_equal(model._raw_scores(table), other._raw_scores(once))
+        np.testing.assert_array_equal(model._raw_scores(table)[1], other._raw_scores(once)[1])
     for validation in (twice, once):
         validated = new(kind, **options).fit(once, y, X_val=validation, y_val=y)
         assert (
@@ -81,7 +81,7 @@ def test_cells_that_are_stored_several_times(container, kind):
             == new(kind, **options).fit(once, y, X_val=once, y_val=y).validation_loss_curve_
         )
     np.testing.assert_allclose(
-        model._raw_scores(once), new(kind, **options).fit(dense, y)._raw_scores(dense), atol=1e-5
+        model._raw_scores(once)[1], new(kind, **options).fit(dense, y)._raw_scores(dense)[1], atol=1e-5
     )
 
 
@@ -234,14 +234,14 @@ def test_missing_values_of_any_kind_in_a_table_of_numbers(kind, form, value):
     expected = expected if with_names else expected.to_numpy()
     table = converted(holed(value))
     np.testing.assert_array_equal(
-        new(kind).fit(table, y)._raw_scores(table), new(kind).fit(expected, y)._raw_scores(expected)
+        new(kind).fit(table, y)._raw_scores(table)[1], new(kind).fit(expected, y)._raw_scores(expected)[1]
     )
     for call, other in zip(calls(clean, table, kind).values(), calls(clean, expected, kind).values(), strict=True):
         found, right = call(), other()
         if isinstance(right, np.ndarray):
             np.testing.assert_array_equal(found, right)
         else:
-            np.testing.assert_array_equal(found._raw_scores(expected), right._raw_scores(expected))
+            np.testing.assert_array_equal(found._raw_scores(expected)[1], right._raw_scores(expected)[1])
             assert found.history_.get("validation_loss") == right.history_.get("validation_loss")
 
 
@@ -325,7 +325,7 @@ def test_a_null_in_an_arrow_dictionary_is_missing_in_targets_and_weights_too(kin
 def test_a_sparse_indicator_matrix_whose_cells_are_stored_twice():
     labels = np.column_stack([CODES, 1 - CODES])
     twice, once = duplicated(2.0 * labels), new().fit(X[:, None], labels)
-    np.testing.assert_array_equal(new().fit(X[:, None], twice)._raw_scores(X[:, None]), once._raw_scores(X[:, None]))
+    np.testing.assert_array_equal(new().fit(X[:, None], twice)._raw_scores(X[:, None])[1], once._raw_scores(X[:, None])[1])
 
 
 # ---------------------------------------------------------------- dates
@@ -423,7 +423,7 @@ def test_class_weight_under_another_name_is_refused_as_in_scikit_learn(class_wei
 
     with pytest.raises(ValueError, match="are not in class_weight"):
         LogisticRegression(class_weight=class_weight).fit(X[:, None], CODES)
-    with pytest.raises(ValueError, match=r"The classes, .* are not in class_weight, which names the classes"):
+    with pytest.raises(ValueError, match=r"The classes, .* are not in class_weight; class_weight names the classes"):
         new(class_weight=class_weight).fit(X[:, None], CODES)
 
 
