@@ -149,16 +149,15 @@ def _in_order(values: Collection[Any]) -> list[Any]:
 
 
 def _check_type(values: Array, column: Array, name: str) -> None:
-    """Raise TypeError if strings were learned and other values come, or the reverse: all would count as unknown."""
-    if not len(values):
-        return
+    """Raise TypeError if strings were learned and no string comes, or the reverse: all would count as unknown."""
+    learned, first = {isinstance(value, str) for value in values}, None
     for present in column:
         if present is not None:
-            break
-    else:
-        return  # all are missing
-    if isinstance(values[0], str) != isinstance(present, str):
+            if isinstance(present, str) in learned:
+                return
+            first = present if first is None else first
+    if first is not None and len(values):
         raise TypeError(
             f"{name} held {values[0]!r} ({type(values[0]).__name__}) when fitting and now holds "
-            f"{present!r} ({type(present).__name__}). Convert the column to the type that it had."
+            f"{first!r} ({type(first).__name__}). Convert the column to the type that it had."
         )

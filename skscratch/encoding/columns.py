@@ -17,6 +17,8 @@ __all__ = [
     "ColumnTable",
     "RawTable",
     "as_numbers",
+    "column_values",
+    "from_arrow",
     "is_frame",
     "missing",
     "read",
@@ -137,7 +139,8 @@ def read(X: Any, categorical_features: Any, categorical: Sequence[bool] | None =
     Raises
     ------
     TypeError
-        If a column holds dates or times, mixes strings with other types, or holds what is neither number nor category.
+        If a column holds dates or times, mixes strings with other types without being one of categories, or holds what
+        is neither number nor category.
     ValueError
         If a number column holds text or infinity.
     """
@@ -152,11 +155,13 @@ def read(X: Any, categorical_features: Any, categorical: Sequence[bool] | None =
     if any(times):
         kinds = {name: kind for name, kind in zip(names, times, strict=True) if kind}
         raise _times_error(_columns_named(list(kinds)), ", ".join(dict.fromkeys(kinds.values())))
+    if categorical is None and not isinstance(categorical_features, str):
+        categorical = _choose(categorical_features, names)
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
-        if column.dtype == object:
-            are_texts[j] |= _holds_text(column, name)
-    if categorical is None:
-        categorical = _choose(categorical_features, are_texts, names)
+        if column.dtype == object and not are_texts[j] and not (categorical and categorical[j]):
+            are_texts[j] = _holds_text(column, name)
+    if categorical is None:  # "from_dtype"
+        categorical = are_texts
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
         values[j] = _category(column, name) if categorical[j] else _number(column, name)
     return ColumnTable(values, list(categorical), names)
@@ -182,27 +187,30 @@ def _frame_columns(X: Any) -> tuple[list[str], list[Array], list[bool], list[str
         dtype = column.dtype
         names.append(str(name))
         of_dtype = str(dtype) if isinstance(dtype, _TIMES) else ""
-        values.append(np.empty(0) if of_dtype else _values(column))
+        values.append(np.empty(0) if of_dtype else column_values(column))
         are_texts.append(isinstance(dtype, _CATEGORIES))
         times.append(of_dtype or ("" if isinstance(dtype, nw.String) else _time_type(values[-1])))
     return names, values, are_texts, times
 
 
-def _values(column: Any) -> Array:
-    """Values of a column of a DataFrame as NumPy holds them.
+def column_values(column: Any) -> Array:
+    """Values of a column of a DataFrame, a narwhals Series, as NumPy holds them.
 
     A column of pyarrow is converted by pyarrow itself: neither pandas nor narwhals converts all of its types, and a
     missing value of a dictionary becomes the dictionary's last entry in `to_numpy`.
     """
     native = column.to_native()
-    if column.implementation.is_pandas() and type(native.dtype).__name__ == "ArrowDtype":
-        native = native.array.__arrow_array__()
-    elif not column.implementation.is_pyarrow():
+    if not _is_arrow(column):
         return np.asarray(column.to_numpy())
-    if type(native.type).__name__ != "DictionaryType":
-        return np.asarray(native.to_numpy())
-    chunks = [native] if hasattr(native, "dictionary") else native.chunks
-    return np.concatenate([np.empty(0, dtype=object), *[_decoded(chunk) for chunk in chunks]])
+    return _arrow_values(native.array.__arrow_array__() if column.implementation.is_pandas() else native)
+
+
+def _arrow_values(array: Any) -> Array:
+    """Values of a pyarrow Array or ChunkedArray."""
+    chunks = array.chunks if hasattr(array, "chunks") else [array]
+    if type(array.type).__name__ == "DictionaryType":
+        return np.concatenate([np.empty(0, dtype=object), *[_decoded(chunk) for chunk in chunks]])
+    return np.asarray(array.to_numpy() if hasattr(array, "chunks") else array.to_numpy(zero_copy_only=False))
 
 
 def _decoded(chunk: Any) -> Array:
@@ -226,12 +234,10 @@ def _time_type(column: Array) -> str:
     return ""
 
 
-def _choose(categorical_features: Any, are_texts: list[bool], names: list[str]) -> list[bool]:
-    """Which columns are categories, by the estimator's parameter."""
+def _choose(categorical_features: Any, names: list[str]) -> list[bool]:
+    """Which columns are categories, by an estimator's parameter that is not "from_dtype"."""
     if categorical_features is None:
         return [False] * len(names)
-    if isinstance(categorical_features, str):  # "from_dtype"
-        return are_texts
     given = np.asarray(categorical_features)
     if given.dtype.kind == "b":
         if given.shape != (len(names),):
@@ -363,7 +369,7 @@ def refuse_times(array: Any, name: str) -> None:
     else:
         series = nw.from_native(array, series_only=True, pass_through=True)
         if isinstance(series, nw.Series):
-            kinds = [str(series.dtype)] if isinstance(series.dtype, _TIMES) else [_time_type(_values(series))]
+            kinds = [str(series.dtype)] if isinstance(series.dtype, _TIMES) else [_time_type(column_values(series))]
         elif isinstance(array, np.ndarray) or isinstance(array, list | tuple) or hasattr(array, "__array__"):
             kinds = [_time_type(_flat(array))]
         else:
@@ -372,8 +378,27 @@ def refuse_times(array: Any, name: str) -> None:
         raise _times_error(name, next(filter(None, kinds)))
 
 
+def from_arrow(array: Any) -> Any:
+    """The values of a column or frame that pyarrow holds, as a NumPy array; anything else as it is."""
+    if type(array).__module__.partition(".")[0] == "pyarrow" and hasattr(array, "type"):
+        return _arrow_values(array)
+    frame = nw.from_native(array, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(frame, nw.Series):
+        return column_values(frame) if _is_arrow(frame) else array
+    if isinstance(frame, nw.DataFrame) and any([_is_arrow(column) for column in frame.iter_columns()]):
+        return np.column_stack([column_values(column) for column in frame.iter_columns()])
+    return array
+
+
+def _is_arrow(column: Any) -> bool:
+    if column.implementation.is_pandas():
+        return type(column.to_native().dtype).__name__ == "ArrowDtype"
+    return bool(column.implementation.is_pyarrow())
+
+
 def without_na(array: Any) -> Any:
     """The array, with NaN where it is one of objects and a value is missing: NumPy cannot convert pandas.NA."""
+    array = from_arrow(array)
     if hasattr(array, "dtype") and getattr(array.dtype, "kind", "") != "O":
         return array
     try:

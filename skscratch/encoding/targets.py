@@ -18,8 +18,9 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..nn.batch import Targets
 from ..nn.losses import Loss, Quantile
 from ..nn.tape import Array
-from .columns import missing, refuse_times, without_na
+from .columns import from_arrow, missing, refuse_times, without_na
 from .quantiles import weighted_mean_std, weighted_quantiles
+from .sparse import summed_duplicates
 from .weights import Weights
 
 __all__ = [
@@ -127,6 +128,7 @@ class ClassTargets(TargetEncoder):
     @staticmethod
     def check(y: Any) -> Any:
         """Return y as an array of labels (n,), or as an indicator matrix; raise ValueError for missing labels."""
+        y = summed_duplicates(y) if sp.issparse(y) else from_arrow(y)
         y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y")
         if not sp.issparse(y) and (absent := missing(y)).any():
             raise ValueError(f"Input y contains NaN or None: {int(absent.sum())} labels are missing.")
@@ -235,7 +237,7 @@ class MultilabelTargets(ClassTargets):
                 f"y must be an indicator matrix of {len(self.classes)} columns, as in the first call. Got shape "
                 f"{y.shape}."
             )
-        return np.asarray(y)
+        return np.asarray(y != 0, dtype=np.int32)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""
@@ -304,8 +306,8 @@ def _class_factors(class_weight: ClassWeight, classes: Array, codes: Array, weig
         without, unknown = [n for n in names if n not in class_weight], [n for n in class_weight if n not in names]
         if without and unknown:
             raise ValueError(
-                f"The classes, {without}, are not in class_weight, which names the classes {unknown} instead, which y "
-                "does not have."
+                f"The classes, {without}, are not in class_weight; class_weight names the classes {unknown}, which y does "
+                f"not have: {names}."
             )
         factors = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
     return np.asarray(factors[codes])

@@ -1,13 +1,13 @@
 """Weights of rows in a unit of their own: only their ratios reach the training, and no product of them overflows."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from ..nn.tape import Array
 
-__all__ = ["MIN_RATIO", "Weights", "in_common_unit"]
+__all__ = ["MIN_RATIO", "Weights", "in_common_unit", "in_own_unit"]
 
 MIN_RATIO = 2.0**-96  # a positive weight counts as at least this share of the largest one: float32 holds it
 
@@ -51,6 +51,18 @@ class Weights:
             weight = np.ldexp(self.values, self.exponent)
             fits = np.isfinite(weight.sum()) and np.array_equal(weight > 0, self.values > 0)
         return weight if fits else self.values
+
+
+def in_own_unit(sample_weight: Any) -> Any:
+    """Weights of any form in a unit in which their sum stays within float64, for a score that has no unit."""
+    if sample_weight is None or np.ndim(sample_weight) != 1:
+        return sample_weight
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):  # the score says what is wrong
+        return sample_weight
+    largest = np.abs(weight).max(initial=0.0)
+    return weight if not np.isfinite(largest) else np.ldexp(weight, 1 - int(np.frexp(largest)[1]))
 
 
 def in_common_unit(first: Weights, second: Weights) -> Weights:

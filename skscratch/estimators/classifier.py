@@ -5,7 +5,9 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
+from ..encoding.columns import from_arrow
 from ..encoding.targets import ClassTargets, class_targets
+from ..encoding.weights import in_own_unit
 from ..nn.losses import Loss, make_loss
 from ..nn.tape import Array
 from . import constraints as c
@@ -171,6 +173,21 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         """
         model, z = self._raw_scores(X)
         return _targets(model).log_proba(z)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the share of the rows whose label, or whose whole set of labels, is right.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        return float(super().score(X, from_arrow(y), in_own_unit(sample_weight)))
 
     def _make_targets(self, y: Any, classes: Any, before: Any) -> ClassTargets:
         options: dict[str, Any] = {"class_weight": self.class_weight, "label_smoothing": self.label_smoothing}

@@ -5,7 +5,9 @@ from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
 import numpy as np
 
+from ..encoding.columns import from_arrow
 from ..encoding.targets import NumericTargets
+from ..encoding.weights import in_own_unit
 from ..nn.losses import Loss, make_loss
 from ..nn.tape import Array
 from . import constraints as c
@@ -171,6 +173,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
             1 is perfect; 0 is as good as a constant.
         """
         quantiles: Any = self.quantile
+        y, sample_weight = from_arrow(y), in_own_unit(sample_weight)
         if self.loss != "quantile" or np.ndim(quantiles) == 0 or np.size(quantiles) == 1:
             return float(super().score(X, y, sample_weight))
         from sklearn.metrics import d2_pinball_score

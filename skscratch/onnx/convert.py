@@ -27,7 +27,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.utils.validation import check_is_fitted
 
 from ..encoding.check_input import check_names
-from ..encoding.columns import is_frame, missing, refuse_times
+from ..encoding.columns import column_values, is_frame, missing, refuse_times
 from ..estimators.classifier import ScratchMLPClassifier
 from ..estimators.regressor import ScratchMLPRegressor
 from ..inspection import unwrap
@@ -172,7 +172,7 @@ def _tensors(X: Any) -> dict[str, Array]:
     """Return the inputs (n, width) by name: float32, float64, int64, bool, or object for strings."""
     if is_frame(X):
         frame = nw.from_native(X, eager_only=True)
-        columns = {str(series.name) or f"x{j}": series.to_numpy() for j, series in enumerate(frame.iter_columns())}
+        columns = {str(series.name) or f"x{j}": column_values(series) for j, series in enumerate(frame.iter_columns())}
     else:
         X = X.toarray() if sp.issparse(X) else np.asarray(X)
         if X.ndim != 2:

@@ -185,3 +185,19 @@ def test_weights_multiply_and_join_as_real_numbers_do(first, second):
         both = np.append(first, second)
         near = both > both.max() * 2.0**-90
         np.testing.assert_allclose(ratio[near], both[near] / both.max(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPRegressor, ScratchMLPClassifier])
+@pytest.mark.parametrize("c", TINY_AND_HUGE)
+def test_the_weights_of_a_score_have_no_scale(kind, c):
+    y = Y if kind is ScratchMLPRegressor else CODES
+    model = fitted(kind, "adam", None)
+    assert model.score(X, y, c * WEIGHT) == model.score(X, y, WEIGHT)
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPRegressor, ScratchMLPClassifier])
+def test_a_split_of_rows_of_which_one_outweighs_all(kind):
+    for place in (0, 60, 119):
+        weight = np.full(120, 1e-300)
+        weight[place] = 1
+        assert np.isfinite(raw(fitted(kind, "split", weight))).all()
