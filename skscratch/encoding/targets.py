@@ -57,6 +57,10 @@ class TargetEncoder:
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Raise ValueError if these training values are too few to learn from."""
 
+    def leaves_one_class(self, values: Array) -> bool:
+        """Whether these training values have a single class, although y has several."""
+        return False
+
     def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
         """Return the weight of each row, with class weights multiplied in."""
         return weights
@@ -150,18 +154,17 @@ class ClassTargets(TargetEncoder):
         return np.asarray(np.searchsorted(self.classes, y), dtype=np.int32)
 
     def check_enough(self, values: Array, continuing: bool) -> None:
-        """Raise ValueError for fewer than two classes, or for fewer than before in a continued training."""
+        """Raise ValueError for fewer classes than before in a continued training."""
         present = self.classes[np.unique(values)]
-        if len(present) < 2:
-            raise ValueError(
-                f"A classifier needs at least two classes, but y has only one class: {present.tolist()}, counting the "
-                "rows of positive weight."
-            )
         if continuing and len(present) < len(self.classes):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes}, `y` has {present}"
             )
+
+    def leaves_one_class(self, values: Array) -> bool:
+        """Whether these class codes are all the same, although y has several classes."""
+        return len(self.classes) > 1 and bool(np.all(values == values[0]))
 
     def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
         """Return sample weight times class weight."""
@@ -210,7 +213,10 @@ class BinaryTargets(ClassTargets):
 
 
 class MulticlassTargets(ClassTargets):
-    """Three classes or more: one output each, of which the largest decides."""
+    """Three classes or more: one output each, of which the largest decides.
+
+    A single class has one output too: its softmax is 1, its loss and gradient are 0.
+    """
 
     kind = "multiclass"
     link = "softmax"
@@ -241,6 +247,10 @@ class MultilabelTargets(ClassTargets):
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""
+
+    def leaves_one_class(self, values: Array) -> bool:
+        """Return False: a constant label is learned like any other."""
+        return False
 
     def row_weights(self, values: Array, weights: Weights | None) -> Weights | None:
         """Return sample weight times class weight: the product over the labels, as in scikit-learn."""
@@ -274,7 +284,7 @@ class MultilabelTargets(ClassTargets):
 def class_targets(y: Any, classes: Any = None, **options: Any) -> ClassTargets:
     """Return the encoder for the classes of a checked y, or for those of `classes`; `options` go to its constructor.
 
-    Raises ValueError for targets of mixed types, of several multiclass columns, or of a single class.
+    Raises ValueError for targets of mixed types or of several multiclass columns, and for no classes.
     """
     types = sorted({type(label).__name__ for label in y}) if y.dtype == object else []
     if "str" in types and len(types) > 1:
@@ -289,8 +299,8 @@ def class_targets(y: Any, classes: Any = None, **options: Any) -> ClassTargets:
     if kind == "multilabel-indicator":
         return MultilabelTargets(np.arange(y.shape[1]), **options)
     classes = np.unique(y) if classes is None else np.unique(classes)
-    if len(classes) < 2:
-        raise ValueError(f"A classifier needs at least two classes, but y has only one class: {classes.tolist()}.")
+    if not len(classes):
+        raise ValueError("classes is empty: a classifier needs at least one class.")
     return (BinaryTargets if len(classes) == 2 else MulticlassTargets)(classes, **options)
 
 

@@ -230,6 +230,10 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         rows = Rows(inputs.X, y, data, values, None).weighted(targets.row_weights(values, weights)).without_weightless()
         if not incremental:
             targets.check_enough(rows.values, before is not None)
+            if targets.leaves_one_class(rows.values):
+                targets = self._make_targets(rows.y, None, None)
+                loss = self._make_loss(targets)
+                rows = replace(rows, values=targets.values(rows.y, loss))
         kinds = getattr(data, "categorical", None) if before is None else kinds
         return rows, self._check_validation(backend, inputs, targets, loss, kinds), targets, loss
 

@@ -126,11 +126,11 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,) for two classes, otherwise (n_samples, n_outputs_)
-            The mean over the members, divided by the temperature.
+        scores : ndarray of shape (n_samples,) for one or two classes, otherwise (n_samples, n_outputs_)
+            The mean over the members, divided by the temperature. The scores of a single class say nothing.
         """
         model, z = self._raw_scores(X)
-        return z[:, 0] if _targets(model).kind == "binary" else z
+        return z[:, 0] if z.shape[1] == 1 and _targets(model).kind != "multilabel" else z
 
     def predict(self, X: Any) -> Array:
         """Predict class labels.
@@ -194,7 +194,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         return class_targets(y, classes, **options) if before is None else replace(before, **options)
 
     def _make_loss(self, targets: ClassTargets) -> Loss:
-        if self.out_activation not in ("auto", targets.link):
+        fits_any = len(targets.classes) == 1 and self.out_activation == "logistic"  # of two classes, in another fold
+        if self.out_activation not in ("auto", targets.link) and not fits_any:
             raise ValueError(
                 f"The 'out_activation' parameter of {type(self).__name__} must be 'auto' or {targets.link!r} for a "
                 f"{targets.kind} target. Got {self.out_activation!r} instead."

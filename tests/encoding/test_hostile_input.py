@@ -325,7 +325,9 @@ def test_a_null_in_an_arrow_dictionary_is_missing_in_targets_and_weights_too(kin
 def test_a_sparse_indicator_matrix_whose_cells_are_stored_twice():
     labels = np.column_stack([CODES, 1 - CODES])
     twice, once = duplicated(2.0 * labels), new().fit(X[:, None], labels)
-    np.testing.assert_array_equal(new().fit(X[:, None], twice)._raw_scores(X[:, None])[1], once._raw_scores(X[:, None])[1])
+    np.testing.assert_array_equal(
+        new().fit(X[:, None], twice)._raw_scores(X[:, None])[1], once._raw_scores(X[:, None])[1]
+    )
 
 
 # ---------------------------------------------------------------- dates

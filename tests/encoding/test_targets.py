@@ -115,8 +115,7 @@ def test_classes_may_include_some_that_do_not_occur():
 @pytest.mark.parametrize(
     ("y", "classes", "match"),
     [
-        ([1, 1, 1], None, r"only one class: \[1\]"),
-        (["a", "a"], ["a"], r"only one class: \['a'\]"),
+        ([1, 1, 1], [], "classes is empty"),
         ([0.5, 1.5], None, "Unknown label type: continuous"),
         ([[1, 2], [3, 1]], None, "Several multiclass targets at once are not supported"),
         (np.array(["a", 1, "b"], dtype=object), None, r"Input y mixes labels of the types \['int', 'str'\]"),
@@ -445,10 +444,24 @@ def test_validation_rows_are_stratified_by_class_but_not_by_several_labels():
     assert NumericTargets(1).strata(np.zeros((3, 1))) is None
 
 
-def test_training_needs_rows_of_two_classes():
+def test_a_single_class_has_the_probability_one():
+    targets = class_targets(np.array(["a", "a"]), label_smoothing=0.3)
+    assert targets.n_scores(LOG_LOSS) == 1 and targets.classes.tolist() == ["a"]
+    z = np.array([[-1e300], [0.0], [3.0]])
+    np.testing.assert_array_equal(targets.log_proba(z), np.zeros((3, 1)))
+    assert targets.decode(z).tolist() == ["a"] * 3
+    assert targets.encode(np.zeros(3, np.int32), np.float64).lookup.tolist() == [[1.0]]
+
+
+def test_values_of_one_class_are_noticed():
     targets = class_targets(np.array([0, 1, 2]))
-    with pytest.raises(ValueError, match=r"only one class: \[1\], counting the rows of positive weight"):
-        targets.check_enough(np.array([1, 1]), False)
+    assert targets.leaves_one_class(np.array([1, 1])) and not targets.leaves_one_class(np.array([1, 2]))
+    assert not class_targets(np.array([1, 1])).leaves_one_class(np.array([0, 0]))
+    assert not class_targets(np.eye(2, dtype=int)).leaves_one_class(np.ones((2, 2)))
+
+
+def test_a_continued_training_needs_rows_of_all_classes():
+    targets = class_targets(np.array([0, 1, 2]))
     targets.check_enough(np.array([1, 2]), False)
     with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same classes"):
         targets.check_enough(np.array([1, 2]), True)
