@@ -12,8 +12,8 @@ from dask.base import is_dask_collection
 from distributed import Client
 
 from ..encoding.check_input import Rows, check_table
-from ..estimators.base import Inputs
 from ..estimators.build import SAMPLE_ROWS, LocalBackend
+from ..estimators.check import Inputs
 from ..estimators.fitted import FittedNetwork
 from ..nn.tape import Array
 from ..training.objective import Objective

@@ -22,8 +22,9 @@ except ImportError as error:
     raise ImportError('skscratch.dask needs Dask: pip install "skscratch[dask]"') from error
 
 from ..encoding.check_input import check_table
-from ..estimators.base import Inputs, ScratchMLP
+from ..estimators.base import ScratchMLP
 from ..estimators.build import LocalBackend
+from ..estimators.check import Inputs
 from ..estimators.classifier import CLASSES, ScratchMLPClassifier
 from ..estimators.constraints import either, integer, nothing, parameter, special
 from ..estimators.docstrings import Attribute, documented

@@ -7,20 +7,19 @@ keep the result.  Prediction encodes a table and runs the network forward.
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from ..encoding.check_input import Rows, check_table, check_weight
+from ..encoding.check_input import Rows, check_table
 from ..encoding.features import FeatureEncoder
-from ..encoding.out_of_core import MemmapTable, StreamSample
+from ..encoding.out_of_core import StreamSample
 from ..encoding.targets import TargetEncoder
-from ..encoding.weights import Weights
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
@@ -40,6 +39,7 @@ from .build import (
     initial_parameters,
 )
 from .callback_support import CallbackSupport, fit_with_callbacks
+from .check import Inputs, check_input
 from .constraints import check
 from .docstrings import documentation_address
 from .fitted import FittedNetwork, packed, unpacked
@@ -47,19 +47,7 @@ from .parameters import HyperParameters
 from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
 from .scoring import score_of, with_known_scores
 
-__all__ = ["Inputs", "ScratchMLP", "takes_steps"]
-
-
-@dataclass
-class Inputs:
-    """The arguments of `fit` and `partial_fit`, as they were given."""
-
-    X: Any
-    y: Any
-    sample_weight: Any = None
-    X_val: Any = None
-    y_val: Any = None
-    sample_weight_val: Any = None
+__all__ = ["ScratchMLP", "takes_steps"]
 
 
 class ScratchMLP(CallbackSupport, HyperParameters):
@@ -156,7 +144,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         check_together(self, None if before is None else before.built_with)
         with new._open_backend(inputs) as (backend, inputs), _restored_on_error(self._generator_in_use(before)):
             # 1 check: tables, targets and weights
-            rows, validation, targets, loss = new._check_input(backend, inputs, before, incremental, classes)
+            rows, validation, targets, loss = check_input(new, backend, inputs, before, incremental, classes)
             # 2 split: rows that validate
             state = None if before is None else new._resumed_state(before)
             rng = new._generator() if state is None else state.rng
@@ -203,60 +191,6 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     def _open_backend(self, inputs: Inputs) -> Iterator[tuple[LocalBackend, Inputs]]:
         """Yield the backend that reads these inputs, and the inputs as it reads them."""
         yield LocalBackend(), inputs
-
-    def _check_input(
-        self,
-        backend: LocalBackend,
-        inputs: Inputs,
-        before: FittedNetwork | None,
-        incremental: bool,
-        classes: Any,
-    ) -> tuple[Rows, Rows | None, TargetEncoder, Loss]:
-        """Return the training rows and the given validation rows, checked, with the target encoder and the loss."""
-        if inputs.y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        kinds = None if before is None else before.encoder.categorical
-        data = backend.check_table(self, inputs.X, kinds, before is None)
-        if incremental and isinstance(data, MemmapTable):
-            data = np.asarray(data)  # a chunk of a stream has to fit in memory
-        y = self._target_type.check(inputs.y)
-        check_consistent_length(data, y)
-        weights = _weights(inputs.sample_weight, data.shape[0])
-        targets = self._make_targets(y, classes, None if before is None else before.targets)
-        loss = self._make_loss(targets)
-        if before is not None:
-            _check_same_output(loss, before.loss)
-        values = targets.values(y, loss)
-        rows = Rows(inputs.X, y, data, values, None).weighted(targets.row_weights(values, weights)).without_weightless()
-        if not incremental:
-            targets.check_enough(rows.values, before is not None)
-            if targets.leaves_one_class(rows.values):
-                targets = self._make_targets(rows.y, None, None)
-                loss = self._make_loss(targets)
-                rows = replace(rows, values=targets.values(rows.y, loss))
-        kinds = getattr(data, "categorical", None) if before is None else kinds
-        return rows, self._check_validation(backend, inputs, targets, loss, kinds), targets, loss
-
-    def _check_validation(
-        self, backend: LocalBackend, inputs: Inputs, targets: TargetEncoder, loss: Loss, kinds: list[bool] | None
-    ) -> Rows | None:
-        """Return the given validation rows, checked as the training rows are."""
-        X, y, weight = inputs.X_val, inputs.y_val, inputs.sample_weight_val
-        if X is None:
-            for name, value in (("y_val", y), ("sample_weight_val", weight)):
-                if value is not None:
-                    raise ValueError(f"{name} was given without X_val.")
-            return None
-        if y is None:
-            raise ValueError("X_val was given without y_val.")
-        try:
-            data = backend.check_table(self, X, kinds, False)
-            y = self._target_type.check(y)
-            check_consistent_length(data, y)
-            return Rows(X, y, data, targets.values(y, loss), None).weighted(_weights(weight, data.shape[0]))
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"X_val and y_val do not match X and y: {error}") from error
 
     def _resumed_state(self, before: FittedNetwork) -> TrainingState:
         """Return a copy of the state of the last call; of an estimator from a file that has none, a new state."""
@@ -459,22 +393,6 @@ def takes_steps(estimator: Any) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic solvers; 'lbfgs' is not one.")
     return True
-
-
-def _check_same_output(loss: Loss, before: Loss) -> None:
-    """Raise ValueError if the network's output does not suit a loss that was changed since the last call."""
-    if (loss.link.name, loss.n_scores) != (before.link.name, before.n_scores):
-        raise ValueError(
-            f"Training cannot continue with another network: its output was for loss {before.name!r} with "
-            f"{before.link.name!r} and is now for {loss.name!r} with {loss.link.name!r}. For a new network call fit, "
-            "with warm_start=False."
-        )
-
-
-def _weights(sample_weight: Any, n: int) -> Weights | None:
-    """Return the checked weights of n rows in their unit."""
-    weight = check_weight(sample_weight, n)
-    return None if weight is None else Weights.of(weight)
 
 
 def _read_only(array: Array) -> Array:

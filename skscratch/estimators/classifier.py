@@ -11,7 +11,8 @@ from ..encoding.weights import in_own_unit
 from ..nn.losses import Loss, make_loss
 from ..nn.tape import Array
 from . import constraints as c
-from .base import Inputs, ScratchMLP, takes_steps
+from .base import ScratchMLP, takes_steps
+from .check import Inputs
 from .constraints import choice, either, function, parameter, real
 from .docstrings import Attribute, documented
 from .fitted import FittedNetwork
