@@ -6,13 +6,14 @@ They follow scikit-learn's protocol (``sklearn.callback.FitCallback``, since 1.9
 
 import copy
 import os
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+
+from .atomic import replace_file
 
 __all__ = ["Checkpoint", "EarlyStopping", "TimeLimit"]
 
@@ -171,7 +172,8 @@ class TimeLimit(_Callback):
 class Checkpoint(_Callback):
     """Save the estimator to a file during training, and again at the end.
 
-    The file is never incomplete: each version is written to a temporary file, which then replaces it atomically.
+    The file is never incomplete: each version is written to a temporary file, which then replaces it atomically. If the
+    process is killed meanwhile, the next write to the same path removes the temporary file.
 
     Parameters
     ----------
@@ -232,17 +234,7 @@ def _without_running_fit(estimator: Any) -> Any:
 
 
 def _replace(path: Path, estimator: Any) -> None:
-    """Write the estimator to a temporary file in the same folder, flush it to the disk, and rename it to `path`."""
+    """Write the estimator to the file."""
     import joblib
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "wb") as file:
-            joblib.dump(estimator, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    replace_file(path, lambda file: joblib.dump(estimator, file))

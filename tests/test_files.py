@@ -301,7 +301,7 @@ def test_weights_as_text_are_for_people(tmp_path, models):
         f"{n}.txt" for n in ("W1", "W2", "W3", "b1", "b2", "b3")
     ]
     first = (tmp_path / "text" / "W3.txt").read_text().splitlines()
-    assert first[0] == "# 64 x 2"
+    assert re.fullmatch("# 64 x 2, checksum [0-9a-f]{8}, network [0-9a-f]{8}", first[0])
     assert len(first) == 65
 
 

@@ -113,7 +113,9 @@ def hold_out(n: int, fraction: float, weight: Array | None, strata: Array | None
         take = min(take, len(rows) - 1)
         held_out[rows[:take]] = True
         owed = target - (mass[take - 1] if take else 0.0)
-    if not held_out.any() and n > 1 and weight.min() < weight.max():  # few rows outweigh all others: then count the rows
+    if (
+        not held_out.any() and n > 1 and weight.min() < weight.max()
+    ):  # few rows outweigh all others: then count the rows
         return hold_out(n, fraction, None, strata, rng)
     if not held_out.any():
         raise ValueError(

@@ -17,6 +17,7 @@ from skscratch.encoding.features import FeatureEncoder
 from skscratch.encoding.numeric import Numbers
 from skscratch.encoding.out_of_core import SAMPLE_ROWS, StreamSample, transfer_weights
 from skscratch.encoding.targets import NumericTargets, target_scale
+from skscratch.encoding.weights import Weights
 from skscratch.estimators import base
 from skscratch.estimators.build import LocalBackend
 from skscratch.nn.losses import make_loss
@@ -54,7 +55,7 @@ def sampled(X, weight, size):
     stream = StreamSample.empty(X.shape[1])
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        stream = stream.after(list(X[rows].T), None if weight is None else weight[rows])
+        stream = stream.after(list(X[rows].T), None if weight is None else Weights.of(weight[rows]))
     return stream
 
 
@@ -65,7 +66,8 @@ def test_a_sample_holds_all_rows_of_a_short_stream(size, n, seed):
     stream = sampled(X, weight, size)
     order = np.argsort(stream.rows[:, 0])
     np.testing.assert_array_equal(stream.rows[order], X[np.argsort(X[:, 0])])
-    np.testing.assert_array_equal(stream.weight[order], weight[np.argsort(X[:, 0])])
+    found = np.ldexp(stream.weight, stream.weight_exponent)  # powers of two are exact
+    np.testing.assert_array_equal(found[order], weight[np.argsort(X[:, 0])])
     assert stream.n_seen == n and np.all(np.diff(stream.priorities) > 0)
 
 

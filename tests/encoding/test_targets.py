@@ -369,14 +369,21 @@ def test_class_weights_of_several_labels():
 @pytest.mark.parametrize(
     ("choice", "y", "match"),
     [
-        ({3: 1.0}, [0, 1, 1], r"class_weight names the classes \[3\], which y does not have: \[0, 1\]"),
-        ({"1": 1.0}, [0, 1, 1], r"class_weight names the classes \['1'\], which y does not have"),
+        ({3: 1.0}, [0, 1, 1], r"classes, \[0, 1\], are not in class_weight, which names the classes \[3\] instead"),
+        ({"1": 1.0}, [0, 1, 1], r"classes, \[0, 1\], are not in class_weight, which names the classes \['1'\] instead"),
+        ({0: 1.0, 3: 1.0}, [0, 1, 1], r"classes, \[1\], are not in class_weight, which names the classes \[3\]"),
         ([{1: 2.0}], [[0, 1], [1, 1]], "class_weight has 1 dictionaries for the 2 labels"),
     ],
 )
 def test_class_weights_that_do_not_fit(choice, y, match):
     with pytest.raises(ValueError, match=match):
         ScratchMLPClassifier(class_weight=choice).fit(np.eye(3)[: len(y)], y)
+
+
+def test_class_weights_may_name_a_class_that_is_absent():
+    """A fold of the rows may lack a class."""
+    targets = class_targets(np.array([0, 1, 1]), class_weight={0: 2.0, 1: 3.0, 2: 5.0})
+    assert row_weights(targets, np.array([0, 1, 1])).tolist() == [2, 3, 3]
 
 
 def test_balanced_weights_with_a_class_that_has_no_row_yet():

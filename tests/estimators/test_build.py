@@ -8,6 +8,7 @@ import pytest
 
 from skscratch import ScratchMLPRegressor
 from skscratch.encoding.check_input import Rows
+from skscratch.encoding.targets import NumericTargets
 from skscratch.estimators.build import (
     SAMPLE_ROWS,
     LocalBackend,
@@ -17,6 +18,7 @@ from skscratch.estimators.build import (
     follow_stream,
     initial_parameters,
 )
+from skscratch.nn.losses import make_loss
 from skscratch.training.state import TrainingState
 from tests.helpers.estimators import FRAME, X, Y, make
 from tests.helpers.plain import plain
@@ -25,8 +27,7 @@ from tests.helpers.plain import plain
 def checked_rows(model, table, y, weight=None):
     """Return training rows as `fit` checks them, with their targets and loss."""
     data = LocalBackend().check_table(model, table, None, True)
-    targets = model._make_targets(y, None, None)
-    loss = model._make_loss(targets)
+    targets, loss = NumericTargets(1, model.scale_target), make_loss(model.loss, None)
     return Rows(table, y, data, targets.values(y, loss), weight), targets, loss
 
 

@@ -217,7 +217,9 @@ def test_class_weight_of_multilabel_targets():
 
 
 def test_bad_class_weights():
-    assert_refused(classifier(class_weight={5: 1.0}), X, TWO, match=r"class_weight names the classes \[5\].* \[0, 1\]")
+    assert_refused(
+        classifier(class_weight={5: 1.0}), X, TWO, match=r"\[0, 1\], are not in class_weight.* classes \[5\]"
+    )
     assert_refused(
         classifier(class_weight=[{0: 1.0}]),
         X,
