@@ -1,7 +1,11 @@
 """Faults: errors, kills, forks and damaged files leave what was there before, or the complete new state."""
 
+import ast
+import functools
+import inspect
 import os
 import signal
+import sys
 import threading
 import warnings
 import zipfile
@@ -10,10 +14,14 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
+import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.atomic import replace_file
 from skscratch.files import load_weights, save_weights
+from skscratch.training import threads as blas
+from skscratch.training.threads import one_blas_thread, training_context
 from tests.helpers.deadline import deadline
 
 RNG = np.random.RandomState(0)
@@ -429,3 +437,216 @@ def test_permissions_and_links_are_those_of_a_file_that_is_written_in_place(tmp_
     replace_file(tmp_path / "link", lambda file: file.write(b"2"))
     assert (tmp_path / "link").is_symlink() and (tmp_path / "new").read_bytes() == b"2"
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o604
+
+
+# ------------------------------------------------------------------ forks, and the limit on BLAS
+
+
+def limits():
+    """Number of threads of each BLAS that is loaded."""
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_threads():
+    """A caller that allows two threads; what is tested leaves them as they were."""
+    with threadpool_limits(2, user_api="blas"):
+        yield
+        assert limits() == {2}
+
+
+class Paused:
+    """A learning-rate schedule that waits in the middle of a fit until another thread has forked."""
+
+    def __init__(self):
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, progress):
+        self.reached.set()
+        assert self.go.wait(90)
+        return 1 - progress
+
+
+def fit_and_compare(kind):
+    """Assert that in this process BLAS has its two threads, and that a fit gives the right bits and leaves them."""
+    assert limits() == {2}
+    model = kind(**TINY).fit(X, TARGETS[kind])
+    assert limits() == {2}
+    np.testing.assert_array_equal(model.predict(X), kind(**TINY).fit(X, TARGETS[kind]).predict(X))
+    with one_blas_thread():
+        assert limits() == {1}
+
+
+@FORKS
+@KINDS
+def test_a_fork_while_another_thread_fits(kind, two_threads):
+    schedule = Paused()
+    model = kind(**{**TINY, "learning_rate": schedule})
+    thread = threading.Thread(target=model.fit, args=(X, TARGETS[kind]))
+    thread.start()
+    try:
+        assert schedule.reached.wait(60) and limits() == {1}
+        assert in_child(lambda: fit_and_compare(kind)) == 0
+        assert limits() == {1}  # in this process the fit goes on
+    finally:
+        schedule.go.set()
+        thread.join(60)
+    assert limits() == {2} and model.predict(X).shape == (60,)
+
+
+@FORKS
+def test_a_fork_while_another_thread_holds_the_lock(two_threads):
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with blas._lock:
+            held.set()
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(60)
+    waker = threading.Timer(0.2, release.set)  # the fork waits for the lock
+    waker.start()
+    try:
+        assert in_child(lambda: fit_and_compare(ScratchMLPRegressor)) == 0
+        assert release.is_set()
+    finally:
+        release.set()
+        holder.join(60)
+        waker.join(60)
+
+
+@FORKS
+def test_forks_while_threads_come_and_go(two_threads):
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            with one_blas_thread():
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            assert in_child(lambda: fit_and_compare(ScratchMLPRegressor)) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+
+
+@FORKS
+def test_a_fork_within_the_fit_itself(two_threads):
+    """The child begins with the limit of the caller, and may leave the contexts that it has inherited."""
+    with training_context(), one_blas_thread():
+        assert in_child(lambda: fit_and_compare(ScratchMLPRegressor)) == 0
+        assert limits() == {1}
+
+    def leave_inherited():
+        fit_and_compare(ScratchMLPRegressor)
+        context.__exit__(None, None, None)
+        fit_and_compare(ScratchMLPRegressor)
+
+    context = one_blas_thread()
+    with context:
+        assert in_child(leave_inherited) == 0
+        assert limits() == {1}
+
+
+class Fault(Exception):
+    """An injected error."""
+
+
+PACKAGE = str(Path(skscratch.__file__).parent)
+
+
+@functools.cache
+def lines_of_with(file):
+    """Line numbers of the with statements of a module."""
+    statements = [node for node in ast.walk(ast.parse(Path(file).read_text())) if isinstance(node, ast.With)]
+    return {line for node in statements for line in range(node.lineno, node.items[-1].context_expr.end_lineno + 1)}
+
+
+class Faults:
+    """Raises at the n-th line of the package that this thread runs, or counts the lines; `where` is that line.
+
+    Lines of a with statement count when it begins.  Python traces them at its end too, before it calls `__exit__`, but
+    there no real error and no interrupt can come.
+    """
+
+    def __init__(self, at=0, error=Fault):
+        self.at, self.error, self.n, self.where = at, error, 0, None
+        self.first = {}  # (file, line) → number of its first execution
+        self.open = {}  # frame → lines of with statements that have begun
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *exception):
+        sys.settrace(self.before)
+
+    def trace(self, frame, event, arg):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "call":
+            if frame.f_lasti <= 0 or frame not in self.open:  # not a generator that goes on
+                self.open[frame] = set()
+        elif event == "line":
+            self.line(frame)
+        elif event == "return":
+            if not frame.f_code.co_flags & inspect.CO_GENERATOR:
+                self.open.pop(frame, None)
+        return self.trace
+
+    def line(self, frame):
+        place, begun = (frame.f_code.co_filename, frame.f_lineno), self.open.setdefault(frame, set())
+        if place[1] in lines_of_with(place[0]):
+            if place[1] in begun:
+                begun.discard(place[1])
+                return
+            begun.add(place[1])
+        self.n += 1
+        self.first.setdefault(place, self.n)
+        if self.n == self.at:
+            self.where = place
+            self.open.clear()
+            sys.settrace(None)  # the error is the only one
+            raise self.error
+
+
+def inject(function, at, error=Fault):
+    """Run a function with an error at one line; assert that it comes, and forget it with its traceback."""
+    with Faults(at, error) as faults:
+        try:
+            function()
+        except BaseException as raised:
+            assert isinstance(raised, error), faults.where
+    faults.open.clear()
+    return faults
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an error in __del__ itself
+@pytest.mark.parametrize("error", [Fault, KeyboardInterrupt, MemoryError])
+def test_an_error_at_any_line_of_the_limit_leaves_no_limit(error, two_threads):
+
+    def use():  # an error in the very line that leaves np.errstate is not this package's
+        with np.errstate():
+            with training_context(), one_blas_thread():
+                pass
+
+    use()
+    at, where = 0, True
+    while where:
+        at += 1
+        where = inject(use, at, error).where
+        assert limits() == {2}, where
+        assert not blas._limit.users and not blas._limit.before, where
+        with one_blas_thread():
+            assert limits() == {1}
+        assert limits() == {2}
+    assert at > 50
