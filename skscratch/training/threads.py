@@ -40,12 +40,12 @@ def training_context() -> Iterator[None]:
     allocates; an eighth of their default size is as fast.
     """
     before = np.getbufsize()
-    with one_blas_thread(), np.errstate(all="ignore"):
-        try:
+    try:
+        with one_blas_thread(), np.errstate(all="ignore"):
             np.setbufsize(1024)
             yield
-        finally:
-            np.setbufsize(before)
+    finally:
+        np.setbufsize(before)
 
 
 class one_blas_thread:
