@@ -346,8 +346,18 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         return packed(super().__getstate__(), continues)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state from a file of this version or an older one."""
-        super().__setstate__(unpacked(state, type(self).__name__))
+        """Restore the state from a file of this version or an older one; raise ValueError for a damaged one."""
+        kind = type(self).__name__
+        super().__setstate__(unpacked(state, kind))
+        try:
+            self._restore()
+        except Exception as error:
+            if isinstance(error, MemoryError):
+                raise
+            raise ValueError(f"This file of a {kind} is damaged: {type(error).__name__}: {error}.") from error
+
+    def _restore(self) -> None:
+        """Make objects of the plain values that a file holds."""
         attributes: Any = self.__dict__
         if "fitted_" in attributes:
             attributes["fitted_"] = FittedNetwork.from_state(attributes["fitted_"], self._rebuilt)

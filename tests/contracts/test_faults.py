@@ -5,6 +5,7 @@ import contextlib
 import copy
 import functools
 import inspect
+import linecache
 import os
 import pickle
 import signal
@@ -734,8 +735,17 @@ class Fitting:
             return getattr(model, self.method)(table, self.y if y is None else y, **self.classes)
 
     def check_unchanged(self, where):
-        """Assert that the estimator is as it was, and not limited in any way."""
+        """Assert that the estimator is as it was, and BLAS not limited.
+
+        In the line that returns it after it has taken over the new attributes, where no real error can come, it is
+        complete.
+        """
         model = self.model
+        if Path(where[0]).name == "base.py" and linecache.getline(*where).strip() == "return self":
+            assert same(arrays_of(model), self.right), where
+            self.model = self.fresh()
+            self.attributes = vars(self.model).copy()
+            return
         assert vars(model).keys() == self.attributes.keys(), where
         assert all(vars(model)[name] is value for name, value in self.attributes.items()), where
         assert same(arrays_of(model), self.before), where
