@@ -316,8 +316,8 @@ def _class_factors(class_weight: ClassWeight, classes: Array, codes: Array, weig
         without, unknown = [n for n in names if n not in class_weight], [n for n in class_weight if n not in names]
         if without and unknown:
             raise ValueError(
-                f"The classes, {without}, are not in class_weight; class_weight names the classes {unknown}, which y does "
-                f"not have: {names}."
+                f"The classes, {without}, are not in class_weight, which names the classes {unknown} instead, which y "
+                "does not have."
             )
         factors = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
     return np.asarray(factors[codes])

@@ -1,7 +1,14 @@
 """Faults: errors, kills, forks and damaged files leave what was there before, or the complete new state."""
 
+import ast
+import contextlib
+import copy
+import functools
+import inspect
 import os
+import pickle
 import signal
+import sys
 import threading
 import warnings
 import zipfile
@@ -9,11 +16,17 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info, threadpool_limits
 
+import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.atomic import replace_file
 from skscratch.files import load_weights, save_weights
+from skscratch.training import threads as blas
+from skscratch.training.threads import one_blas_thread, training_context
 from tests.helpers.deadline import deadline
 
 RNG = np.random.RandomState(0)
@@ -429,3 +442,495 @@ def test_permissions_and_links_are_those_of_a_file_that_is_written_in_place(tmp_
     replace_file(tmp_path / "link", lambda file: file.write(b"2"))
     assert (tmp_path / "link").is_symlink() and (tmp_path / "new").read_bytes() == b"2"
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o604
+
+
+# ------------------------------------------------------------------ forks, and the limit on BLAS
+
+
+def limits():
+    """Number of threads of each BLAS that is loaded."""
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_threads():
+    """A caller that allows two threads; what is tested leaves them as they were."""
+    with threadpool_limits(2, user_api="blas"):
+        yield
+        assert limits() == {2}
+
+
+class Paused:
+    """A learning-rate schedule that waits in the middle of a fit until another thread has forked."""
+
+    def __init__(self):
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, progress):
+        self.reached.set()
+        assert self.go.wait(90)
+        return 1 - progress
+
+
+def fit_and_compare(kind):
+    """Assert that in this process BLAS has its two threads, and that a fit gives the right bits and leaves them."""
+    assert limits() == {2}
+    model = kind(**TINY).fit(X, TARGETS[kind])
+    assert limits() == {2}
+    np.testing.assert_array_equal(model.predict(X), kind(**TINY).fit(X, TARGETS[kind]).predict(X))
+    with one_blas_thread():
+        assert limits() == {1}
+
+
+@FORKS
+@KINDS
+def test_a_fork_while_another_thread_fits(kind, two_threads):
+    schedule = Paused()
+    model = kind(**{**TINY, "learning_rate": schedule})
+    thread = threading.Thread(target=model.fit, args=(X, TARGETS[kind]))
+    thread.start()
+    try:
+        assert schedule.reached.wait(60) and limits() == {1}
+        assert in_child(lambda: fit_and_compare(kind)) == 0
+        assert limits() == {1}  # in this process the fit goes on
+    finally:
+        schedule.go.set()
+        thread.join(60)
+    assert limits() == {2} and model.predict(X).shape == (60,)
+
+
+@FORKS
+def test_a_fork_while_another_thread_holds_the_lock(two_threads):
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with blas._lock:
+            held.set()
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(60)
+    waker = threading.Timer(0.2, release.set)  # the fork waits for the lock
+    waker.start()
+    try:
+        assert in_child(lambda: fit_and_compare(ScratchMLPRegressor)) == 0
+        assert release.is_set()
+    finally:
+        release.set()
+        holder.join(60)
+        waker.join(60)
+
+
+@FORKS
+def test_forks_while_threads_come_and_go(two_threads):
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            with one_blas_thread():
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            assert in_child(lambda: fit_and_compare(ScratchMLPRegressor)) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+
+
+@FORKS
+def test_a_fork_within_the_fit_itself(two_threads):
+    """The child begins with the limit of the caller, and may leave the contexts that it has inherited."""
+    with training_context(), one_blas_thread():
+        assert in_child(lambda: fit_and_compare(ScratchMLPRegressor)) == 0
+        assert limits() == {1}
+
+    def leave_inherited():
+        fit_and_compare(ScratchMLPRegressor)
+        context.__exit__(None, None, None)
+        fit_and_compare(ScratchMLPRegressor)
+
+    context = one_blas_thread()
+    with context:
+        assert in_child(leave_inherited) == 0
+        assert limits() == {1}
+
+
+class Fault(Exception):
+    """An injected error."""
+
+
+PACKAGE = str(Path(skscratch.__file__).parent)
+
+
+@functools.cache
+def lines_of_with(file):
+    """Line numbers of the with statements of a module."""
+    statements = [node for node in ast.walk(ast.parse(Path(file).read_text())) if isinstance(node, ast.With)]
+    return {line for node in statements for line in range(node.lineno, node.items[-1].context_expr.end_lineno + 1)}
+
+
+class Faults:
+    """Raises at the n-th line of the package that this thread runs, or counts the lines; `where` is that line.
+
+    Lines of a with statement count when it begins, in a loop the first time.  Python traces them at its end too, before
+    it calls `__exit__`, but there no real error and no interrupt can come.
+    """
+
+    def __init__(self, at=0, error=Fault):
+        self.at, self.error, self.n, self.where = at, error, 0, None
+        self.first = {}  # (file, line) → number of its first execution
+        self.open = {}  # frame → lines of with statements that have begun
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *exception):
+        sys.settrace(self.before)
+
+    def trace(self, frame, event, arg):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "call":
+            if frame.f_lasti <= 0 or frame not in self.open:  # not a generator that goes on
+                self.open[frame] = set()
+        elif event == "line":
+            self.line(frame)
+        elif event == "return":
+            if not frame.f_code.co_flags & inspect.CO_GENERATOR:
+                self.open.pop(frame, None)
+        return self.trace
+
+    def line(self, frame):
+        place, begun = (frame.f_code.co_filename, frame.f_lineno), self.open.setdefault(frame, set())
+        if place[1] in lines_of_with(place[0]):
+            if place[1] in begun:
+                return
+            begun.add(place[1])
+        self.n += 1
+        self.first.setdefault(place, self.n)
+        if self.n == self.at:
+            self.where = place
+            self.open.clear()
+            sys.settrace(None)  # the error is the only one
+            raise self.error
+
+
+def inject(function, at, error=Fault):
+    """Run a function with an error at one line; assert that it comes, and forget it with its traceback."""
+    with Faults(at, error) as faults:
+        try:
+            function()
+        except BaseException as raised:
+            assert isinstance(raised, error), faults.where
+    faults.open.clear()
+    return faults
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an error in __del__ itself
+@pytest.mark.parametrize("error", [Fault, KeyboardInterrupt, MemoryError])
+def test_an_error_at_any_line_of_the_limit_leaves_no_limit(error, two_threads):
+
+    def use():  # an error in the very line that leaves np.errstate is not this package's
+        with np.errstate():
+            with training_context(), one_blas_thread():
+                pass
+
+    use()
+    at, where = 0, True
+    while where:
+        at += 1
+        where = inject(use, at, error).where
+        assert limits() == {2}, where
+        assert not blas._limit.users and not blas._limit.before, where
+        with one_blas_thread():
+            assert limits() == {1}
+        assert limits() == {2}
+    assert at > 50
+
+
+# ------------------------------------------------------------------ errors anywhere in a fit
+
+
+class Watch:
+    """A callback without effect."""
+
+    def setup(self, estimator, context): ...
+    def teardown(self, estimator, context): ...
+    def on_fit_task_begin(self, estimator, context): ...
+    def on_fit_task_end(self, estimator, context, fitted_estimator=None): ...
+
+
+TABLE = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 1, np.nan, X[:, 1]), "c": np.tile(list("uvw"), 20)})
+WAYS = {  # options, method, and whether the network is fitted before
+    "folds": ({}, "fit", False),
+    "folds again": ({}, "fit", True),
+    "warm start": ({"warm_start": True}, "fit", True),
+    "validation rows": ({"early_stopping": True, "n_members": 1, "scoring": None}, "fit", True),
+    "lbfgs": ({"solver": "lbfgs", "n_members": 1}, "fit", True),
+    "first part of a stream": ({}, "partial_fit", False),
+    "next part of a stream": ({}, "partial_fit", True),
+    "callback": ({"callback": True}, "fit", True),
+}
+WAY = pytest.mark.parametrize("way", WAYS)
+
+
+def arrays_of(model):
+    """Everything that a fit determines, as plain values."""
+    state = pickle.loads(pickle.dumps(copy.copy(model).__getstate__()))
+    return {name: value for name, value in state.items() if name != "_skl_callbacks"}
+
+
+def same(one, other):
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, np.ndarray) and one.dtype != object:
+        return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return type(one) is type(other) and (one is other or bool(np.all(one == other)) or one != one)
+
+
+class Fitting:
+    """One call of `fit` or `partial_fit`, to be tried with errors; what it gives without any is known."""
+
+    def __init__(self, kind, way):
+        options, self.method, fitted = WAYS[way]
+        options = {**TINY, **options}
+        self.callback, self.y = options.pop("callback", False), TARGETS[kind]
+        if self.callback:
+            pytest.importorskip("sklearn.callback")
+        self.classes = {"classes": [0, 1]} if self.method == "partial_fit" and kind is ScratchMLPClassifier else {}
+        self.start = kind(**options)
+        if fitted:
+            self.call(self.start, TABLE[:40], self.y[:40])
+        if self.callback:
+            self.start.set_callbacks(Watch())
+        self.before = arrays_of(self.start)
+        self.predicted = self.start.predict(TABLE) if fitted else None
+        self.right = arrays_of(self.call(self.fresh()))
+        self.model = self.fresh()
+        self.attributes = vars(self.model).copy()
+
+    def fresh(self):
+        """Return a copy that shares nothing with others, as far as a fit may change it."""
+        model = pickle.loads(pickle.dumps(self.start))
+        if self.start.__dict__.get("_state") is not None:
+            model._state = self.start._state.snapshot()
+            model._state.is_snapshot = self.start._state.is_snapshot
+        return model
+
+    def call(self, model=None, table=TABLE, y=None):
+        model = self.model if model is None else model
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return getattr(model, self.method)(table, self.y if y is None else y, **self.classes)
+
+    def check_unchanged(self, where):
+        """Assert that the estimator is as it was, and not limited in any way."""
+        model = self.model
+        assert vars(model).keys() == self.attributes.keys(), where
+        assert all(vars(model)[name] is value for name, value in self.attributes.items()), where
+        assert same(arrays_of(model), self.before), where
+        if self.predicted is None:
+            assert not model.__sklearn_is_fitted__(), where
+        else:
+            np.testing.assert_array_equal(model.predict(TABLE), self.predicted, err_msg=str(where))
+        assert not blas._limit.users and not blas._limit.before, where
+        assert np.geterr()["invalid"] != "ignore" and np.getbufsize() == 8192, where
+
+    def check_fits(self, where):
+        """Assert that the same call gives the right bits now."""
+        copied = copy.copy(self.model)
+        assert same(arrays_of(self.call(copied)), self.right), where
+
+
+def points(faults, step):
+    """The numbers of every step-th line: of the lines by place, each at its first execution, and of all executions."""
+    return sorted({*sorted(faults.first.values())[::step], *range(1, faults.n + 1, max(faults.n // (600 // step), 1))})
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an error in __del__ itself
+@WAY
+@KINDS
+@pytest.mark.parametrize(
+    "error, step",
+    [(Fault, 200), *(pytest.param(error, 10, marks=pytest.mark.slow) for error in (Fault, MemoryError))],
+)
+def test_an_error_at_any_line_leaves_the_estimator_as_it_was(way, kind, error, step):
+    fitting, missed = Fitting(kind, way), []  # which has run once, so that caches are full
+    with Faults() as faults:
+        fitting.call(fitting.fresh())
+    assert faults.n > 500
+    for i, at in enumerate(points(faults, step)):
+        raised = None
+        with Faults(at, error) as faults:
+            try:
+                fitting.call()
+            except Exception as caught:
+                raised = caught
+        faults.open.clear()
+        if faults.where is None:  # a run has some lines more or less than another: caches, and __del__
+            raised = None
+            fitting = Fitting(kind, way)
+            continue
+        if raised is None:  # in code that needs no answer, such as a destructor
+            missed.append(faults.where)
+            fitting.model = fitting.fresh()
+            fitting.attributes = vars(fitting.model).copy()
+            continue
+        while not isinstance(raised, error):  # of an error of another kind it is the cause
+            raised = raised.__cause__
+            assert raised is not None, faults.where
+        raised = None
+        fitting.check_unchanged(faults.where)
+        if i % 7 == 0:
+            fitting.check_fits(faults.where)
+    fitting.check_fits("the end")
+    assert {Path(file).name for file, _ in missed} <= {"threads.py"}, missed
+
+
+class Allocations(Faults):
+    """Raises MemoryError at the n-th call of NumPy or SciPy that this thread makes from the package."""
+
+    def __enter__(self):
+        sys.setprofile(self.profile)
+        return self
+
+    def __exit__(self, *exception):
+        sys.setprofile(None)
+
+    def profile(self, frame, event, arg):
+        caller = frame
+        if event == "call":  # a function of NumPy that is written in Python
+            module, caller = frame.f_globals.get("__name__") or "", frame.f_back
+        elif event == "c_call":
+            module = arg.__module__ or type(getattr(arg, "__self__", None)).__module__
+        else:
+            return
+        if not module.startswith(("numpy", "scipy")) or caller is None:
+            return
+        if caller.f_code.co_filename.startswith(PACKAGE):
+            self.n += 1
+            self.first.setdefault((caller.f_code.co_filename, caller.f_lineno), self.n)
+            if self.n == self.at:
+                self.where = caller.f_code.co_filename, caller.f_lineno
+                sys.setprofile(None)
+                raise MemoryError
+
+
+@WAY
+@KINDS
+@pytest.mark.parametrize("step", [100, pytest.param(5, marks=pytest.mark.slow)])
+def test_a_failed_allocation_leaves_the_estimator_as_it_was(way, kind, step):
+    fitting = Fitting(kind, way)
+    with Allocations() as faults:
+        fitting.call(fitting.fresh())
+    assert faults.n > 100
+    for at in points(faults, step):
+        with Allocations(at) as faults, contextlib.suppress(MemoryError):
+            fitting.call()
+        if faults.where is None:
+            fitting = Fitting(kind, way)
+            continue
+        fitting.check_unchanged(faults.where)
+    fitting.check_fits("the end")
+
+
+@KINDS
+@pytest.mark.parametrize("step", [60, pytest.param(4, marks=pytest.mark.slow)])
+def test_an_error_in_a_thread_of_members_ends_the_fit_and_the_threads(kind, step):
+    """The lines of one of two threads are counted, which runs half of the members."""
+    y, options = TARGETS[kind], {**TINY, "n_jobs": 2}
+    right, model = kind(**options).fit(TABLE, y), kind(**options)
+    n_threads, faults = threading.active_count(), Faults()
+
+    def fit():
+        threading.settrace(faults.trace)
+        try:
+            with deadline(60):
+                model.fit(TABLE, y)
+        finally:
+            threading.settrace(None)
+
+    fit()
+    assert faults.n > 100
+    model = kind(**options)
+    for at in points(faults, step):
+        faults = Faults(at)
+        with contextlib.suppress(Fault):
+            fit()
+        if faults.where is None or model.__sklearn_is_fitted__():
+            model = kind(**options)
+        assert threading.active_count() == n_threads and not blas._limit.users, faults.where
+    faults = Faults()
+    np.testing.assert_array_equal(kind(**options).fit(TABLE, y).predict(TABLE), right.predict(TABLE))
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+@WAY
+@KINDS
+@pytest.mark.parametrize("step", [200, pytest.param(10, marks=pytest.mark.slow)])
+def test_an_interrupt_at_any_line_raises_or_leaves_a_model_that_predicts(way, kind, step):
+    fitting = Fitting(kind, way)
+    with Faults() as faults:
+        fitting.call(fitting.fresh())
+    for at in points(faults, step):
+        raised = False
+        with Faults(at, KeyboardInterrupt) as faults:
+            try:
+                fitting.call()
+            except KeyboardInterrupt:
+                raised = True
+        faults.open.clear()
+        if raised:
+            fitting.check_unchanged(faults.where)
+        else:  # training ends there
+            assert np.isfinite(fitting.model.predict(TABLE)).all(), faults.where
+            assert not blas._limit.users and not blas._limit.before, faults.where
+            fitting.model = fitting.fresh()
+            fitting.attributes = vars(fitting.model).copy()
+    fitting.check_fits("the end")
+
+
+# ------------------------------------------------------------------ damaged states
+
+
+def damaged(value, path=()):
+    """Yield states that lack one entry, or have None or a text in its place."""
+    if isinstance(value, dict):
+        for name in value:
+            yield (*path, name), {other: value[other] for other in value if other != name}
+            for junk in (None, "text"):
+                yield (*path, name), {**value, name: junk}
+            for place, part in damaged(value[name], (*path, name)):
+                yield place, {**value, name: part}
+
+
+@KINDS
+def test_a_damaged_state_in_a_file_is_refused_with_one_clear_error(kind):
+    model = kind(**{**TINY, "warm_start": True}).fit(TABLE, TARGETS[kind])
+    state, refused = model.__getstate__(), 0
+    for place, part in damaged({name: state[name] for name in ("fitted_", "_state", "_format", "_version")}):
+        loaded = kind.__new__(kind)
+        try:
+            loaded.__setstate__(
+                {**state, **part} if place[0] in part else {n: v for n, v in state.items() if n != place[0]}
+            )
+        except ValueError as error:
+            assert f"This file of a {kind.__name__}" in str(error), place
+            refused += 1
+    assert refused > 50
+
+
+@pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x05"])
+def test_a_state_that_is_no_dictionary_is_refused(content):
+    with pytest.raises(ValueError, match="This file of a ScratchMLPRegressor"):
+        ScratchMLPRegressor().__setstate__(content)

@@ -1,5 +1,7 @@
 """Categories are coded as promised: one-hot where they are few, codes for an embedding where they are many."""
 
+import string
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +87,15 @@ def test_the_vector_of_missing_values_is_learned_only_if_some_are_missing():
     assert not vectors[0].any() and vectors[1].all()
 
 
+def test_a_column_may_declare_more_categories_than_there_are_rows():
+    """A fit learns those that occur, at predict as well as in a subset of the rows."""
+    letters = list(string.ascii_lowercase)
+    table = pd.DataFrame({"t": pd.Categorical(["a", "b", "a"], categories=letters)})
+    model = ScratchMLPRegressor(max_iter=2, random_state=0)
+    assert model.fit(table, [1, 2, 3]).fitted_.input_names == ["t=a", "t=b"]
+    assert model.fit(pd.DataFrame({"t": pd.Categorical(letters)}), range(26)).predict(table).shape == (3,)
+
+
 def test_categories_in_another_order_of_the_dtype():
     X = pd.DataFrame({"t": pd.Categorical(["a", "b", "c", "a"] * 5)})
     model = ScratchMLPRegressor(max_iter=5, random_state=0).fit(X, np.arange(20.0))
@@ -105,7 +116,7 @@ def test_numbers_as_categories():
     )
 
 
-def test_a_category_and_its_text_are_not_the_same():
+def test_a_category_and_its_text_are_two_categories():
     """A categorical dtype of objects may contain both 1 and "1"."""
     table = read(pd.DataFrame({"t": pd.Categorical([1, "1", 2, "b"])}), "from_dtype")
     fitted, out = encode_frame(table)

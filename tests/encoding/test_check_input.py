@@ -123,6 +123,8 @@ def test_a_fit_learns_the_categories_that_occur():
         "k=b",
         "k=c",
     ]
+    fewer = ScratchMLPRegressor(**SMALL, max_iter=1).fit(table[:5], np.arange(5.0))  # of six that are declared
+    assert fewer.fitted_.input_names[1:] == ["k=a", "k=b"]
 
 
 # --------------------------------------------------- memory-mapped files
@@ -187,7 +189,7 @@ def test_weights_must_be_one_nonnegative_number_per_row():
         ([1, -2, 3], "Negative values in sample_weight: -2.0 at row 1"),
         ([0, 0, 0], "all weights are zero"),
         (["a", "b", "c"], "sample_weight must be numbers"),
-        ([1, np.nan, 2], "sample_weight contains NaN or infinity: 1 of 3 weights, of which the first is nan at row 1"),
+        ([1, np.nan, np.inf], "contains NaN or infinity: 2 of 3 weights, of which the first is nan at row 1"),
     ):
         with pytest.raises(ValueError, match=f"(?s){match}"):
             check_weight(wrong, 3)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skscratch import ScratchMLPRegressor
+from skscratch.encoding.check_input import declared_categories
 from skscratch.encoding.columns import ColumnTable, is_frame, read, wants_columns
 from tests.helpers.plain import plain
 
@@ -151,7 +152,7 @@ def test_text_in_a_column_of_numbers_at_predict():
     model = fit(pd.DataFrame({"a": NUMBERS, "t": TEXT}))
     with pytest.raises(ValueError, match="Column 'a' is a column of numbers, but holds 'high'"):
         model.predict(pd.DataFrame({"a": ["high"], "t": ["u"]}))
-    with pytest.raises(ValueError, match="Column 'x0' is a column of numbers, but holds 'high'"):
+    with pytest.raises(ValueError, match="Column 'x0' is a column of numbers, but holds 'high', which is text"):
         read(np.array([["high"]]), None)
 
 
@@ -306,6 +307,10 @@ def test_read_returns_a_column_table():
     assert table.values[0].dtype == np.float64 and table.values[1].tolist() == ["b", None, "a"]
     part = table[np.array([2, 0])]
     assert part.values[0].tolist() == [3.0, 1.0] and part.values[1].tolist() == ["a", "b"]
+    categories = pd.DataFrame({"t": pd.Categorical(["b"], categories=["b", "c"])})
+    assert declared_categories(categories) == [["b", "c"]] and read(categories, "from_dtype").values[0].tolist() == [
+        "b"
+    ]
 
 
 def test_read_leaves_the_table_unchanged():

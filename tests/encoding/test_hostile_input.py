@@ -27,6 +27,11 @@ def new(kind=ScratchMLPClassifier, **parameters):
     return kind(**{"max_iter": 2, "random_state": 0, "hidden_layer_sizes": (4,), "n_members": 1, **parameters})
 
 
+def raw_scores(model, table):
+    """Raw scores of a classifier, predictions of a regressor."""
+    return model.decision_function(table) if isinstance(model, ScratchMLPClassifier) else model.predict(table)
+
+
 def calls(fitted_on, table, kind=ScratchMLPClassifier):
     """Functions that pass `table` in each place that takes a table, where `fitted_on` came before."""
     y = CODES if kind is ScratchMLPClassifier else X
@@ -73,7 +78,7 @@ def test_cells_that_are_stored_several_times(container, kind):
     model, other = new(kind, **options).fit(twice, y), new(kind, **options).fit(once, y)
     np.testing.assert_array_equal(twice.data, before)  # the user's matrix stays as it is
     for table in (twice, once):
-        np.testing.assert_array_equal(model._raw_scores(table)[1], other._raw_scores(once)[1])
+        np.testing.assert_array_equal(raw_scores(model, table), raw_scores(other, once))
     for validation in (twice, once):
         validated = new(kind, **options).fit(once, y, X_val=validation, y_val=y)
         assert (
@@ -81,7 +86,7 @@ def test_cells_that_are_stored_several_times(container, kind):
             == new(kind, **options).fit(once, y, X_val=once, y_val=y).validation_loss_curve_
         )
     np.testing.assert_allclose(
-        model._raw_scores(once)[1], new(kind, **options).fit(dense, y)._raw_scores(dense)[1], atol=1e-5
+        raw_scores(model, once), raw_scores(new(kind, **options).fit(dense, y), dense), atol=1e-5
     )
 
 
@@ -234,14 +239,14 @@ def test_missing_values_of_any_kind_in_a_table_of_numbers(kind, form, value):
     expected = expected if with_names else expected.to_numpy()
     table = converted(holed(value))
     np.testing.assert_array_equal(
-        new(kind).fit(table, y)._raw_scores(table)[1], new(kind).fit(expected, y)._raw_scores(expected)[1]
+        raw_scores(new(kind).fit(table, y), table), raw_scores(new(kind).fit(expected, y), expected)
     )
     for call, other in zip(calls(clean, table, kind).values(), calls(clean, expected, kind).values(), strict=True):
         found, right = call(), other()
         if isinstance(right, np.ndarray):
             np.testing.assert_array_equal(found, right)
         else:
-            np.testing.assert_array_equal(found._raw_scores(expected)[1], right._raw_scores(expected)[1])
+            np.testing.assert_array_equal(raw_scores(found, expected), raw_scores(right, expected))
             assert found.history_.get("validation_loss") == right.history_.get("validation_loss")
 
 
@@ -325,9 +330,7 @@ def test_a_null_in_an_arrow_dictionary_is_missing_in_targets_and_weights_too(kin
 def test_a_sparse_indicator_matrix_whose_cells_are_stored_twice():
     labels = np.column_stack([CODES, 1 - CODES])
     twice, once = duplicated(2.0 * labels), new().fit(X[:, None], labels)
-    np.testing.assert_array_equal(
-        new().fit(X[:, None], twice)._raw_scores(X[:, None])[1], once._raw_scores(X[:, None])[1]
-    )
+    np.testing.assert_array_equal(raw_scores(new().fit(X[:, None], twice), X[:, None]), raw_scores(once, X[:, None]))
 
 
 # ---------------------------------------------------------------- dates
@@ -425,7 +428,7 @@ def test_class_weight_under_another_name_is_refused_as_in_scikit_learn(class_wei
 
     with pytest.raises(ValueError, match="are not in class_weight"):
         LogisticRegression(class_weight=class_weight).fit(X[:, None], CODES)
-    with pytest.raises(ValueError, match=r"The classes, .* are not in class_weight; class_weight names the classes"):
+    with pytest.raises(ValueError, match=r"The classes, .* are not in class_weight, which names the classes"):
         new(class_weight=class_weight).fit(X[:, None], CODES)
 
 
