@@ -289,8 +289,9 @@ def class_targets(y: Any, classes: Any = None, **options: Any) -> ClassTargets:
     types = sorted({type(label).__name__ for label in y}) if y.dtype == object else []
     if "str" in types and len(types) > 1:
         raise ValueError(f"Input y mixes labels of the types {types}: make it all strings or all numbers.")
-    check_classification_targets(y)
-    kind = type_of_target(y, input_name="y")
+    with np.errstate(invalid="ignore"):  # scikit-learn compares numbers of any size with integers
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
     if kind == "multiclass-multioutput":
         raise ValueError(
             "Several multiclass targets at once are not supported: y must be one column of labels, or an "
@@ -432,18 +433,46 @@ class NumericTargets(TargetEncoder):
 
     def encode(self, values: Array, dtype: DTypeLike) -> Targets:
         """Return (y - center) / spread, (n, n_targets)."""
-        with np.errstate(over="ignore"):
-            scaled = ((values - self.center) / np.where(self.spread > 0, self.spread, 1)).astype(dtype)
-        if not np.isfinite(scaled).all():
-            raise ValueError(
-                f"y contains a value too large for {dtype}: leave scale_target on, or set dtype='float64'."
-            )
+        spread = np.where(self.spread > 0, self.spread, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (values - self.center) / spread
+            if not np.isfinite(scaled).all():  # the difference of two numbers near the largest float
+                scaled = (values / 2 - self.center / 2) / (spread / 2)
+            scaled = scaled.astype(dtype)
+        is_scaled = np.any(spread != 1) or np.any(self.center != 0)
+        if not np.all(np.abs(scaled) <= _largest_target(dtype, bool(is_scaled))):
+            self._refuse_large(values, dtype)
         return Targets(scaled)
 
+    def _refuse_large(self, values: Array, dtype: DTypeLike) -> None:
+        """Raise ValueError for targets that are too large for the network's precision, with what helps."""
+        ways = ["divide y by a constant"] if self.scale else ["set scale_target=True"]
+        if np.dtype(dtype) != np.float64 and np.abs(values).max() <= _largest_target(np.float64, False):
+            ways.append("set dtype='float64'")
+        raise ValueError(
+            f"y contains the value {values.flat[np.abs(values).argmax()]:.3g}, which is too large for training in "
+            f"{np.dtype(dtype)}{'' if self.scale else ' without scaling'}: {' or '.join(ways)}."
+        )
+
     def decode(self, p: Array, clip: bool = False) -> Array:
-        """Return center + spread · p in double precision; `clip` restricts it to the range of the training targets."""
-        y = self.center + self.spread * p.astype(np.float64) if self.scale else p
+        """Return center + spread · p in double precision, at most the largest float.
+
+        `clip` restricts it to the range of the training targets.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = self.center + self.spread * p.astype(np.float64) if self.scale else p
+            if not np.isfinite(y.sum()):
+                largest = np.finfo(y.dtype).max
+                p = np.clip(p, -largest, largest)
+                quarter = self.center / 4 + self.spread / 4 * p if self.scale else p / 4
+                y = 4 * np.clip(quarter, -largest / 4, largest / 4)
         return np.clip(y, self.low, self.high) if clip else y
+
+
+def _largest_target(dtype: DTypeLike, is_scaled: bool) -> float:
+    """Return the largest target for training in `dtype`: the squares of unscaled targets, and their sum, are finite."""
+    largest = float(np.finfo(dtype).max)
+    return largest if is_scaled else largest**0.5 / 1024
 
 
 def target_scale(loss: Loss, y: Array, weight: Array | None) -> tuple[Array, Array]:
@@ -471,5 +500,7 @@ def target_scale(loss: Loss, y: Array, weight: Array | None) -> tuple[Array, Arr
     # outliers move neither these losses nor quartiles
     level = loss.levels.min() if isinstance(loss, Quantile) else 0.5  # of several quantiles z_0 predicts the lowest
     quantiles = np.array([weighted_quantiles(column, weight, [0.25, 0.75, level]) for column in y.T])  # (n_targets, 3)
-    spread = (quantiles[:, 1] - quantiles[:, 0]) / 1.349  # the standard deviation, if y is normal
+    with np.errstate(over="ignore"):
+        spread = (quantiles[:, 1] - quantiles[:, 0]) / 1.349  # the standard deviation, if y is normal
+    spread = np.minimum(spread, np.finfo(np.float64).max)
     return quantiles[:, 2], np.where(spread > 0, spread, deviation)

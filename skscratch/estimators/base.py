@@ -314,7 +314,14 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         """Bias vector of each layer, (n_out,); of several members (K, n_out); zeros without biases."""
         model = self._require_fitted("intercepts_")
         layers = model.network.dense(model.parameters)
-        return [_read_only(layer.b[:, 0] if hasattr(layer, "b") else np.zeros_like(layer.W[:, 0])) for layer in layers]
+        return [
+            _read_only(
+                layer.b[:, 0]
+                if hasattr(layer, "b")
+                else np.zeros_like(layer.W, shape=layer.W.shape[:1] + layer.W.shape[2:])
+            )
+            for layer in layers
+        ]
 
     def _require_fitted(self, name: str) -> FittedNetwork:
         if not self.__sklearn_is_fitted__():

@@ -156,8 +156,9 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         y = _in_units(model, z.mean(axis=0) if return_std else z, self.clip_target)
         if not return_std:
             return y
-        with np.errstate(over="ignore", invalid="ignore"):  # squares of predictions in any unit
-            return y, _in_units(model, z, clip=False).std(axis=0)
+        of_members = _in_units(model, z, clip=False)
+        exponent = _exponents(of_members)
+        return y, np.ldexp(np.ldexp(of_members, -exponent).std(axis=0), exponent)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination R²; for several quantiles, their mean D² pinball score.
@@ -173,14 +174,18 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         score : float
             1 is perfect; 0 is as good as a constant.
         """
-        quantiles: Any = self.quantile
-        y, sample_weight = from_arrow(y), in_own_unit(sample_weight)
-        if self.loss != "quantile" or np.ndim(quantiles) == 0 or np.size(quantiles) == 1:
-            return float(super().score(X, y, sample_weight))
-        from sklearn.metrics import d2_pinball_score
+        from sklearn.metrics import d2_pinball_score, r2_score
 
-        columns = zip(quantiles, self.predict(X).T, strict=True)
-        return float(np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=q) for q, p in columns]))
+        quantiles: Any = self.quantile
+        p, y, sample_weight = self.predict(X), from_arrow(y), in_own_unit(sample_weight)
+        if self.loss != "quantile" or np.ndim(quantiles) == 0 or np.size(quantiles) == 1:
+            y, p = _in_common_unit(y, p)
+            return float(r2_score(y, p, sample_weight=sample_weight))
+        scores = []
+        for level, column in zip(quantiles, p.T, strict=True):
+            y_in_unit, column = _in_common_unit(y, column)
+            scores.append(d2_pinball_score(y_in_unit, column, sample_weight=sample_weight, alpha=level))
+        return float(np.mean(scores))
 
     def _make_targets(self, y: Array, classes: Any, before: Any) -> NumericTargets:
         return NumericTargets(1 if y.ndim == 1 else y.shape[1], self.scale_target) if before is None else before
@@ -236,3 +241,26 @@ def _in_units(model: FittedNetwork, z: Array, clip: bool) -> Array:
     with np.errstate(all="ignore"):
         y = model.targets.decode(model.loss.link.apply(z), clip)
     return y[..., 0] if y.shape[-1] == 1 else y
+
+
+def _exponents(values: Array) -> Array:
+    """Return the exponents of two of the largest magnitudes of each column of `values` (..., out), and of all of (n,).
+
+    In units of these powers, squares neither overflow nor vanish, and the change of units is exact.
+    """
+    axes = tuple(range(values.ndim - 1)) if values.ndim > 1 else None
+    return np.asarray(np.frexp(np.max(np.abs(values), axis=axes, initial=0.0))[1])
+
+
+def _in_common_unit(y: Any, p: Array) -> tuple[Any, Array]:
+    """Return targets and predictions in a unit in which their squares are finite, for scores that have no unit."""
+    try:
+        numbers = np.asarray(y, dtype=np.float64)
+    except OverflowError as error:
+        raise ValueError(f"Input y contains a number too large for float64: {error}.") from error
+    except (TypeError, ValueError):  # the score says what is wrong
+        return y, p
+    if numbers.shape != p.shape or not np.isfinite(numbers).all():
+        return y, p
+    exponent = np.maximum(_exponents(numbers), _exponents(p))
+    return np.ldexp(numbers, -exponent), np.ldexp(p, -exponent)

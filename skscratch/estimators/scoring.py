@@ -28,18 +28,22 @@ def score_of(estimator: Any, rows: Rows, z: np.ndarray) -> float:
     weight = rows.given_weight() if callable(scoring) else rows.weight  # the scores of scikit-learn have no unit
     weights = {} if weight is None else {"sample_weight": weight}
     try:
-        if scoring is None:
-            value = replaying.score(rows.X, rows.y, rows.weight)
-        else:
-            from sklearn.metrics import get_scorer
+        with np.errstate(over="ignore", invalid="ignore"):  # squares of targets in any unit
+            if scoring is None:
+                value = replaying.score(rows.X, rows.y, rows.weight)
+            else:
+                from sklearn.metrics import get_scorer
 
-            scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
-            value = scorer(replaying, rows.X, rows.y, **weights)
+                scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+                value = scorer(replaying, rows.X, rows.y, **weights)
     except ValueError as error:
         raise ValueError(f"scoring={scoring!r} failed on the validation rows: {error}") from error
     if not isinstance(value, Real) or math.isnan(value):
+        advice = (
+            "pass an X_val that has every class" if hasattr(estimator, "predict_proba") else "divide y by a constant"
+        )
         raise ValueError(
             f"scoring={scoring!r} gave {value!r}, which is not a score, on the {len(rows)} validation rows: "
-            "choose another score, or pass an X_val that has every class."
+            f"choose another score, or {advice}."
         )
     return float(value)

@@ -118,8 +118,9 @@ def hold_out(n: int, fraction: float, weight: Array | None, strata: Array | None
     ):  # few rows outweigh all others: then count the rows
         return hold_out(n, fraction, None, strata, rng)
     if not held_out.any():
+        by_class = "" if strata is None else ", stratified by class"
         raise ValueError(
-            f"The validation set would be empty: {fraction} of n_samples={n}. Increase validation_fraction, pass X_val "
-            "and y_val, or fit more rows."
+            f"The validation set would be empty: {fraction} of n_samples={n}{by_class}. Increase validation_fraction, "
+            "pass X_val and y_val, or fit more rows."
         )
     return np.flatnonzero(held_out)
