@@ -24,6 +24,7 @@ from ..training.objective import AccumulatedStep, Objective, ScoredRows, Step, f
 from ..training.optimizers import SGD, Adam
 from ..training.state import TrainingState
 from ..training.threads import training_context
+from .answers import Answering
 from .rows import TableReader, join_tables
 
 __all__ = ["Shard", "ShardObjective"]
@@ -118,7 +119,7 @@ class _RowSet:
         return self._epoch
 
 
-class Shard:
+class Shard(Answering):
     """The partitions of one worker, as a Dask actor.
 
     Parameters

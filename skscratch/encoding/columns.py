@@ -319,6 +319,8 @@ def _numbers_of_objects(column: Array, name: str) -> Array:
         if isinstance(value, str | bytes):
             raise _text_error(name, column)
         try:
+            if isinstance(value, np.ndarray):  # which some versions of NumPy convert if it has a single value
+                raise TypeError("it is an array, not a number")
             column[i] = float(value)
         except TypeError as error:
             raise TypeError(f"Column {name!r} is a column of numbers, but holds {value!r}: {error}.") from error
