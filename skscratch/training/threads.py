@@ -39,15 +39,13 @@ def training_context() -> Iterator[None]:
     NumPy makes buffers for broadcasting and mixed types in each call.  They are the only memory that a warm step
     allocates; an eighth of their default size is as fast.
     """
-    errors, size = np.geterr(), np.getbufsize()
+    before = np.getbufsize()
     try:
-        with one_blas_thread():
-            np.seterr(all="ignore")
+        with one_blas_thread(), np.errstate(all="ignore"):
             np.setbufsize(1024)
             yield
-    finally:  # runs at the latest when the generator is deleted, unlike the exit of np.errstate
-        np.seterr(**errors)
-        np.setbufsize(size)
+    finally:
+        np.setbufsize(before)
 
 
 class one_blas_thread:
