@@ -18,6 +18,8 @@ from .quantiles import weighted_quantiles
 
 __all__ = ["Bins", "Components"]
 
+MAX_BINS = 2**16  # of a column; more are as good as these
+
 
 class Components(NamedTuple):
     """All components of a block of bins, one entry each: five arrays of shape (width,).
@@ -58,7 +60,7 @@ class Bins:
         in which most rows share one value.  A column of at most two values has no bins: a linear term represents it
         exactly.
         """
-        levels = np.linspace(0, 1, count // 2 + 1).tolist()
+        levels = np.linspace(0, 1, min(count, MAX_BINS) // 2 + 1).tolist()
         return cls(columns, [_edges(x, weight, levels) for x, weight in data], imputed)
 
     @classmethod

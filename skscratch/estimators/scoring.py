@@ -36,7 +36,9 @@ def score_of(estimator: Any, rows: Rows, z: np.ndarray) -> float:
 
                 scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
                 value = scorer(replaying, rows.X, rows.y, **weights)
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:
+        if isinstance(error, AttributeError) and callable(scoring):
+            raise
         raise ValueError(f"scoring={scoring!r} failed on the validation rows: {error}") from error
     if not isinstance(value, Real) or math.isnan(value):
         advice = (

@@ -71,6 +71,12 @@ def test_the_error_names_a_scorer_that_fails():
         score_of(model, rows(X[:, 0]), X[:, :1])
 
 
+def test_a_score_of_classes_is_refused_for_numbers():
+    model = plain(ScratchMLPRegressor, max_iter=2, early_stopping=True, scoring="roc_auc")
+    with pytest.raises(ValueError, match="scoring='roc_auc' failed on the validation rows: .*predict_proba"):
+        model.fit(X, X[:, 0])
+
+
 @pytest.mark.parametrize(
     ("kind_", "scoring"),
     [
