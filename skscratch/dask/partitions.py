@@ -227,7 +227,7 @@ def available_workers(client: Client) -> list[str]:
     while not (workers := worker_threads(client)):
         if time.monotonic() > deadline:
             raise RuntimeError(
-                f"The Dask cluster has had no worker for {MAX_SECONDS:.0f} seconds: none has started, or all have ended, "
+                f"The Dask cluster has had no worker for {MAX_SECONDS:.0f} seconds: none has started, or all ended, "
                 "which the logs of the workers explain."
             )
         time.sleep(min(POLL_SECONDS, 0.2))
