@@ -226,7 +226,10 @@ def available_workers(client: Client) -> list[str]:
     deadline = time.monotonic() + MAX_SECONDS
     while not (workers := worker_threads(client)):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"The Dask cluster has had no worker for {MAX_SECONDS:.0f} seconds.")
+            raise RuntimeError(
+                f"The Dask cluster has had no worker for {MAX_SECONDS:.0f} seconds: none has started, or all ended, "
+                "which the logs of the workers explain."
+            )
         time.sleep(min(POLL_SECONDS, 0.2))
     return sorted(workers)
 

@@ -142,8 +142,7 @@ class Shard(Answering):
 
     def head(self, n_rows: int) -> Any:
         """Return the first rows of the first partition that has any."""
-        part = next(part for part in self._parts if part.shape[0])
-        return part[:n_rows]
+        return next(part for part in self._parts if part.shape[0])[:n_rows]
 
     @training_context()
     def check(self, reader: TableReader) -> None:
