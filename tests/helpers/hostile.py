@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer_names
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators.constraints import declarations
@@ -52,7 +53,7 @@ OTHER_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "activation": st.one_of(st.just(SINE), st.lists(st.sampled_from(["relu", "tanh", SINE]), min_size=1, max_size=2)),
     "learning_rate": st.just(falling),
     "loss": st.just(log_cosh),
-    "scoring": st.sampled_from([None, "accuracy", "r2", "roc_auc", "neg_log_loss", "neg_mean_squared_error"]),
+    "scoring": st.sampled_from([None, "accuracy", "r2", "neg_log_loss", "neg_mean_squared_error", *get_scorer_names()]),
     "class_weight": st.one_of(
         st.just("balanced"),
         st.dictionaries(st.sampled_from([0, 1, 2, "a", "b"]), st.sampled_from([0, 1, 1e-300, 1e300])),
