@@ -781,7 +781,7 @@ def points(faults, step):
 @KINDS
 @pytest.mark.parametrize(
     "error, step",
-    [(Fault, 200), *(pytest.param(error, 10, marks=pytest.mark.slow) for error in (Fault, MemoryError))],
+    [(Fault, 200), *(pytest.param(error, 50, marks=pytest.mark.slow) for error in (Fault, MemoryError))],
 )
 def test_an_error_at_any_line_leaves_the_estimator_as_it_was(way, kind, error, step):
     fitting, missed = Fitting(kind, way), []  # which has run once, so that caches are full
@@ -847,7 +847,7 @@ class Allocations(Faults):
 
 @WAY
 @KINDS
-@pytest.mark.parametrize("step", [100, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [100, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_failed_allocation_leaves_the_estimator_as_it_was(way, kind, step):
     fitting = Fitting(kind, way)
     with Allocations() as faults:
@@ -864,7 +864,7 @@ def test_a_failed_allocation_leaves_the_estimator_as_it_was(way, kind, step):
 
 
 @KINDS
-@pytest.mark.parametrize("step", [60, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [60, pytest.param(16, marks=pytest.mark.slow)])
 def test_an_error_in_a_thread_of_members_ends_the_fit_and_the_threads(kind, step):
     """The lines of one of two threads are counted, which runs half of the members."""
     y, options = TARGETS[kind], {**TINY, "n_jobs": 2}
@@ -896,7 +896,7 @@ def test_an_error_in_a_thread_of_members_ends_the_fit_and_the_threads(kind, step
 @pytest.mark.filterwarnings("ignore:Training interrupted")
 @WAY
 @KINDS
-@pytest.mark.parametrize("step", [200, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [200, pytest.param(50, marks=pytest.mark.slow)])
 def test_an_interrupt_at_any_line_raises_or_leaves_a_model_that_predicts(way, kind, step):
     fitting = Fitting(kind, way)
     with Faults() as faults:
