@@ -138,7 +138,6 @@ def check(objective, parameters, gradient, rows):
     )
 
 
-@one_blas_thread()  # as in fit: the last bits of a product depend on the number of threads
 def main():
     """Follow one batch, and check the result."""
     X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
@@ -177,4 +176,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with one_blas_thread():  # as in fit: the last bits of a product depend on the number of threads
+        main()

@@ -189,6 +189,8 @@ def gather(client: Client, futures: Any, address: str | None = None) -> Any:
     while True:
         try:
             return client.sync(gather_now, callback_timeout=seconds)
+        except CancelledError as error:
+            raise rows_lost(client, error) from error
         except TimeoutError:
             seconds *= 2  # the transfer starts again, and a long one needs more time
             wait_for(client, futures if isinstance(futures, list) else [futures], address)
@@ -209,16 +211,21 @@ def wait_for(client: Client, futures: list[Any], address: str | None = None) -> 
                 raise WorkerLost(f"worker {address} is gone") from None
             available_workers(client)
         except CancelledError as error:
-            check_connection(client)
-            if "scheduler-restart" in str(error):
-                raise RuntimeError("The Dask cluster was restarted, which removed the rows: call fit again.") from error
-            raise RuntimeError(
-                "Rows were lost with a worker and cannot be computed again: data that was scattered, or persisted by "
-                "a client that is gone, has no graph."
-            ) from error
+            raise rows_lost(client, error) from error
     for future in futures:
         if future.status == "error":
             future.result()
+
+
+def rows_lost(client: Client, error: CancelledError) -> RuntimeError:
+    """Return the error that says why the scheduler cancelled computations; raise if the client has no connection."""
+    check_connection(client)
+    if "scheduler-restart" in str(error):
+        return RuntimeError("The Dask cluster was restarted, which removed the rows: call fit again.")
+    return RuntimeError(
+        "Rows were lost with a worker and cannot be computed again: data that was scattered, or persisted by "
+        "a client that is gone, has no graph."
+    )
 
 
 def available_workers(client: Client) -> list[str]:

@@ -16,6 +16,7 @@ from .partitions import (
     gather,
     lengths,
     place_partitions,
+    rows_lost,
     wait_for,
     worker_threads,
 )
@@ -192,7 +193,10 @@ class WorkerPool:
         self._actors, self.generation = [], self.generation + 1
         n_rows = np.diff(self.starts).tolist()
         wait_for(self.client, self._futures)
-        who_has = self.client.who_has(self._futures)
+        try:
+            who_has = self.client.who_has(self._futures)
+        except CancelledError as error:  # a worker was lost after the wait
+            raise rows_lost(self.client, error) from error
         holders = [list(who_has.get(future.key, ())) for future in self._futures]
         placed = place_partitions(n_rows, holders, available_workers(self.client))
         self._actors = [_Actor(address, self._submit(address, own), own) for address, own in placed.items()]

@@ -828,7 +828,8 @@ class Allocations(Faults):
 
     def profile(self, frame, event, arg):
         caller = frame
-        if event == "call" and frame.f_code.co_name != "__exit__":  # a function of NumPy that is written in Python
+        # A function of NumPy that is written in Python.  Those that restore a setting allocate next to nothing.
+        if event == "call" and frame.f_code.co_name not in ("__exit__", "setbufsize"):
             module, caller = frame.f_globals.get("__name__") or "", frame.f_back
         elif event == "c_call":
             module = arg.__module__ or type(getattr(arg, "__self__", None)).__module__
