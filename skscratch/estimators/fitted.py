@@ -141,7 +141,7 @@ def packed(attributes: dict[str, Any], continues: bool) -> dict[str, Any]:
 
     The state of training is in it only if the training `continues` from the file.
     """
-    state = {name: value for name, value in attributes.items() if name != "oof_predictions_"}
+    state = {name: value for name, value in attributes.items() if name not in ("oof_predictions_", "_held_out")}
     if "fitted_" in state:
         state["fitted_"] = state["fitted_"].to_state()
     if "history_" in state:  # without times, so that identical fits give identical files
