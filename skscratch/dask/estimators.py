@@ -5,13 +5,12 @@ compute.  Predictions for Dask collections are lazy.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,7 +20,6 @@ try:
 except ImportError as error:
     raise ImportError('skscratch.dask needs Dask: pip install "skscratch[dask]"') from error
 
-from ..encoding.check_input import check_table
 from ..estimators.base import ScratchMLP
 from ..estimators.build import LocalBackend
 from ..estimators.check import Inputs
@@ -33,6 +31,7 @@ from ..estimators.scoring import with_known_scores
 from ..nn.tape import Array
 from .backend import open_cluster
 from .partitions import compute_together, direct_to_workers
+from .predictions import map_partitions, no_predictions, no_scores, raw_scores_of
 
 __all__ = ["DaskScratchMLPClassifier", "DaskScratchMLPRegressor"]
 
@@ -140,7 +139,9 @@ class _DaskMLP(ScratchMLP):
             ordinary: Any = super()  # a subclass has the methods of an ordinary estimator behind this class
             return float(ordinary.score(X, y, sample_weight))
         local = self.to_local()
-        raw_scores = _map_partitions(partial(_raw_scores, local), X) if is_dask_collection(X) else None
+        raw_scores = None
+        if is_dask_collection(X):
+            raw_scores = map_partitions(local, partial(raw_scores_of, local), no_scores(local), X)
         with self._connection() as client:
             _, (z, y, sample_weight) = compute_together(client, [], [raw_scores, y, sample_weight])
         if raw_scores is not None:
@@ -149,7 +150,8 @@ class _DaskMLP(ScratchMLP):
 
     def _lazy(self, method: str, X: Any) -> Any:
         """Return a Dask Array of what a method of the ordinary estimator returns for a Dask collection."""
-        return _map_partitions(getattr(self.to_local(), method), X)
+        local = self.to_local()
+        return map_partitions(local, getattr(local, method), no_predictions(local, method), X)
 
     # --------------------------------------------------- copies and pickles
 
@@ -171,40 +173,6 @@ def _is_in_task() -> bool:
     except ValueError:
         return False
     return True
-
-
-def _raw_scores(local: ScratchMLP, X: Any) -> Array:
-    """Return the raw scores (n, out) of a partition."""
-    model = local.fitted_
-    return model.raw_scores(check_table(local, X, local.categorical_features, model.encoder.categorical, False))
-
-
-def _map_partitions(function: Callable[[Any], Array], X: Any) -> Any:
-    """Return the Dask Array that `function` makes of the partitions of a Dask collection."""
-    if hasattr(X, "chunks"):
-        if X.ndim == 2 and X.numblocks[1] > 1:
-            X = X.rechunk({1: -1})
-        example = function(np.zeros((1, *X.shape[1:]), X.dtype))
-        mapped = partial(_array_of_partition, function, example[:0])
-        if example.ndim == 1:
-            return X.map_blocks(mapped, dtype=example.dtype, drop_axis=1, meta=example[:0])
-        return X.map_blocks(mapped, dtype=example.dtype, chunks=(X.chunks[0], example.shape[1:]), meta=example[:0])
-    from dask.dataframe.utils import meta_nonempty
-
-    example = function(meta_nonempty(X._meta))
-    mapped = partial(_frame_of_partition, function, example[:0])
-    return X.map_partitions(mapped, meta=mapped(X._meta)).to_dask_array()
-
-
-def _array_of_partition(function: Callable[[Any], Array], empty: Array, part: Any) -> Array:
-    return function(part) if len(part) else empty
-
-
-def _frame_of_partition(function: Callable[[Any], Array], empty: Array, part: Any) -> Any:
-    import pandas as pd
-
-    array = _array_of_partition(function, empty, part)
-    return pd.Series(array, index=part.index) if array.ndim == 1 else pd.DataFrame(array, index=part.index)
 
 
 _DETAILS = """
@@ -297,7 +265,10 @@ class DaskScratchMLPRegressor(_DaskMLP, ScratchMLPRegressor):
         if not is_dask_collection(X):
             return super().predict(X, return_std=True) if return_std else super().predict(X)
         y = self._lazy("predict", X)
-        return (y, _map_partitions(partial(_standard_deviation, self.to_local()), X)) if return_std else y
+        if not return_std:
+            return y
+        local = self.to_local()
+        return y, map_partitions(local, partial(_standard_deviation, local), no_predictions(local, "predict"), X)
 
 
 def _standard_deviation(local: ScratchMLPRegressor, X: Any) -> Array:

@@ -20,6 +20,7 @@ __all__ = [
     "PartitionedTable",
     "WorkerLost",
     "available_workers",
+    "check_connection",
     "compute_together",
     "direct_to_workers",
     "fetch",
@@ -101,21 +102,32 @@ def _delayed_parts(value: Any) -> list[Any]:
 
 
 def _concatenate(parts: list[Any]) -> Any:
+    """Return the rows of the partitions of y or of weights as one value."""
     if len(parts) == 1:
         return parts[0]
+    for number, part in enumerate(parts):
+        if not isinstance(part, np.ndarray) and not hasattr(part, "iloc"):
+            raise TypeError(
+                f"Partition {number} of y or of the weights is a {type(part).__name__}, which is not supported: make "
+                "it a dense array, a Series or a DataFrame."
+            )
     if hasattr(parts[0], "iloc"):
         import pandas as pd
 
         return pd.concat(parts)
+    if len({part.dtype.kind in "US" for part in parts}) > 1:  # NumPy would convert numbers to text
+        parts = [part.astype(object) for part in parts]
     return np.concatenate(parts)
 
 
 def lengths(client: Client, futures: list[Any]) -> list[int]:
     """Return the number of rows of each partition."""
-    return fetch(client, client.map(_length, futures, pure=False))
+    return fetch(client, client.map(_length, futures, range(len(futures)), pure=False))
 
 
-def _length(part: Any) -> int:
+def _length(part: Any, number: int) -> int:
+    if not hasattr(part, "shape"):
+        raise TypeError(f"Partition {number} of X is a {type(part).__name__}, not an array or a DataFrame.")
     return int(part.shape[0])
 
 
@@ -197,6 +209,9 @@ def wait_for(client: Client, futures: list[Any], address: str | None = None) -> 
                 raise WorkerLost(f"worker {address} is gone") from None
             available_workers(client)
         except CancelledError as error:
+            check_connection(client)
+            if "scheduler-restart" in str(error):
+                raise RuntimeError("The Dask cluster was restarted, which removed the rows: call fit again.") from error
             raise RuntimeError(
                 "Rows were lost with a worker and cannot be computed again: data that was scattered, or persisted by "
                 "a client that is gone, has no graph."
@@ -211,19 +226,34 @@ def available_workers(client: Client) -> list[str]:
     deadline = time.monotonic() + MAX_SECONDS
     while not (workers := worker_threads(client)):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"The Dask cluster has had no worker for {MAX_SECONDS:.0f} seconds.")
+            raise RuntimeError(
+                f"The Dask cluster has had no worker for {MAX_SECONDS:.0f} seconds: none has started, or all ended, "
+                "which the logs of the workers explain."
+            )
         time.sleep(min(POLL_SECONDS, 0.2))
     return sorted(workers)
 
 
 def worker_threads(client: Client) -> dict[str, int]:
     """Return the number of threads of each worker that the scheduler has now, by address."""
+    check_connection(client)
     scheduler: Any = client.scheduler
     try:
         threads: dict[str, int] = client.sync(scheduler.ncores, callback_timeout=MAX_SECONDS)
     except (OSError, TimeoutError) as error:
         raise RuntimeError(f"The connection to the Dask scheduler is lost: {error}") from error
     return threads
+
+
+def check_connection(client: Client) -> None:
+    """Raise RuntimeError if the client is closed, or has lost its scheduler, which also loses all that it computed."""
+    if client.status == "running":
+        return
+    if client.status == "connecting":
+        raise RuntimeError("The connection to the Dask scheduler is lost: start a cluster, and a client of it.")
+    raise RuntimeError(
+        "The Dask client is closed, or its scheduler has ended: start one with dask.distributed.Client()."
+    )
 
 
 @contextmanager
@@ -236,6 +266,9 @@ def direct_to_workers(client: Client) -> Iterator[None]:
     client.direct_to_workers = before or _reaches_workers(client)
     try:
         yield
+    except (Exception, asyncio.CancelledError):
+        check_connection(client)  # the cause of all other errors
+        raise
     finally:
         client.direct_to_workers = before
 

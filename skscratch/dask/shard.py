@@ -24,6 +24,7 @@ from ..training.objective import AccumulatedStep, Objective, ScoredRows, Step, f
 from ..training.optimizers import SGD, Adam
 from ..training.state import TrainingState
 from ..training.threads import training_context
+from .answers import Answering
 from .rows import TableReader, join_tables
 
 __all__ = ["Shard", "ShardObjective"]
@@ -118,7 +119,7 @@ class _RowSet:
         return self._epoch
 
 
-class Shard:
+class Shard(Answering):
     """The partitions of one worker, as a Dask actor.
 
     Parameters
@@ -141,8 +142,7 @@ class Shard:
 
     def head(self, n_rows: int) -> Any:
         """Return the first rows of the first partition that has any."""
-        part = next(part for part in self._parts if part.shape[0])
-        return part[:n_rows]
+        return next(part for part in self._parts if part.shape[0])[:n_rows]
 
     @training_context()
     def check(self, reader: TableReader) -> None:

@@ -12,6 +12,7 @@ from .partitions import (
     POLL_SECONDS,
     WorkerLost,
     available_workers,
+    check_connection,
     gather,
     lengths,
     place_partitions,
@@ -118,12 +119,16 @@ class WorkerPool:
         each = [()] * len(self._actors) if each is None else each
         calls = [(actor, (*common, *own)) for actor, own in zip(self._actors, each, strict=True) if own is not None]
         try:
-            replies = [(actor, getattr(actor.proxy, method)(*args)) for actor, args in calls]
+            replies = [(actor, actor.proxy.answer(method, *args)) for actor, args in calls]
         except (RuntimeError, ValueError) as error:  # from the actor's future; which of both depends on Dask's version
             raise WorkerLost(str(error)) from error
         self.stats.messages += len(calls)
         self.stats.bytes_sent += sum(_n_bytes(args) for _, args in calls)
-        results = [self._result(actor, reply) for actor, reply in replies]
+        answers = [self._result(actor, reply) for actor, reply in replies]
+        for failure, _ in answers:
+            if failure is not None:
+                raise failure
+        results = [result for _, result in answers]
         self.stats.bytes_received += _n_bytes(results)
         return results
 
@@ -164,6 +169,7 @@ class WorkerPool:
 
     def _rebuild(self, lost: WorkerLost) -> None:
         while True:
+            check_connection(self.client)
             self._n_failures += 1
             if self._n_failures > MAX_REBUILDS:
                 raise RuntimeError(

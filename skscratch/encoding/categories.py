@@ -149,15 +149,10 @@ def _in_order(values: Collection[Any]) -> list[Any]:
 
 
 def _check_type(values: Array, column: Array, name: str) -> None:
-    """Raise TypeError if strings were learned and no string comes, or the reverse: all would count as unknown."""
-    learned, first = {isinstance(value, str) for value in values}, None
-    for present in column:
-        if present is not None:
-            if isinstance(present, str) in learned:
-                return
-            first = present if first is None else first
-    if first is not None and len(values):
+    """Raise TypeError if strings were learned and other values come, or the reverse: all would count as unknown."""
+    present = next((value for value in column if value is not None), None)
+    if len(values) and present is not None and isinstance(values[0], str) != isinstance(present, str):
         raise TypeError(
             f"{name} held {values[0]!r} ({type(values[0]).__name__}) when fitting and now holds "
-            f"{first!r} ({type(first).__name__}). Convert the column to the type that it had."
+            f"{present!r} ({type(present).__name__}). Convert the column to the type that it had."
         )

@@ -139,8 +139,7 @@ def read(X: Any, categorical_features: Any, categorical: Sequence[bool] | None =
     Raises
     ------
     TypeError
-        If a column holds dates or times, mixes strings with other types without being one of categories, or holds what
-        is neither number nor category.
+        If a column holds dates or times, mixes strings with other types, or holds what is neither number nor category.
     ValueError
         If a number column holds text or infinity.
     """
@@ -155,13 +154,11 @@ def read(X: Any, categorical_features: Any, categorical: Sequence[bool] | None =
     if any(times):
         kinds = {name: kind for name, kind in zip(names, times, strict=True) if kind}
         raise _times_error(_columns_named(list(kinds)), ", ".join(dict.fromkeys(kinds.values())))
-    if categorical is None and not isinstance(categorical_features, str):
-        categorical = _choose(categorical_features, names)
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
-        if column.dtype == object and not are_texts[j] and not (categorical and categorical[j]):
-            are_texts[j] = _holds_text(column, name)
-    if categorical is None:  # "from_dtype"
-        categorical = are_texts
+        if column.dtype == object:
+            are_texts[j] |= _holds_text(column, name)
+    if categorical is None:
+        categorical = _choose(categorical_features, are_texts, names)
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
         values[j] = _category(column, name) if categorical[j] else _number(column, name)
     return ColumnTable(values, list(categorical), names)
@@ -234,10 +231,12 @@ def _time_type(column: Array) -> str:
     return ""
 
 
-def _choose(categorical_features: Any, names: list[str]) -> list[bool]:
-    """Which columns are categories, by an estimator's parameter that is not "from_dtype"."""
+def _choose(categorical_features: Any, are_texts: list[bool], names: list[str]) -> list[bool]:
+    """Which columns are categories, by the estimator's parameter."""
     if categorical_features is None:
         return [False] * len(names)
+    if isinstance(categorical_features, str):  # "from_dtype"
+        return are_texts
     given = np.asarray(categorical_features)
     if given.dtype.kind == "b":
         if given.shape != (len(names),):
@@ -320,6 +319,8 @@ def _numbers_of_objects(column: Array, name: str) -> Array:
         if isinstance(value, str | bytes):
             raise _text_error(name, column)
         try:
+            if isinstance(value, np.ndarray):  # which some versions of NumPy convert if it has a single value
+                raise TypeError("it is an array, not a number")
             column[i] = float(value)
         except TypeError as error:
             raise TypeError(f"Column {name!r} is a column of numbers, but holds {value!r}: {error}.") from error

@@ -179,6 +179,8 @@ class FeatureEncoder:
         ValueError
             If a number is too large for `dtype`.
         """
+        if sp.issparse(data) and self.n_bins:  # the encoder was fitted to a dense table
+            data = sp.csr_array(data).toarray()
         if pass_through is None:
             pass_through = self.passes_through(data, dtype) and not np.isnan(np.asarray(data)).any()
         if pass_through:

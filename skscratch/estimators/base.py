@@ -144,7 +144,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         new = copy.copy(self)
         before = self.fitted_ if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
         check_together(self, None if before is None else before.built_with)
-        with new._open_backend(inputs) as (backend, inputs), _restored_on_error(self._generator_in_use(before)):
+        with new._open_backend(inputs) as (backend, inputs):
             # 1 check: tables, targets and weights
             rows, validation, targets, loss = check_input(new, backend, inputs, before, incremental, classes)
             # 2 split: rows that validate
@@ -198,13 +198,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     def _resumed_state(self, before: FittedNetwork) -> TrainingState:
         """Return a copy of the state of the last call; of an estimator from a file that has none, a new state."""
         if self._state is not None:
-            return self._state.copy()
+            return replace(self._state.copy(), rng=copy.deepcopy(self._state.rng))
         history = {name: list(values) for name, values in self.history_.items()}
         return TrainingState(before.parameters.copy(), None, self._generator(), history=history)
-
-    def _generator_in_use(self, before: FittedNetwork | None) -> np.random.RandomState | None:
-        """Return the generator that a continued training shares with the state of the last call."""
-        return None if before is None or self._state is None else self._state.rng
 
     def _generator(self) -> np.random.RandomState:
         """Return a generator of this fit's own; one that the user passed moves on by one draw."""
@@ -367,8 +363,18 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         return packed(super().__getstate__(), continues)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state from a file of this version or an older one."""
-        super().__setstate__(unpacked(state, type(self).__name__))
+        """Restore the state from a file of this version or an older one; raise ValueError for a damaged one."""
+        kind = type(self).__name__
+        super().__setstate__(unpacked(state, kind))
+        try:
+            self._restore()
+        except Exception as error:
+            if isinstance(error, MemoryError):
+                raise
+            raise ValueError(f"This file of a {kind} is damaged: {type(error).__name__}: {error}.") from error
+
+    def _restore(self) -> None:
+        """Make objects of the plain values that a file holds."""
         attributes: Any = self.__dict__
         if "fitted_" in attributes:
             attributes["fitted_"] = FittedNetwork.from_state(attributes["fitted_"], self._rebuilt)
@@ -391,18 +397,6 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         return tags
-
-
-@contextmanager
-def _restored_on_error(rng: np.random.RandomState | None) -> Iterator[None]:
-    """Restore the state of a generator if an error occurs."""
-    state: Any = None if rng is None else rng.get_state(legacy=False)
-    try:
-        yield
-    except BaseException:
-        if rng is not None:
-            rng.set_state(state)
-        raise
 
 
 def takes_steps(estimator: Any) -> bool:

@@ -23,7 +23,7 @@ from ..nn.tape import Array
 from ..training.loop import Epoch
 from ..training.objective import Objective
 from ..training.state import TrainingState
-from ..training.threads import one_blas_thread
+from ..training.threads import training_context
 from .constraints import frozen, is_activation_pair
 from .fitted import FittedNetwork
 from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
@@ -124,7 +124,7 @@ def initial_parameters(
 ) -> Array:
     """Draw the initial parameters (K, P), or take over those that the user gave as `init`."""
     parameters, sample, weight = np.zeros_like(model.parameters), None, None
-    with one_blas_thread(), np.errstate(all="ignore"):  # the bits must not depend on the number of threads
+    with training_context():  # the bits must not depend on the number of threads
         if isinstance(estimator.init, str) and estimator.init == "data":
             n = len(rows)
             chosen = rng.choice(n, SAMPLE_ROWS, replace=False) if n > SAMPLE_ROWS else np.arange(n)
@@ -172,7 +172,7 @@ def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> Fit
     stream = stream.after([*numbers, *target_columns], weights)
     if stream.is_stale and state.stream:
         sample, weight, layers = stream.rows, stream.weight, model.network.dense(state.parameters)
-        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        with training_context():
             if numbers:
                 encoder = model.encoder.refitted(sample, weight)
                 transfer_weights(model.encoder, encoder, sample, weight, layers[0])

@@ -163,7 +163,8 @@ def unpacked(state: dict[str, Any], kind: str) -> dict[str, Any]:
 
     Raises ValueError, with advice, for a state without a format, or of a later format.
     """
-    state = dict(state)
+    if not isinstance(state, dict):
+        raise ValueError(f"This file of a {kind} is damaged: its state is no dictionary.")
     found, version = state.get("_format"), state.get("_version", "unknown")
     if not isinstance(found, int) or found < 1:
         raise ValueError(

@@ -5,6 +5,7 @@ import contextlib
 import copy
 import functools
 import inspect
+import linecache
 import os
 import pickle
 import signal
@@ -35,6 +36,8 @@ Y = X[:, 0] - 0.5 * X[:, 1] ** 2
 TARGETS = {ScratchMLPRegressor: Y, ScratchMLPClassifier: (Y > 0).astype(int)}
 TINY = {"hidden_layer_sizes": (4,), "max_iter": 3, "n_members": 2, "n_folds": 2, "random_state": 0, "n_jobs": 1}
 KINDS = pytest.mark.parametrize("kind", TARGETS)
+# an error that is injected into the lines of __del__ itself
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
@@ -634,7 +637,6 @@ def inject(function, at, error=Fault):
     return faults
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an error in __del__ itself
 @pytest.mark.parametrize("error", [Fault, KeyboardInterrupt, MemoryError])
 def test_an_error_at_any_line_of_the_limit_leaves_no_limit(error, two_threads):
 
@@ -698,6 +700,15 @@ def same(one, other):
     return type(one) is type(other) and (one is other or bool(np.all(one == other)) or one != one)
 
 
+@pytest.fixture(autouse=True)
+def handling():
+    """Restore how NumPy handles overflow, so that one failure is no failure of the tests that follow."""
+    handling, size = np.geterr(), np.getbufsize()
+    yield
+    np.seterr(**handling)
+    np.setbufsize(size)
+
+
 class Fitting:
     """One call of `fit` or `partial_fit`, to be tried with errors; what it gives without any is known."""
 
@@ -734,8 +745,17 @@ class Fitting:
             return getattr(model, self.method)(table, self.y if y is None else y, **self.classes)
 
     def check_unchanged(self, where):
-        """Assert that the estimator is as it was, and not limited in any way."""
+        """Assert that the estimator is as it was, and BLAS not limited.
+
+        In the line that returns it after it has taken over the new attributes, where no real error can come, it is
+        complete.
+        """
         model = self.model
+        if Path(where[0]).name == "base.py" and linecache.getline(*where).strip() == "return self":
+            assert same(arrays_of(model), self.right), where
+            self.model = self.fresh()
+            self.attributes = vars(self.model).copy()
+            return
         assert vars(model).keys() == self.attributes.keys(), where
         assert all(vars(model)[name] is value for name, value in self.attributes.items()), where
         assert same(arrays_of(model), self.before), where
@@ -757,12 +777,11 @@ def points(faults, step):
     return sorted({*sorted(faults.first.values())[::step], *range(1, faults.n + 1, max(faults.n // (600 // step), 1))})
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an error in __del__ itself
 @WAY
 @KINDS
 @pytest.mark.parametrize(
     "error, step",
-    [(Fault, 200), *(pytest.param(error, 10, marks=pytest.mark.slow) for error in (Fault, MemoryError))],
+    [(Fault, 200), *(pytest.param(error, 50, marks=pytest.mark.slow) for error in (Fault, MemoryError))],
 )
 def test_an_error_at_any_line_leaves_the_estimator_as_it_was(way, kind, error, step):
     fitting, missed = Fitting(kind, way), []  # which has run once, so that caches are full
@@ -809,7 +828,7 @@ class Allocations(Faults):
 
     def profile(self, frame, event, arg):
         caller = frame
-        if event == "call":  # a function of NumPy that is written in Python
+        if event == "call" and frame.f_code.co_name != "__exit__":  # a function of NumPy that is written in Python
             module, caller = frame.f_globals.get("__name__") or "", frame.f_back
         elif event == "c_call":
             module = arg.__module__ or type(getattr(arg, "__self__", None)).__module__
@@ -828,7 +847,7 @@ class Allocations(Faults):
 
 @WAY
 @KINDS
-@pytest.mark.parametrize("step", [100, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [100, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_failed_allocation_leaves_the_estimator_as_it_was(way, kind, step):
     fitting = Fitting(kind, way)
     with Allocations() as faults:
@@ -845,7 +864,7 @@ def test_a_failed_allocation_leaves_the_estimator_as_it_was(way, kind, step):
 
 
 @KINDS
-@pytest.mark.parametrize("step", [60, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [60, pytest.param(16, marks=pytest.mark.slow)])
 def test_an_error_in_a_thread_of_members_ends_the_fit_and_the_threads(kind, step):
     """The lines of one of two threads are counted, which runs half of the members."""
     y, options = TARGETS[kind], {**TINY, "n_jobs": 2}
@@ -877,7 +896,7 @@ def test_an_error_in_a_thread_of_members_ends_the_fit_and_the_threads(kind, step
 @pytest.mark.filterwarnings("ignore:Training interrupted")
 @WAY
 @KINDS
-@pytest.mark.parametrize("step", [200, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [200, pytest.param(50, marks=pytest.mark.slow)])
 def test_an_interrupt_at_any_line_raises_or_leaves_a_model_that_predicts(way, kind, step):
     fitting = Fitting(kind, way)
     with Faults() as faults:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.encoding import sparse
 from skscratch.encoding.numeric import MissingFlags, Numbers
 from tests.helpers.encoding import F8, dense, encoder
@@ -56,3 +57,13 @@ def test_values_stored_twice_count_once():
     encoded = encoder(X.toarray(), scale=False).transform(X, F8)
     np.testing.assert_array_equal(dense(encoded), [[3, 0], [0, 4]])
     assert X.nnz == 3  # the table that was passed is as it was
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPRegressor, ScratchMLPClassifier])
+def test_a_model_of_a_dense_table_predicts_sparse_rows(kind):
+    X = np.random.RandomState(0).normal(size=(80, 3)) * (np.random.RandomState(1).uniform(size=(80, 3)) < 0.5)
+    X[4, 1] = np.nan
+    y = np.nan_to_num(X).sum(axis=1) > 0
+    model = kind(random_state=0, max_iter=2, hidden_layer_sizes=(4,)).fit(X, y.astype(int))
+    np.testing.assert_array_equal(model.predict(sp.csr_matrix(X)), model.predict(X))
+    model.fit(X, y.astype(int), X_val=sp.csr_matrix(X), y_val=y.astype(int))

@@ -175,6 +175,7 @@ def test_validation_frames_must_match(kind):
             "X_val and y_val do not match.* 'b' is a column of numbers",
         ),
         (FRAME.assign(b=pd.date_range("2020", periods=40)), TypeError, "X_val and y_val do not match.* dates"),
+        (FRAME.assign(c=["u", 1] * 20), TypeError, "X_val and y_val do not match.* mixes strings"),
     ):
         assert_refused(model, FRAME, y, X_val=frame, y_val=y, error=error, match="(?s)" + message)
 

@@ -13,6 +13,8 @@ def deadline(seconds):
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

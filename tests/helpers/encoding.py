@@ -55,7 +55,7 @@ def arrays_equal(one, other):
         return one.keys() == other.keys() and all(arrays_equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(arrays_equal(a, b) for a, b in zip(one, other, strict=True))
-    return np.array_equal(one, other, equal_nan=isinstance(one, np.ndarray))
+    return np.array_equal(one, other, equal_nan=isinstance(one, np.ndarray) and one.dtype.kind == "f")
 
 
 def is_plain(state):
