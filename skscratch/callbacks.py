@@ -55,14 +55,17 @@ class EarlyStopping(_Callback):
     tol : float, default=1e-4
         Minimum improvement: a score counts as better if it exceeds the best score by more than `tol`.
     X_val, y_val, sample_weight_val : as the arguments of `fit`, default=None
-        Validation rows. By default the callback scores the training rows, which say little about generalisation.
+        Validation rows. By default the callback scores the rows that the fit itself holds out: those of its `X_val`,
+        those of ``early_stopping=True``, or, with ``early_stopping='folds'``, all rows, out of fold. An estimator that
+        holds out no rows is scored on its training rows, which say little about generalisation.
 
     Notes
     -----
     The callback scores the estimator as if the fit had ended with the task, and has no effect on an estimator that does
-    not support this. The networks of this package are scored with their best weights so far. Their default schedule has
-    four cycles, and scores peak at the end of a cycle: with this schedule, either use the parameter `early_stopping`
-    instead, or choose a patience of more than 32 epochs, the length of the last cycle.
+    not support this. The networks of this package are scored with their best weights so far. Scores peak where the
+    learning rate has fallen: with a schedule that has an end, such as the default one, a patience shorter than its last
+    cycle (32 of 60 epochs) stops before the best epoch. Use the callback with ``learning_rate='constant'``, whose
+    `max_iter` can be large.
 
     Examples
     --------
@@ -70,9 +73,8 @@ class EarlyStopping(_Callback):
     >>> from skscratch.callbacks import EarlyStopping
     >>> from sklearn.datasets import load_breast_cancer
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> stop = EarlyStopping("roc_auc", n_iter_no_change=5, X_val=X[400:], y_val=y[400:])
-    >>> model = ScratchMLPClassifier(n_members=1, learning_rate="constant", max_iter=200, random_state=0)
-    >>> model.set_callbacks(stop).fit(X[:400], y[:400]).n_iter_ < 200  # doctest: +SKIP
+    >>> model = ScratchMLPClassifier(learning_rate="constant", max_iter=200, random_state=0)
+    >>> model.set_callbacks(EarlyStopping("roc_auc")).fit(X, y).n_iter_ < 200  # doctest: +SKIP
     True
     """
 
@@ -108,9 +110,12 @@ class EarlyStopping(_Callback):
         """Score the estimator at the end of a task; return whether the patience is exhausted."""
         if fitted_estimator is None or _is_root(context):
             return False
+        held_out = getattr(fitted_estimator, "_held_out", None)
         if self.X_val is not None:
             X, y = self.X_val, self.y_val
             metadata = None if self.sample_weight_val is None else {"sample_weight": self.sample_weight_val}
+        elif held_out is not None:
+            fitted_estimator, X, y, metadata = held_out
         if X is None:
             return False
         score = self._score(fitted_estimator, X, y, metadata or {})

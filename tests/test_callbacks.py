@@ -34,8 +34,8 @@ def make(kind, **options):
     return kind(**{"random_state": 0, "hidden_layer_sizes": (8,), "max_iter": 12, **options})
 
 
-def answer(model):
-    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
+def answer(model, rows=X):
+    return model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)
 
 
 class Counting(callback.CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -115,6 +115,41 @@ class TestEarlyStopping:
         # without rows of its own it looks at those of training, which only ever look better
         on_training = make(kind, **options).set_callbacks(EarlyStopping(n_iter_no_change=4)).fit(X[:80], y[:80])
         assert on_training.n_iter_ > model.n_iter_
+
+    @KINDS
+    @pytest.mark.parametrize("way", ["folds", "split", "X_val"])
+    def test_by_default_it_watches_the_rows_that_the_fit_holds_out(self, kind, way):
+        y, weight, seen = Y[kind][:80], np.linspace(1, 2, 80), []
+
+        def scorer(model, X_seen, y_seen, sample_weight):
+            seen.append((answer(model, X_seen), X_seen, y_seen, sample_weight))
+            return len(seen)
+
+        options = {"max_iter": 4, "n_members": 2, "early_stopping": "folds" if way == "folds" else True, "refit": 0}
+        rows = {"X_val": X[80:], "y_val": Y[kind][80:], "sample_weight_val": weight[:40]} if way == "X_val" else {}
+        model = make(kind, **options).set_callbacks(EarlyStopping(scorer)).fit(X[:80], y, weight, **rows)
+        predicted, table, truth, weights = seen[-1]
+        assert len(seen) == model.n_iter_ == 4 and "_held_out" not in vars(model)
+        if way == "folds":
+            np.testing.assert_array_equal(predicted, model.oof_predictions_)
+            assert table is not None and len(truth) == 80
+            np.testing.assert_array_equal(weights, weight)
+        else:
+            assert (
+                len(table)
+                == (40 if way == "X_val" else model._state.split.validation_rows.size)
+                == len(truth)
+                == len(weights)
+            )
+            np.testing.assert_allclose(predicted, answer(model, table), atol=1e-9)
+
+    def test_files_do_not_hold_the_rows_that_it_watches(self, tmp_path):
+        keep = Checkpoint(tmp_path / "model.joblib")
+        options = {"max_iter": 2, "n_members": 2, "early_stopping": "folds", "refit": 0}
+        make(ScratchMLPRegressor, **options).set_callbacks(keep, EarlyStopping()).fit(
+            X[:80], Y[ScratchMLPRegressor][:80]
+        )
+        assert "_held_out" not in vars(joblib.load(tmp_path / "model.joblib"))
 
     def test_a_named_score_and_weights_are_used(self):
         y, weight = Y[ScratchMLPRegressor], rng.uniform(size=40)

@@ -186,7 +186,7 @@ class FeatureEncoder:
         if pass_through:
             table = Table(data)
         else:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 if sp.issparse(data):
                     table = transform_sparse(data, dtype, self.block(Numbers), self.block(MissingFlags))
                 else:

@@ -57,6 +57,10 @@ class TargetEncoder:
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Raise ValueError if these training values are too few to learn from."""
 
+    def has_one_class(self) -> bool:
+        """Whether there is a single class to predict."""
+        return False
+
     def leaves_one_class(self, values: Array) -> bool:
         """Whether these training values have a single class, although y has several."""
         return False
@@ -162,6 +166,10 @@ class ClassTargets(TargetEncoder):
                 f"Previously got {self.classes}, `y` has {present}"
             )
 
+    def has_one_class(self) -> bool:
+        """Whether there is a single class to predict."""
+        return len(self.classes) == 1
+
     def leaves_one_class(self, values: Array) -> bool:
         """Whether these class codes are all the same, although y has several classes."""
         return len(self.classes) > 1 and bool(np.all(values == values[0]))
@@ -247,6 +255,10 @@ class MultilabelTargets(ClassTargets):
 
     def check_enough(self, values: Array, continuing: bool) -> None:
         """Accept any rows: a label may be absent from all of them."""
+
+    def has_one_class(self) -> bool:
+        """Return False: even a single label may be present or absent."""
+        return False
 
     def leaves_one_class(self, values: Array) -> bool:
         """Return False: a constant label is learned like any other."""

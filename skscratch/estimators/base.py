@@ -75,6 +75,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
 
     _state: TrainingState | None  # None in an estimator that was loaded from a file
     _known: tuple[Any, Array] | None = None  # (X, scores): known raw scores, replayed to scikit-learn's scorers
+    # during a fit with callbacks: an estimator that replays its scores of validation rows, their X and y, and metadata
+    _held_out: tuple[Any, Any, Any, dict[str, Any]] | None = None
     _target_type: ClassVar[Any]
 
     # scikit-learn links the representation in notebooks to this address
@@ -175,7 +177,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             objective, evaluation = new._evaluation(backend, objective, rows, validation, dtype, state.split.folds)
             # 5 train
             keep = partial(type(self)._keep, begun=state.progress.epoch, rows=rows, validated=evaluation is not None)
-            listener.on_fit_begin(lambda result: new._attributes_so_far(keep, result, state))
+            held_out = rows if state.split.folds is not None else validation
+            listener.on_fit_begin(lambda result: new._attributes_so_far(keep, result, state, held_out))
             plan = training_plan(
                 self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent
             )
@@ -279,10 +282,17 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 "leave scale_features on, or lower learning_rate_init."
             )
 
-    def _attributes_so_far(self, keep: Callable[..., None], result: FitResult, state: TrainingState) -> dict[str, Any]:
+    def _attributes_so_far(
+        self, keep: Callable[..., None], result: FitResult, state: TrainingState, held_out: Rows | None
+    ) -> dict[str, Any]:
         """Return the attributes of the estimator as if the fit had ended now; training does not change them later."""
         so_far = copy.copy(self)
         keep(so_far, replace(result, parameters=result.parameters.copy()), state.snapshot())
+        if held_out is not None and result.scores is not None:
+            weight = held_out.given_weight()
+            metadata = {} if weight is None else {"sample_weight": weight}
+            replaying = with_known_scores(copy.copy(so_far), held_out.X, result.scores)
+            so_far._held_out = replaying, held_out.X, held_out.y, metadata
         return vars(so_far)
 
     # ------------------------------------------------------------- predicting

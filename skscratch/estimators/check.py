@@ -47,18 +47,21 @@ def check_input(
     y = estimator._target_type.check(inputs.y)
     check_consistent_length(data, y)
     weights = _weights(inputs.sample_weight, data.shape[0])
-    targets = estimator._make_targets(y, classes, None if before is None else before.targets)
+    known = None if before is None else before.targets
+    continues_one_class = known is not None and known.has_one_class()
+    targets = estimator._make_targets(y, classes, None if continues_one_class else known)
     loss = estimator._make_loss(targets)
-    if before is not None:
-        _check_same_output(loss, before.loss)
     values = targets.values(y, loss)
     rows = Rows(inputs.X, y, data, values, None).weighted(targets.row_weights(values, weights)).without_weightless()
+    if continues_one_class or (not incremental and before is None and targets.leaves_one_class(rows.values)):
+        # the classes of rows that have no weight do not count
+        targets = estimator._make_targets(rows.y, None, known)
+        loss = estimator._make_loss(targets)
+        rows = replace(rows, values=targets.values(rows.y, loss))
+    if before is not None:
+        _check_same_output(loss, before.loss)
     if not incremental:
         targets.check_enough(rows.values, before is not None)
-        if targets.leaves_one_class(rows.values):
-            targets = estimator._make_targets(rows.y, None, None)
-            loss = estimator._make_loss(targets)
-            rows = replace(rows, values=targets.values(rows.y, loss))
     kinds = getattr(data, "categorical", None) if before is None else kinds
     return rows, _check_validation(estimator, backend, inputs, targets, loss, kinds), targets, loss
 

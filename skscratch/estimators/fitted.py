@@ -89,7 +89,8 @@ class FittedNetwork:
     def raw_scores(self, data: Any, pooled: bool = True) -> Array:
         """Return the raw scores of a checked table over the temperature, in chunks of rows.
 
-        They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out).
+        They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out).  Raise ValueError
+        if they are not all finite.
         """
         n = data.shape[0]
         size = max(PREDICT_CHUNK_VALUES // max(self.encoder.width, 1), 1)
@@ -105,7 +106,13 @@ class FittedNetwork:
         z = self.network.scores(self.parameters, self.encode(data))  # (K, n, out)
         if pooled:
             z = z[0] if len(z) == 1 else z.mean(axis=0)
-        return z if self.temperature == 1 else z / z.dtype.type(self.temperature)
+        z = z if self.temperature == 1 else z / z.dtype.type(self.temperature)
+        if not np.isfinite(z.sum()) and not np.isfinite(z).all():
+            cause = "a callable activation returns NaN or infinity"
+            if not self.encoder.scale:
+                cause = f"X has values too large for a network without scaling (scale_features=False), or {cause}"
+            raise ValueError(f"The network's output is NaN or infinite for some rows of X: {cause}.")
+        return z
 
     def to_state(self) -> dict[str, Any]:
         """Return plain values and arrays; network and loss are built again from `built_with`."""
@@ -134,7 +141,7 @@ def packed(attributes: dict[str, Any], continues: bool) -> dict[str, Any]:
 
     The state of training is in it only if the training `continues` from the file.
     """
-    state = {name: value for name, value in attributes.items() if name != "oof_predictions_"}
+    state = {name: value for name, value in attributes.items() if name not in ("oof_predictions_", "_held_out")}
     if "fitted_" in state:
         state["fitted_"] = state["fitted_"].to_state()
     if "history_" in state:  # without times, so that identical fits give identical files

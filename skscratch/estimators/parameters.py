@@ -295,7 +295,9 @@ class HyperParameters(BaseEstimator):
         boolean,
         "table",
         """Whether each numeric column is centered on its median, divided by its interquartile range and squeezed
-        smoothly into (-3, 3). Raw units and outliers do no harm, and the model does not extrapolate.""",
+        smoothly into (-3, 3). Raw units and outliers do no harm, and the model does not extrapolate. To
+        follow a trend beyond the rows of training, scale the columns yourself, and set ``scale_features=False``,
+        ``numeric_embedding=None`` and, in a regressor, ``clip_target=False``.""",
         frozen="network",
         sklearn="New: features are scaled; scikit-learn uses them as given.",
     )
@@ -305,6 +307,7 @@ class HyperParameters(BaseEstimator):
         "table",
         """With 'bins' each dense numeric column is also encoded as components between quantiles that fill up one after
         the other (Gorishniy et al. 2022), so that the network quickly learns functions that bend in a single column.
+        Beyond the outer quantiles the components are constant, so that the model hardly extrapolates.
         Sparse tables have no bins.""",
         frozen="network",
         sklearn="New: numeric columns are encoded as bins too.",

@@ -80,7 +80,8 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         boolean,
         "table",
         """Whether predictions are clipped to the range of the y seen in training, over all calls of a continued
-        training. A training that begins with `partial_fit` has no range.""",
+        training. A training that begins with `partial_fit` has no range. False alone does not make the model
+        extrapolate: see `scale_features`.""",
         sklearn="New: predictions stay within the range of the training targets.",
     )
 

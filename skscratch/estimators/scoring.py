@@ -36,9 +36,9 @@ def score_of(estimator: Any, rows: Rows, z: np.ndarray) -> float:
 
                 scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
                 value = scorer(replaying, rows.X, rows.y, **weights)
-    except (ValueError, AttributeError) as error:
-        if isinstance(error, AttributeError) and callable(scoring):
-            raise
+    except (ValueError, AttributeError, TypeError) as error:
+        if callable(scoring) and not isinstance(error, ValueError):
+            raise  # a fault of the user's function
         raise ValueError(f"scoring={scoring!r} failed on the validation rows: {error}") from error
     if not isinstance(value, Real) or math.isnan(value):
         advice = (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skscratch import ScratchMLPRegressor
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.encoding.targets import NumericTargets
 from skscratch.nn.losses import make_loss
 from tests.helpers.estimators import assert_refused
@@ -125,3 +125,15 @@ def test_a_table_without_values_has_intercepts(hidden, fit_intercept):
         model = regressor(hidden_layer_sizes=hidden, fit_intercept=fit_intercept, n_members=2).fit(table, Y[:60])
         assert [b.shape for b in model.intercepts_] == [(2, n) for n in (*hidden, 1)]
         assert np.isfinite(model.predict(table)).all() and len(set(model.predict(table))) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_beyond_the_floats_of_an_unscaled_network_are_refused_by_name(dtype):
+    huge = np.finfo(dtype).max / 4
+    for kind, y in ((ScratchMLPRegressor, Y), (ScratchMLPClassifier, Y > 0)):
+        model = kind(max_iter=3, scale_features=False, numeric_embedding=None, dtype=dtype, random_state=0).fit(X, y)
+        for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+            if hasattr(model, method):
+                with pytest.raises(ValueError, match="output is NaN or infinite.*scale_features=False"):
+                    getattr(model, method)(np.full((2, 3), huge) * [[1], [-1]])
+        assert_refused(kind(scale_features=False, dtype="float32"), 1e39 * X, y, match="X contains a value too large")

@@ -107,6 +107,17 @@ def test_warm_starts():
     assert_refused(classifier(warm_start=True).fit(X, TWO), X, LABELS["text"], match="warm_start can only be used")
 
 
+def test_a_continued_fit_ignores_the_classes_of_rows_without_weight():
+    weight = (TWO == "b") * 1.0
+    model = classifier(warm_start=True).fit(X, TWO, weight).fit(X, TWO, weight)
+    assert len(model.loss_curve_) == 6
+    assert_predicts_only(model, "b")
+    assert_predicts_only(model.partial_fit(X, TWO, weight), "b")
+    assert_refused(model, X, TWO, 1 - weight, match=r"\['a'\] are not among \['b'\]")
+    model = classifier(warm_start=True, class_weight={"a": 0, "b": 1}).fit(X, TWO).fit(X, TWO)
+    assert_predicts_only(model, "b")
+
+
 def test_files_keep_the_class():
     assert_predicts_only(pickle.loads(pickle.dumps(classifier().fit(X, LABELS["text"]))), "a")
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.metrics import d2_pinball_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skscratch import ScratchMLPRegressor
 from tests.helpers.estimators import assert_refused
@@ -220,3 +222,14 @@ def test_raw_scores_of_members_are_averaged_before_the_link():
     # each single network made one step of 1e-14
     np.testing.assert_allclose(np.log(model.predict(X)), np.mean(members, axis=0), rtol=0, atol=1e-10)
     assert model.temperature_ == 1
+
+
+def test_the_recipe_for_a_trend_beyond_the_rows():
+    """Of the README's limits: an own scaler, without bins and clipping."""
+    rng = np.random.RandomState(0)
+    x = np.linspace(0, 100, 300)
+    table = np.column_stack([x, rng.normal(size=300)])
+    y = 3 * x + 2 * table[:, 1] + rng.normal(size=300)
+    options = {"scale_features": False, "numeric_embedding": None, "clip_target": False}
+    model = make_pipeline(StandardScaler(), ScratchMLPRegressor(**options, random_state=0)).fit(table, y)
+    np.testing.assert_allclose(model.predict([[120.0, 0], [150, 0]]), [360, 450], rtol=0.04)

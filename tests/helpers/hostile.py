@@ -66,7 +66,7 @@ OTHER_VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 LIMITS = {"max_iter": 3, "n_members": 6, "refit": 100, "n_jobs": 3}
 NEVER = ("max_iter", "random_state", "verbose", "warm_start")  # set by the case itself
-WRONG = [None, -1, 0, 1.5, "x", float("nan"), float("inf"), 10**400, [], (), True, {}, np.array([1.0, 2.0]), len]
+WRONG = [None, -1, 0, 1.5, "x", float("nan"), float("inf"), 10**400, [], (), True, {}, np.array([1.0, 2.0])]
 
 
 def values_of(name: str, declared: Any) -> st.SearchStrategy[Any]:
@@ -325,21 +325,23 @@ def build(case: Case) -> Any:
         "random_state": 0,
         **case.options,
     }
-    return KINDS[case.kind](**options, **({"warm_start": True} if case.call == "warm_start" else {}))
+    return KINDS[case.kind](**{"warm_start": case.call == "warm_start", **options})
 
 
 def fitted(case: Case) -> Any:
     """Return the estimator of a case, fitted; raise Refused if an error says what is wrong."""
     model, rng = build(case), np.random.RandomState(case.seed)
     X, y, weight = table(case, case.n, rng), target(case, case.n, rng), weights(case, case.n, rng)
+    y = {0: y, 1: y.tolist(), 2: pd.Series(y) if y.ndim == 1 else pd.DataFrame(y)}[case.seed % 3]
+    later = table(case, case.n, rng, case.unseen)
     before = dict(vars(model))
     try:
         if case.call == "partial_fit":
-            classes = np.unique(y) if case.kind == "classifier" and y.ndim == 1 else None
+            classes = np.unique(y) if case.kind == "classifier" and np.ndim(y) == 1 else None
             named = {"classes": classes} if case.kind == "classifier" else {}
             model.partial_fit(X, y, weight, **named)
         elif case.call == "X_val":
-            model.fit(X, y, weight, X_val=X, y_val=y)
+            model.fit(X, y, weight, X_val=later, y_val=y)
         else:
             model.fit(X, y, weight)
     except (ValueError, TypeError, AttributeError) as error:
@@ -347,7 +349,7 @@ def fitted(case: Case) -> Any:
         raise refused(error, case) from error
     try:
         if case.call in ("partial_fit", "warm_start"):
-            (model.partial_fit if case.call == "partial_fit" else model.fit)(X, y, weight)
+            (model.partial_fit if case.call == "partial_fit" else model.fit)(later, y, weight)
     except (ValueError, TypeError) as error:
         raise refused(error, case) from error
     return model
@@ -402,7 +404,9 @@ def verify(case: Case) -> None:
             check_consistent(model, found)
             check_rows(model, X, found)
         again = fitted(case)
-        np.testing.assert_array_equal(again.fitted_.parameters, model.fitted_.parameters, "the same seed, other bits")
+        if model.random_state is not None:
+            own, other = model.fitted_.parameters, again.fitted_.parameters
+            np.testing.assert_array_equal(own, other, "the same seed, other bits")
         if case.seed % 5 == 0:
             for one, other in zip(outputs(pickle.loads(pickle.dumps(model)), X), found, strict=True):
                 np.testing.assert_array_equal(one, other, "a pickle predicts something else")
