@@ -138,7 +138,7 @@ def check(objective, parameters, gradient, rows):
     )
 
 
-def main():
+def follow_one_batch():
     """Follow one batch, and check the result."""
     X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
     X, y, rng = X.astype({"sex": "category"}), y.to_numpy(), np.random.RandomState(0)
@@ -175,6 +175,11 @@ def main():
     print(f"  the weights are those of ScratchMLPRegressor.fit after two steps, bit for bit: {same}")
 
 
+def main():
+    """Follow one batch as fit computes it: the last bits of a product depend on the number of threads."""
+    with one_blas_thread():
+        follow_one_batch()
+
+
 if __name__ == "__main__":
-    with one_blas_thread():  # as in fit: the last bits of a product depend on the number of threads
-        main()
+    main()
