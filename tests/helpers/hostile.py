@@ -208,11 +208,13 @@ def in_form(columns: list[Any], form: str) -> Any:
     has_text = any(isinstance(column, pd.Series) for column in columns)
     frame = pd.DataFrame({f"x{j}": column for j, column in enumerate(columns)})
     if form == "pandas nullable":
-        return frame.convert_dtypes()
+        with np.errstate(invalid="ignore"):  # pandas 2.2 casts numbers beyond integers on trial
+            return frame.convert_dtypes()
     if form == "polars":
         return pl.from_pandas(frame.astype({name: object for name in frame if str(frame[name].dtype) == "category"}))
     if form == "arrow":
-        return frame.convert_dtypes(dtype_backend="pyarrow")
+        with np.errstate(invalid="ignore"):
+            return frame.convert_dtypes(dtype_backend="pyarrow")
     if form == "pandas" or has_text:
         return frame.to_numpy(dtype=object) if form in ("object", "list") else frame
     with np.errstate(all="ignore"):
