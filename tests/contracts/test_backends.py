@@ -96,7 +96,7 @@ def test_a_stream_may_pass_through_the_workers(client):
     """As in dask-ml's Incremental: the model moves from one worker with a chunk to the next."""
     here = ScratchMLPRegressor(learning_rate="constant", random_state=0)
     there = client.submit(lambda: ScratchMLPRegressor(learning_rate="constant", random_state=0))
-    addresses = list(client.scheduler_info()["workers"])
+    addresses = list(client.nthreads())
     for number, part in enumerate(np.array_split(np.arange(len(Y)), 5)):
         here.partial_fit(X[part], Y[part])
         there = client.submit(fed, there, X[part], Y[part], workers=[addresses[number % 2]], pure=False)
@@ -159,7 +159,7 @@ def test_fits_in_processes_of_a_pool_use_one_each():
 def test_fits_in_workers_of_dask_use_one_thread_each(client):
     unlimited = client.run(lambda: [library["num_threads"] for library in threadpool_info()])
     assert all(2 in counts for counts in unlimited.values())  # else the test shows nothing
-    addresses = list(client.scheduler_info()["workers"])
+    addresses = list(client.nthreads())
     for address in addresses:  # one fit at a time in a process, whose steps are watched
         assert client.submit(watched, workers=[address], pure=False).result(timeout=60) == (1, 1, 1)
     busy = client.map(lambda _: allowed_threads(), range(8), pure=False)

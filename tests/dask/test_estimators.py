@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -28,7 +26,7 @@ from distributed import Client, LocalCluster  # noqa: E402
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor  # noqa: E402
 from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor, backend, partitions  # noqa: E402
-from skscratch.dask.partitions import WorkerLost, place_partitions  # noqa: E402
+from skscratch.dask.partitions import WorkerLost  # noqa: E402
 from skscratch.dask.workers import CommunicationStats, WorkerPool  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -441,26 +439,3 @@ def test_losses_without_end_are_given_up(client, monkeypatch):
         pool.retry(lost)
     assert len(built) == 3 and pool.stats.rebuilds == 3
     pool.close()
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    lengths=st.lists(st.integers(0, 50), min_size=1, max_size=12).filter(any),
-    n_workers=st.integers(1, 4),
-    seed=st.integers(0, 99),
-)
-def test_every_partition_with_rows_has_one_place(lengths, n_workers, seed):
-    workers = [f"worker {i}" for i in range(n_workers)]
-    rng = np.random.RandomState(seed)
-    holders = [[workers[i] for i in rng.permutation(n_workers)[: rng.randint(n_workers + 1)]] for _ in lengths]
-    parts = place_partitions(lengths, holders, workers)
-    assert sorted(p for own in parts.values() for p in own) == [p for p, n in enumerate(lengths) if n]
-    assert all(own == sorted(own) and own for own in parts.values())
-    loads = [sum(lengths[p] for p in own) for own in parts.values()]
-    assert max(loads) <= 1.1 * sum(lengths) / n_workers + max(lengths)
-
-
-def test_partitions_stay_where_they_are_if_that_is_fair():
-    workers = ["a", "b"]
-    assert place_partitions([10, 10, 10, 10], [["b"], ["a"], ["b"], ["a"]], workers) == {"a": [1, 3], "b": [0, 2]}
-    assert place_partitions([10, 10, 10, 10], [["b"]] * 4, workers) == {"a": [2, 3], "b": [0, 1]}

@@ -205,10 +205,10 @@ class FailingLoss:
 @pytest.mark.parametrize("sync_every", [1, 3])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, TimeoutError, OSError, asyncio.CancelledError])
 def test_a_loss_that_raises_on_a_worker(client, in_time, kind, sync_every):
-    workers = set(client.scheduler_info()["workers"])
+    workers = set(client.nthreads())
     ordinary = kind in (TimeoutError, OSError)
     message = "from the loss" if ordinary else f"A computation on a worker raised {kind.__name__}: from the loss"
     model = DaskScratchMLPRegressor(**SMALL, loss=FailingLoss(kind), sync_every=sync_every)
     with pytest.raises(kind if ordinary else RuntimeError, match=message):
         model.fit(rows(X), rows(Y))
-    assert set(client.scheduler_info()["workers"]) == workers
+    assert set(client.nthreads()) == workers
