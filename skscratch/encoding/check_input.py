@@ -98,6 +98,7 @@ def check_table(
     """
     if not reset and categorical is None and _needs_no_check(estimator, X):
         return X
+    X = columns.unmasked(X)
     by_column = columns.wants_columns(X, categorical_features) if reset else categorical is not None
     if by_column:
         return _check_columns(estimator, X, categorical_features, categorical, reset)
@@ -163,7 +164,9 @@ def _check_columns(
 ) -> ColumnTable:
     """Read a mixed table column by column."""
     if sp.issparse(X):
-        raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
+        if categorical is None or any(categorical):
+            raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
+        X = X.toarray()  # the table that was fitted had other dtypes than numbers, but no categories
     if not columns.is_frame(X):
         X = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
         X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")

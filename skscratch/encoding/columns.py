@@ -23,6 +23,7 @@ __all__ = [
     "missing",
     "read",
     "refuse_times",
+    "unmasked",
     "wants_columns",
     "without_na",
 ]
@@ -379,8 +380,24 @@ def refuse_times(array: Any, name: str) -> None:
         raise _times_error(name, next(filter(None, kinds)))
 
 
+def unmasked(array: Any) -> Any:
+    """A masked array as an ordinary one with NaN, or None among objects, where it is masked; anything else as it is."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    mask, values = np.ma.getmaskarray(array), np.asarray(array)
+    if not mask.any():
+        return values
+    if values.dtype.kind in "fiub":
+        return np.where(mask, np.nan, values)
+    objects = values.astype(object)
+    objects[mask] = None
+    return objects
+
+
 def from_arrow(array: Any) -> Any:
-    """The values of a column or frame that pyarrow holds, as a NumPy array; anything else as it is."""
+    """The values of a column or frame that pyarrow holds, or of a masked array, as an array; anything else as it is."""
+    if isinstance(array, np.ma.MaskedArray):
+        return unmasked(array)
     if type(array).__module__.partition(".")[0] == "pyarrow" and hasattr(array, "type"):
         return _arrow_values(array)
     frame = nw.from_native(array, eager_only=True, allow_series=True, pass_through=True)

@@ -475,3 +475,52 @@ def test_infinity_is_counted_and_its_columns_are_named():
                 ValueError, match=r"Input X contains infinity.* 3 values are infinite, in the columns x1, x2"
             ):
                 call()
+
+
+# ---------------------------------------------------------------- masked arrays
+
+MASKED = np.arange(2 * N).reshape(N, 2) % 7 == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8, bool, object])
+def test_a_masked_value_is_a_missing_one(kind, dtype):
+    values = (np.column_stack([X, X**2]) * 10).astype(np.int64).astype(dtype)
+    plain = np.where(MASKED, np.nan, values.astype(float))
+    masked = np.ma.MaskedArray(values, mask=MASKED)
+    y = CODES if kind is ScratchMLPClassifier else X
+    expected = raw_scores(new(kind).fit(plain, y), plain)
+    for name, call in calls(masked, masked, kind).items():
+        model = call()
+        if name != "predict":
+            assert np.isnan(raw_scores(model, masked)).sum() == 0
+    np.testing.assert_array_equal(raw_scores(new(kind).fit(masked, y), masked), expected)
+    np.testing.assert_array_equal(raw_scores(new(kind).fit(plain, y), masked), expected)
+
+
+def test_a_masked_text_is_a_missing_category():
+    text = np.ma.MaskedArray(np.resize(["a", "b", "c"], (N, 2)), mask=MASKED)
+    model = new().fit(text, CODES)
+    np.testing.assert_array_equal(model.predict_proba(text), model.predict_proba(np.where(MASKED, None, text.data)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_masked_targets_and_weights_are_refused_or_used(kind):
+    y = CODES if kind is ScratchMLPClassifier else X
+    table = X[:, None]
+    with pytest.raises(ValueError, match=r"Input y contains NaN or None: \d+ (labels|targets) are missing"):
+        new(kind).fit(table, np.ma.MaskedArray(y, mask=MASKED[:, 0]))
+    with pytest.raises(ValueError, match=r"sample_weight contains NaN or infinity: \d+ of 40 weights"):
+        new(kind).fit(table, y, sample_weight=np.ma.MaskedArray(np.ones(N), mask=MASKED[:, 0]))
+    unmasked = new(kind).fit(table, np.ma.MaskedArray(y, mask=False), sample_weight=np.ma.MaskedArray(np.ones(N)))
+    np.testing.assert_array_equal(raw_scores(unmasked, table), raw_scores(new(kind).fit(table, y, np.ones(N)), table))
+
+
+def test_a_model_of_numbers_of_other_dtypes_takes_a_sparse_table():
+    frame = pd.DataFrame(
+        {"a": pd.array(np.where(X > 0, 1, 0), dtype="Int64"), "b": [decimal.Decimal(int(v)) for v in CODES]}
+    )
+    model = new().fit(frame, CODES)
+    numbers = frame.astype(float).to_numpy()
+    with pytest.warns(UserWarning, match="feature names"):
+        np.testing.assert_array_equal(model.predict_proba(sp.csr_array(numbers)), model.predict_proba(frame))
