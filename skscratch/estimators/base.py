@@ -54,6 +54,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     """Fitting, and raw scores; the subclasses know about targets."""
 
     fitted_: FittedNetwork
+    category_penalty_: float | None
     temperature_: float
     best_iteration_: int
     history_: dict[str, list[float]]
@@ -179,8 +180,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             keep = partial(type(self)._keep, begun=state.progress.epoch, rows=rows, validated=evaluation is not None)
             held_out = rows if state.split.folds is not None else validation
             listener.on_fit_begin(lambda result: new._attributes_so_far(keep, result, state, held_out))
+            mean_weight = 1.0 if rows.weight is None else float(rows.weight.mean())
             plan = training_plan(
-                self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent
+                self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent, mean_weight
             )
             result = fit_network(plan, objective, evaluation, state, listener)
             new._check_finite(result, objective if evaluation is None else evaluation.objective, state)
@@ -247,6 +249,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.fitted_ = replace(self.fitted_, parameters=parameters, temperature=result.temperature)
         self._state = state
         self.temperature_ = result.temperature
+        self.category_penalty_ = state.category_penalty
         self.best_iteration_ = result.epoch
         self.history_ = history
         self.n_iter_ = progress.epoch - begun

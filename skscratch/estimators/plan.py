@@ -11,9 +11,9 @@ from ..encoding.check_input import Rows
 from ..encoding.targets import TargetEncoder
 from ..nn.tape import Array
 from ..training.evaluation import assign_folds, hold_out
-from ..training.fit import TrainingPlan
 from ..training.loop import Epoch, StepSettings
 from ..training.optimizers import SGD, Adam
+from ..training.plan import TrainingPlan
 from ..training.schedules import SCHEDULES, Schedule, checked, with_warmup
 from ..training.state import Split, TrainingState
 from ..training.threads import allowed_threads
@@ -49,8 +49,12 @@ def training_plan(
     max_batch: int = MAX_BATCH,
     epoch_type: type[Epoch] = Epoch,
     weight_exponent: int = 0,
+    mean_weight: float = 1.0,
 ) -> TrainingPlan:
-    """Return the plan of a training on `n_rows` rows, whose weights are in units of 2**`weight_exponent`."""
+    """Return the plan of a training on `n_rows` rows.
+
+    Their weights are in units of 2**`weight_exponent`, and `mean_weight` is their mean in these units.
+    """
     schedule = _schedule(h)
     return TrainingPlan(
         settings=_step_settings(h, schedule, n_rows, max_batch, weight_exponent),
@@ -64,6 +68,8 @@ def training_plan(
         n_iter_no_change=h.n_iter_no_change,
         tol=h.tol,
         max_evaluations=h.max_fun,
+        category_penalty=None if isinstance(h.category_penalty, str) else float(h.category_penalty),
+        mean_weight=mean_weight,
         adaptive_rate=_learning_rate(h, 64) if h.learning_rate == "adaptive" else None,
         verbose=bool(h.verbose),
         shows_score=h.scoring != "loss",

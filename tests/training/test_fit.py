@@ -14,11 +14,12 @@ from skscratch.estimators.plan import fold_split
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.training.evaluation import Evaluation
-from skscratch.training.fit import ENSEMBLE_TEMPERATURE_POWER, REFIT_RATE, TrainingPlan, fit_network
+from skscratch.training.fit import ENSEMBLE_TEMPERATURE_POWER, REFIT_RATE, fit_network
 from skscratch.training.listeners import MIN_CYCLE_GAIN, Listener
 from skscratch.training.loop import StepSettings
 from skscratch.training.objective import Objective, out_of_fold_scores
 from skscratch.training.optimizers import SGD, Adam
+from skscratch.training.plan import TrainingPlan
 from skscratch.training.schedules import SCHEDULES, hann
 from skscratch.training.state import Split, TrainingState
 from tests.helpers.gradients import make_network

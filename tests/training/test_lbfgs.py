@@ -43,6 +43,7 @@ class Minimum(Listener):
             self.objective,
             self.state,
             alpha=alpha,
+            category_penalty=0.0,
             max_evaluations=max_evaluations,
             gradient_tolerance=gradient_tolerance,
             listener=self,
