@@ -171,7 +171,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             state.parameters = state.parameters.astype(dtype, copy=False)
             state.incremental |= incremental
             assigns_folds = validation is None and not incremental
-            state.split = fold_split(self, rows.values, state.split, rng) if assigns_folds else split
+            state.split = split
+            if assigns_folds:
+                state.split = fold_split(self, objective, rows.values, state.split, rng)
             if before is None and isinstance(self.init, str) and (incremental or state.split.folds is not None):
                 forget_unseen(model, objective, state.parameters, state.split.folds)
             new._keep_structure(model)

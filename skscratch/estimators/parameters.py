@@ -253,8 +253,8 @@ class HyperParameters(BaseEstimator):
         otherwise a part of the rows, stratified by class. 'folds' trains on every row: the rows are divided into folds,
         each member leaves out one of them, and every row is scored by the members that are not trained on it. These
         out-of-fold scores determine the best epoch, the end of training (after a cycle of 'multi_cosine' that gains
-        less than 0.5 %) and the temperature. 'folds' needs more than 40 rows, at least two members and a solver with
-        epochs; `X_val` takes precedence over it.""",
+        less than 0.5 %) and the temperature. 'folds' needs as many different rows as folds, at least two members and a
+        solver with epochs; `X_val` takes precedence over it.""",
         sklearn="Out-of-fold validation; scikit-learn's default is `False`, and True holds out a tenth of the rows.",
     )
     refit: float = parameter(

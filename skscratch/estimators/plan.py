@@ -10,8 +10,9 @@ from joblib import cpu_count
 from ..encoding.check_input import Rows
 from ..encoding.targets import TargetEncoder
 from ..nn.tape import Array
-from ..training.evaluation import assign_folds, hold_out
+from ..training.evaluation import FEW_ROWS, assign_folds, equal_rows, hold_out
 from ..training.loop import Epoch, StepSettings
+from ..training.objective import Objective
 from ..training.optimizers import SGD, Adam
 from ..training.plan import TrainingPlan
 from ..training.schedules import SCHEDULES, Schedule, checked, with_warmup
@@ -35,7 +36,7 @@ __all__ = [
     "training_plan",
 ]
 
-FULL_BATCH_UP_TO = 40  # rows: tables this small are trained full-batch, without validation
+FULL_BATCH_UP_TO = FEW_ROWS  # tables this small are trained full-batch, without bins
 FLOAT64_UP_TO = 200  # rows: small tables are trained in double precision, where precision matters more than speed
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
@@ -135,20 +136,32 @@ def split_rows(
     return rows[np.setdiff1d(np.arange(len(rows)), held_out)], rows[held_out], Split(validation_rows=held_out)
 
 
-def fold_split(h: HyperParameters, values: Array, before: Split, rng: np.random.RandomState) -> Split:
-    """Assign the rows to folds, if members hold out folds; a continued training keeps its folds."""
-    n_folds = _n_folds(h, len(values))
+def fold_split(
+    h: HyperParameters, objective: Objective, values: Array, before: Split, rng: np.random.RandomState
+) -> Split:
+    """Assign the rows to folds, if members hold out folds; a continued training keeps its folds.
+
+    In a small table equal rows share a fold, so that a row of weight 2 is exactly two rows.
+    """
+    if h.early_stopping != "folds" or h.solver == "lbfgs":
+        return Split()
+    units = np.arange(len(values))
+    if len(values) <= FULL_BATCH_UP_TO:
+        units = equal_rows(objective.sample(units), values)
+    _, first = np.unique(units, return_index=True)
+    n_folds = _n_folds(h, len(first))
     if not n_folds:
         return Split()
     if before.folds is not None and len(before.folds) == len(values):
         return Split(folds=before.folds)
-    return Split(folds=assign_folds(values, n_folds, rng))
+    return Split(folds=assign_folds(values[first], n_folds, rng)[units])
 
 
 def _n_folds(h: HyperParameters, n_rows: int) -> int:
-    """Return the divisor of `n_members` nearest to `n_folds`, so that equally many members hold out each fold."""
-    if h.early_stopping != "folds" or h.solver == "lbfgs" or n_rows <= FULL_BATCH_UP_TO:
-        return 0
+    """Return the divisor of `n_members` nearest to `n_folds`, so that equally many members hold out each fold.
+
+    The result is 0 where there is none with a row for each fold.
+    """
     possible = [f for f in range(2, min(h.n_members, n_rows) + 1) if h.n_members % f == 0]
     return min(possible, key=lambda f: (abs(f - h.n_folds), f)) if possible else 0
 
