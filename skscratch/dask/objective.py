@@ -228,6 +228,9 @@ class ClusterScoredRows:
     def __init__(self, objective: ClusterObjective, parameters: Array, by_folds: bool):
         self._objective, self._parameters, self._by_folds = objective, parameters.copy(), by_folds
 
+    def __len__(self) -> int:
+        return len(self._objective)
+
     def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
         """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""
         loss, slope, weight = np.sum(self._call("loss_at", log_inverse_temperature), axis=0).tolist()

@@ -62,7 +62,7 @@ class Evaluation:
         The loss is convex in 1 / T (Guo et al. 2017, "On calibration of modern neural networks").  For few rows a
         normal prior on log T, with mean 0, is added to it: scores that are right on all of ten rows may be so by luck.
         """
-        prior = 1 / (TEMPERATURE_DEVIATION**2 * FEW_ROWS) if len(self.objective) <= FEW_ROWS else 0.0
+        prior = 1 / (TEMPERATURE_DEVIATION**2 * FEW_ROWS) if len(scored) <= FEW_ROWS else 0.0
 
         def slope(log_inverse_temperature: float) -> float:  # of the mean loss, and of the prior
             _, slopes, weight = scored.loss_at(log_inverse_temperature)

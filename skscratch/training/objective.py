@@ -294,6 +294,9 @@ class ScoredRows:
         self._loss_of_rows, self._evaluate = objective.loss.bind(self._scaled, targets[None], self._dz)
         self._weight = np.ones(len(z)) if objective.weight is None else objective.weight[0].astype(np.float64)
 
+    def __len__(self) -> int:
+        return len(self.z)
+
     def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
         """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""
         np.multiply(self.z, np.exp(log_inverse_temperature), out=self._scaled[0], casting="same_kind")

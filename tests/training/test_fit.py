@@ -427,7 +427,7 @@ def test_given_validation_rows_replace_folds(iris):
     assert model.oof_predictions_ is None and np.isfinite(model.validation_scores_).all()
 
 
-@pytest.mark.parametrize(("n", "by_folds"), [(4, False), (5, True), (41, True)])
+@pytest.mark.parametrize(("n", "by_folds"), [(1, False), (2, True), (41, True)])
 def test_folds_need_a_row_for_each(n, by_folds):
     model = ScratchMLPRegressor(**QUICK).fit(RNG(0).normal(size=(n, 2)), RNG(1).normal(size=n))
     assert (model.oof_predictions_ is not None) == by_folds
