@@ -170,10 +170,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 model = follow_stream(model, state, rows) if incremental else model
             state.parameters = state.parameters.astype(dtype, copy=False)
             state.incremental |= incremental
-            assigns_folds = validation is None and not incremental
+            if validation is None and not incremental:
+                split = fold_split(self, objective, rows.values, state.split, rng)
             state.split = split
-            if assigns_folds:
-                state.split = fold_split(self, objective, rows.values, state.split, rng)
             if before is None and isinstance(self.init, str) and (incremental or state.split.folds is not None):
                 forget_unseen(model, objective, state.parameters, state.split.folds)
             new._keep_structure(model)
