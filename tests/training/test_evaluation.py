@@ -282,7 +282,7 @@ def test_the_temperature_stays_within_bounds(kind):
 
 @pytest.mark.parametrize("kind", ["binary", "softmax"])
 def test_few_rows_do_not_prove_a_temperature(kind):
-    """The normal prior, mean 0 and deviation 0.25 of log T, at the lowest sum of both."""
+    """Below 1 a normal prior of deviation 0.25 on log T is added to the loss; above 1 nothing is."""
     z, t, loss, plain = sharpened(kind, 1.0, n=FEW_ROWS)
     sure = np.where(t > 0, 1.0, -1.0)  # right on every row: without the prior the temperature would be at its bound
     best = minimize_scalar(
@@ -290,6 +290,8 @@ def test_few_rows_do_not_prove_a_temperature(kind):
     )
     assert abs(np.log(Calibration(loss, t)(sure)[1]) - best.x) < 0.02
     assert -0.8 < best.x < 0
+    flatter = minimize_scalar(lambda log_t: plain(2 * z / np.exp(log_t), t).mean(), bracket=(-1, 1))
+    assert flatter.x > 0.3 and abs(np.log(Calibration(loss, t)(2 * z)[1]) - flatter.x) < 0.02
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
