@@ -16,7 +16,8 @@ with a message, if they are not installed.
 
 ``--data`` is a folder with ``manifest.csv``, columns name, task (regression, binary or multiclass) and source_repo,
 and a ``<name>.csv.gz`` with a column target for each table. A table whose source_repo is
-``sklearn.datasets.load_<name>`` comes from scikit-learn.
+``sklearn.datasets.load_<name>`` comes from scikit-learn. A manifest with the columns name, task (reg or class),
+target, sep and header describes raw tables instead, which are read by ``pd.read_csv`` and nothing else.
 
 Each finished run is appended to ``runs.csv`` in the folder given by ``--out``. Runs in this file are not repeated,
 except with ``--fresh``. The report writes ``summary.csv``, ``targets.csv``, ``ablation.csv`` and the plots

@@ -80,7 +80,7 @@ def mlp(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
 def hgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
     """scikit-learn's boosted trees; environment variables limit their threads."""
     kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
-    return kind(random_state=seed)
+    return make_pipeline(Categories(255), kind(random_state=seed))  # it accepts no more categories
 
 
 def lgbm(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
@@ -88,7 +88,7 @@ def lgbm(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
     from lightgbm import LGBMClassifier, LGBMRegressor
 
     kind = LGBMRegressor if task == "regression" else LGBMClassifier
-    return kind(random_state=seed, n_jobs=threads, verbose=-1)
+    return make_pipeline(Categories(), kind(random_state=seed, n_jobs=threads, verbose=-1))
 
 
 def xgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
@@ -96,7 +96,7 @@ def xgb(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
     from xgboost import XGBClassifier, XGBRegressor
 
     kind = XGBRegressor if task == "regression" else XGBClassifier
-    return kind(random_state=seed, n_jobs=threads, enable_categorical=True)
+    return make_pipeline(Categories(), kind(random_state=seed, n_jobs=threads, enable_categorical=True))
 
 
 def catboost(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
@@ -116,11 +116,41 @@ def catboost(task: str, X: pd.DataFrame, seed: int, threads: int | None) -> Any:
 
 
 def _categories(X: pd.DataFrame) -> list[str]:
-    return list(X.select_dtypes("category").columns)
+    return [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]
 
 
 def _strings(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return X.assign(**{name: X[name].astype(object).fillna("missing").astype(str) for name in columns})
+
+
+class Categories(TransformerMixin, BaseEstimator):
+    """Makes columns of strings categories, those of the training rows, and names the columns c0, c1, ...
+
+    Parameters
+    ----------
+    most : int, optional
+        A column of strings with more categories becomes a column of their codes.
+    """
+
+    def __init__(self, most: int | None = None):
+        self.most = most
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> "Categories":
+        """Learn the categories of each column of strings or objects."""
+        names = set(_categories(X)) - set(X.select_dtypes("category"))
+        strings = [j for j, name in enumerate(X) if name in names]
+        self.categories_ = {j: pd.Index(X.iloc[:, j].dropna().astype(str).unique()).sort_values() for j in strings}
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Make the columns categories; an unknown one is missing."""
+        X = X.set_axis([f"c{j}" for j in range(X.shape[1])], axis=1)
+        for j, categories in self.categories_.items():
+            text = X[f"c{j}"].astype(object)
+            column = pd.Categorical(text.where(text.isna(), text.astype(str)), categories)
+            codes = pd.Series(column.codes, X.index, dtype=float).replace(-1, float("nan"))
+            X[f"c{j}"] = codes if self.most is not None and len(categories) > self.most else column
+        return X
 
 
 class TrainingMean(TransformerMixin, BaseEstimator):

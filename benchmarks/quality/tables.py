@@ -1,6 +1,7 @@
 """Tables of the quality benchmark, and their splits into training rows and held-out rows."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,14 @@ class Split:
 
 def tasks(folder: Path | None) -> dict[str, str]:
     """Return the task of each table: "regression", "binary" or "multiclass"."""
-    return BUNDLED if folder is None else _manifest(folder)["task"].to_dict()
+    if folder is None:
+        return BUNDLED
+    kinds = {"reg": "regression", "class": "multiclass"}
+    given = {name: kinds.get(task, task) for name, task in _manifest(folder)["task"].items()}
+    for name, task in given.items():
+        if "target" in _manifest(folder) and task == "multiclass" and _whole(folder, name)[1].max() == 1:
+            given[name] = "binary"
+    return given
 
 
 def seeds(folder: Path | None, name: str, most: int) -> range:
@@ -54,11 +62,28 @@ def split(folder: Path | None, name: str, seed: int) -> Split:
     return Split(X.iloc[train].reset_index(drop=True), y[train], X.iloc[held].reset_index(drop=True), y[held])
 
 
+@cache
 def _manifest(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "manifest.csv", index_col="name", keep_default_na=False)
 
 
+@cache
+def _raw(folder: Path, name: str) -> tuple[pd.DataFrame, np.ndarray, bool]:
+    """Read a table as it is, by `pd.read_csv` and nothing else; rows without a target are left out."""
+    row = _manifest(folder).loc[name]
+    options = {"header": None} if row["header"] == "none" else {}
+    frame = pd.read_csv(folder / f"{name}.csv.gz", sep=row["sep"] or ",", **options).rename(columns=str)
+    frame = frame[frame[row["target"]].notna()]
+    classifies = row["task"] == "class"
+    if classifies:  # a class with a single row cannot be split
+        frame = frame[frame.groupby(row["target"])[row["target"]].transform("size") > 1]
+    X, y = frame.drop(columns=row["target"]).reset_index(drop=True), frame[row["target"]]
+    return X, pd.factorize(y, sort=True)[0] if classifies else y.to_numpy(float), classifies
+
+
 def _whole(folder: Path | None, name: str) -> tuple[pd.DataFrame, np.ndarray, bool]:
+    if folder is not None and "target" in _manifest(folder):
+        return _raw(folder, name)
     source = f"{FROM_SKLEARN}load_{name}" if folder is None else _manifest(folder).loc[name, "source_repo"]
     if not source.startswith(FROM_SKLEARN):
         return datasets.table(name, folder)

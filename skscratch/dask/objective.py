@@ -119,15 +119,15 @@ class ClusterObjective(Objective):
         self.table.pool.on_rebuild(assign)
         self.remote.folds = folds
 
-    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array) -> Array:
         """Count the rows of each fold with a value, as `Objective.counts_by_fold`."""
         small = folds.astype(np.int16)
 
         def count_values() -> list[Any]:
             each = [(own,) for own in self.table.by_shard(small)]  # which differs after a rebuild
-            return self.call("counts_by_fold", n_folds, columns, list(n_codes), each=each)
+            return self.call("counts_by_fold", n_folds, columns, each=each)
 
-        return [np.sum(counts, axis=0) for counts in zip(*self.retry(count_values), strict=True)]
+        return np.asarray(np.sum(self.retry(count_values), axis=0))
 
     def sample(self, rows: Array) -> Table:
         """Return the encoded rows with these indices, few, as a Table."""
@@ -227,6 +227,9 @@ class ClusterScoredRows:
 
     def __init__(self, objective: ClusterObjective, parameters: Array, by_folds: bool):
         self._objective, self._parameters, self._by_folds = objective, parameters.copy(), by_folds
+
+    def __len__(self) -> int:
+        return len(self._objective)
 
     def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
         """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""

@@ -240,11 +240,9 @@ class Shard(Answering):
         """Return encoded rows of a set, by their indices in it."""
         return self._sets[key].objective.sample(rows)  # type: ignore[no-any-return]
 
-    def counts_by_fold(
-        self, key: int, n_folds: int, columns: Array, n_codes: Sequence[int], folds: Array
-    ) -> list[Array]:
+    def counts_by_fold(self, key: int, n_folds: int, columns: Array, folds: Array) -> Array:
         """Count the rows of each fold of a set with a value, as `Objective.counts_by_fold`."""
-        return self._sets[key].objective.counts_by_fold(folds, n_folds, columns, n_codes)
+        return self._sets[key].objective.counts_by_fold(folds, n_folds, columns)
 
     # ------------------------------------------------------------ training
 

@@ -115,9 +115,9 @@ class LazyTable:
         """The rows with the indices `rows`, encoded."""
         return self._encoded(rows)
 
-    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array) -> Array:
         """Counts as of a Table.  A table of this size has no categories, and each of its flags is set in every fold."""
-        return [np.ones((n_folds, len(columns)), int)]
+        return np.ones((n_folds, len(columns)), int)
 
     def checksum(self) -> int:
         """Checksum of the raw rows and of how the first 256 are encoded."""

@@ -54,6 +54,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
     """Fitting, and raw scores; the subclasses know about targets."""
 
     fitted_: FittedNetwork
+    category_penalty_: float | None
     temperature_: float
     best_iteration_: int
     history_: dict[str, list[float]]
@@ -169,8 +170,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
                 model = follow_stream(model, state, rows) if incremental else model
             state.parameters = state.parameters.astype(dtype, copy=False)
             state.incremental |= incremental
-            assigns_folds = validation is None and not incremental
-            state.split = fold_split(self, rows.values, state.split, rng) if assigns_folds else split
+            if validation is None and not incremental:
+                split = fold_split(self, objective, rows.values, state.split, rng)
+            state.split = split
             if before is None and isinstance(self.init, str) and (incremental or state.split.folds is not None):
                 forget_unseen(model, objective, state.parameters, state.split.folds)
             new._keep_structure(model)
@@ -179,8 +181,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             keep = partial(type(self)._keep, begun=state.progress.epoch, rows=rows, validated=evaluation is not None)
             held_out = rows if state.split.folds is not None else validation
             listener.on_fit_begin(lambda result: new._attributes_so_far(keep, result, state, held_out))
+            mean_weight = 1.0 if rows.weight is None else float(rows.weight.mean())
             plan = training_plan(
-                self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent
+                self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent, mean_weight
             )
             result = fit_network(plan, objective, evaluation, state, listener)
             new._check_finite(result, objective if evaluation is None else evaluation.objective, state)
@@ -200,7 +203,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         if self._state is not None:
             return replace(self._state.copy(), rng=copy.deepcopy(self._state.rng))
         history = {name: list(values) for name, values in self.history_.items()}
-        return TrainingState(before.parameters.copy(), None, self._generator(), history=history)
+        state = TrainingState(before.parameters.copy(), None, self._generator(), history=history)
+        state.category_penalty = self.category_penalty_
+        return state
 
     def _generator(self) -> np.random.RandomState:
         """Return a generator of this fit's own; one that the user passed moves on by one draw."""
@@ -247,6 +252,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.fitted_ = replace(self.fitted_, parameters=parameters, temperature=result.temperature)
         self._state = state
         self.temperature_ = result.temperature
+        self.category_penalty_ = state.category_penalty
         self.best_iteration_ = result.epoch
         self.history_ = history
         self.n_iter_ = progress.epoch - begun

@@ -141,21 +141,19 @@ def forget_unseen(model: FittedNetwork, objective: Objective, parameters: Array,
 
     Without this, a category that occurs only in the rows that a member holds out would have random weights in that
     member, and its out-of-fold scores would be noise.  With it, such a category counts as unknown, as at prediction.
+    The embeddings of large categories need no such care: they start at zero.
     """
-    encoder = model.encoder
-    places = [encoder.place(MissingFlags), encoder.place(OneHot)]
+    places = [model.encoder.place(MissingFlags), model.encoder.place(OneHot)]
     columns = np.concatenate([np.arange(place.start, place.stop) for place in places])
-    if not len(columns) and not encoder.categories:
+    if not len(columns):
         return
     n_folds = 1 if folds is None else int(folds.max()) + 1
-    rows = np.zeros(len(objective), int) if folds is None else folds
-    counts = objective.counts_by_fold(rows, n_folds, columns, [count + 1 for count in encoder.categories])
-    first_dense, first = model.network.dense(parameters)[0], model.network.layout.views(parameters)[0]
-    weights = [first_dense.W[:, columns], *[getattr(first, f"E{j}") for j in range(len(encoder.categories))]]
-    for count, weight in zip(counts, weights, strict=True):  # (n_folds, values); (K, values, units)
-        own = count if folds is None else count.sum(axis=0) - count  # rows outside of each fold
-        weight[own[np.arange(len(parameters)) % n_folds] == 0] = 0
-    first_dense.W[:, columns] = weights[0]
+    counts = objective.counts_by_fold(np.zeros(len(objective), int) if folds is None else folds, n_folds, columns)
+    own = counts if folds is None else counts.sum(axis=0) - counts  # rows outside of each fold, (n_folds, columns)
+    first_dense = model.network.dense(parameters)[0]
+    weights = first_dense.W[:, columns]  # (K, columns, units)
+    weights[own[np.arange(len(parameters)) % n_folds] == 0] = 0
+    first_dense.W[:, columns] = weights
 
 
 def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> FittedNetwork:

@@ -79,6 +79,11 @@ ATTRIBUTES = (
         """Accuracy or R² of `oof_predictions_`. It needs no extra rows and is slightly optimistic, because the best
         epoch is selected on the same predictions.""",
     ),
+    Attribute(
+        "category_penalty_",
+        "float or None",
+        "The `category_penalty` in use; None if no column of X has a learned embedding.",
+    ),
     Attribute("temperature_", "float", "Divisor of the mean raw score of the members."),
     Attribute(
         "best_iteration_",

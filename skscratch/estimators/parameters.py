@@ -187,6 +187,16 @@ class HyperParameters(BaseEstimator):
         depend on the batch size.""",
         sklearn="Independent of the batch size, unlike in scikit-learn, where the default is `0.0001`.",
     )
+    category_penalty: float | Literal["auto"] = parameter(
+        "auto",
+        either(choice(("auto",)), real(0)),
+        "regularisation",
+        """L2 penalty ½ category_penalty ‖E‖² / n_samples on the embeddings E of large categories, which is added to the
+        mean loss. A category of n rows keeps about n / (n + category_penalty) of what its rows ask for, so that rare
+        categories are not memorised. 'auto' trains four epochs each with 0, 1, 5 and 30, and takes the largest of them
+        whose validation loss is within 2 % of the lowest; it is 3 without validation.""",
+        sklearn="New: regularises columns of many categories.",
+    )
     weight_decay: float = parameter(
         0.0,
         real(0),
@@ -243,8 +253,8 @@ class HyperParameters(BaseEstimator):
         otherwise a part of the rows, stratified by class. 'folds' trains on every row: the rows are divided into folds,
         each member leaves out one of them, and every row is scored by the members that are not trained on it. These
         out-of-fold scores determine the best epoch, the end of training (after a cycle of 'multi_cosine' that gains
-        less than 0.5 %) and the temperature. 'folds' needs more than 40 rows, at least two members and a solver with
-        epochs; `X_val` takes precedence over it.""",
+        less than 0.5 %) and the temperature. 'folds' needs as many different rows as folds, at least two members and a
+        solver with epochs; `X_val` takes precedence over it.""",
         sklearn="Out-of-fold validation; scikit-learn's default is `False`, and True holds out a tenth of the rows.",
     )
     refit: float = parameter(

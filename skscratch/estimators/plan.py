@@ -10,10 +10,11 @@ from joblib import cpu_count
 from ..encoding.check_input import Rows
 from ..encoding.targets import TargetEncoder
 from ..nn.tape import Array
-from ..training.evaluation import assign_folds, hold_out
-from ..training.fit import TrainingPlan
+from ..training.evaluation import FEW_ROWS, assign_folds, equal_rows, hold_out
 from ..training.loop import Epoch, StepSettings
+from ..training.objective import Objective
 from ..training.optimizers import SGD, Adam
+from ..training.plan import TrainingPlan
 from ..training.schedules import SCHEDULES, Schedule, checked, with_warmup
 from ..training.state import Split, TrainingState
 from ..training.threads import allowed_threads
@@ -35,7 +36,7 @@ __all__ = [
     "training_plan",
 ]
 
-FULL_BATCH_UP_TO = 40  # rows: tables this small are trained full-batch, without validation
+FULL_BATCH_UP_TO = FEW_ROWS  # tables this small are trained full-batch, without bins
 FLOAT64_UP_TO = 200  # rows: small tables are trained in double precision, where precision matters more than speed
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
@@ -49,8 +50,12 @@ def training_plan(
     max_batch: int = MAX_BATCH,
     epoch_type: type[Epoch] = Epoch,
     weight_exponent: int = 0,
+    mean_weight: float = 1.0,
 ) -> TrainingPlan:
-    """Return the plan of a training on `n_rows` rows, whose weights are in units of 2**`weight_exponent`."""
+    """Return the plan of a training on `n_rows` rows.
+
+    Their weights are in units of 2**`weight_exponent`, and `mean_weight` is their mean in these units.
+    """
     schedule = _schedule(h)
     return TrainingPlan(
         settings=_step_settings(h, schedule, n_rows, max_batch, weight_exponent),
@@ -64,6 +69,8 @@ def training_plan(
         n_iter_no_change=h.n_iter_no_change,
         tol=h.tol,
         max_evaluations=h.max_fun,
+        category_penalty=None if isinstance(h.category_penalty, str) else float(h.category_penalty),
+        mean_weight=mean_weight,
         adaptive_rate=_learning_rate(h, 64) if h.learning_rate == "adaptive" else None,
         verbose=bool(h.verbose),
         shows_score=h.scoring != "loss",
@@ -129,20 +136,32 @@ def split_rows(
     return rows[np.setdiff1d(np.arange(len(rows)), held_out)], rows[held_out], Split(validation_rows=held_out)
 
 
-def fold_split(h: HyperParameters, values: Array, before: Split, rng: np.random.RandomState) -> Split:
-    """Assign the rows to folds, if members hold out folds; a continued training keeps its folds."""
-    n_folds = _n_folds(h, len(values))
+def fold_split(
+    h: HyperParameters, objective: Objective, values: Array, before: Split, rng: np.random.RandomState
+) -> Split:
+    """Assign the rows to folds, if members hold out folds; a continued training keeps its folds.
+
+    In a small table equal rows share a fold, so that a row of weight 2 is exactly two rows.
+    """
+    if h.early_stopping != "folds" or h.solver == "lbfgs":
+        return Split()
+    units = np.arange(len(values))
+    if len(values) <= FULL_BATCH_UP_TO:
+        units = equal_rows(objective.sample(units), values)
+    _, first = np.unique(units, return_index=True)
+    n_folds = _n_folds(h, len(first))
     if not n_folds:
         return Split()
     if before.folds is not None and len(before.folds) == len(values):
         return Split(folds=before.folds)
-    return Split(folds=assign_folds(values, n_folds, rng))
+    return Split(folds=assign_folds(values[first], n_folds, rng)[units])
 
 
 def _n_folds(h: HyperParameters, n_rows: int) -> int:
-    """Return the divisor of `n_members` nearest to `n_folds`, so that equally many members hold out each fold."""
-    if h.early_stopping != "folds" or h.solver == "lbfgs" or n_rows <= FULL_BATCH_UP_TO:
-        return 0
+    """Return the divisor of `n_members` nearest to `n_folds`, so that equally many members hold out each fold.
+
+    The result is 0 where there is none with a row for each fold.
+    """
     possible = [f for f in range(2, min(h.n_members, n_rows) + 1) if h.n_members % f == 0]
     return min(possible, key=lambda f: (abs(f - h.n_folds), f)) if possible else 0
 

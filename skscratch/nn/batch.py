@@ -1,6 +1,5 @@
 """Batches: the encoded table and the targets, and how rows of them are copied into the buffers of a batch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -73,17 +72,13 @@ class Table:
         codes = None if self.codes is None else self.codes[rows]
         return Table(self.X[rows], codes, self.offset, self.ones)
 
-    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
-        """Counts of the nonzero values in each fold, (n_folds, len(columns)), then of each code, (n_folds, n_codes)."""
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array) -> Array:
+        """Number of rows of each fold in which each of these columns of X is not zero, (n_folds, len(columns))."""
         nonzero = np.zeros((n_folds, len(columns)), int)
         for fold in range(n_folds):
             part = self.X[folds == fold][:, columns]
             nonzero[fold] = part.getnnz(axis=0) if sp.issparse(part) else np.count_nonzero(part, axis=0)
-        counts = [nonzero]
-        for size, column in zip(n_codes, () if self.codes is None else self.codes.T, strict=True):
-            in_fold = folds.astype(int) * size + column
-            counts.append(np.bincount(in_fold, minlength=n_folds * size).reshape(n_folds, size))
-        return counts
+        return nonzero
 
     def checksum(self) -> int:
         """CRC-32 of all values: other rows have, almost surely, another checksum."""

@@ -20,6 +20,8 @@ class Embedding:
     Shapes: x (1, B, d) and codes (B, c) → y (K, B, d + c · width), with E_j (K, categories_j + 1, width).  Row 0 of E_j
     stands for a missing or unknown category.
 
+    All vectors start at zero: a category that training does not use counts as an unknown one.
+
     Parameters
     ----------
     n_numeric : int
@@ -51,11 +53,9 @@ class Embedding:
         return tuple([Slot(f"E{j}", (count + 1, self.width)) for j, count in enumerate(self.categories)])
 
     def initialise(self, p: Any, rng: np.random.RandomState) -> None:
-        """Draw vectors of about unit length, the size of one scaled number; row 0 is zero."""
+        """Set all vectors to zero; the first weights of the next layer, which are random, move them apart."""
         for j in range(len(self.categories)):
-            matrix = getattr(p, f"E{j}")
-            matrix[...] = rng.normal(0, self.width**-0.5, matrix.shape)
-            matrix[..., 0, :] = 0
+            getattr(p, f"E{j}")[...] = 0
 
     def bind(self, p: Any, g: Any, x: Any, dx: Any = None, rng: np.random.Generator | None = None) -> BoundLayer:
         """Record the look-up and its gradient; see `Layer.bind`.

@@ -49,7 +49,9 @@ class Layout:
     size : int
         P, the number of values of one member.
     n_decayed : int
-        Number of values, at the start of a row, that are penalised and decayed.
+        Number of values, at the start of a row, that are penalised and decayed: the weights.
+    n_embedded : int
+        Number of values at the end of a row: the embeddings of categories, which have a penalty of their own.
     """
 
     def __init__(self, layers: Sequence[Sequence[Slot]]):
@@ -70,6 +72,7 @@ class Layout:
             self.spans[index, slot.name] = start, self.size
             if slot.decay:
                 self.n_decayed = self.size
+        self.n_embedded = sum([math.prod(slot.shape) for _, slot in others])
         # name, span and shape of each view, layer by layer
         self._views = [self._views_of(index, slots) for index, slots in enumerate(layers)]
 
@@ -95,6 +98,14 @@ class Layout:
                 setattr(namespace, name, array[:, start:stop].reshape(len(array), *shape))
             namespaces.append(namespace)
         return namespaces
+
+    def penalised(self, array: Array, alpha: float, category_penalty: float) -> list[tuple[float, Array]]:
+        """The strength of each L2 penalty that is not zero, and a view of the values in `array` (K, P) it acts on."""
+        blocks = [
+            (alpha, array[:, : self.n_decayed]),
+            (category_penalty, array[:, self.size - self.n_embedded :]),
+        ]
+        return [(strength, values) for strength, values in blocks if strength and values.size]
 
     def rates(self) -> Array | None:
         """Factor on the learning rate of each value, (P,); None where all factors are 1."""

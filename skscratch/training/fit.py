@@ -1,7 +1,4 @@
-"""fit_network: train a network as a `TrainingPlan` says, evaluate it, and refit it on all rows.
-
-The plan holds numbers and rules only; `estimators.plan` makes it from the hyper-parameters.
-"""
+"""fit_network: train a network as a `TrainingPlan` says, evaluate it, and refit it on all rows."""
 
 import copy
 from collections.abc import Callable, Collection
@@ -14,72 +11,19 @@ from ..nn.tape import Array
 from .evaluation import Evaluation
 from .lbfgs import minimise
 from .listeners import EarlyStopping, Listener, Listeners, ProgressLines, warn
-from .loop import Epoch, StepSettings, train
+from .loop import train
 from .objective import Objective
 from .optimizers import SGD, Adam
-from .schedules import Schedule, hann
+from .plan import TrainingPlan
+from .race import DEFAULT_CATEGORY_PENALTY, choose_category_penalty
+from .schedules import hann
 from .state import Progress, TrainingState
 from .threads import training_context
 
-__all__ = ["FitResult", "TrainingPlan", "fit_network"]
+__all__ = ["FitResult", "fit_network"]
 
 ENSEMBLE_TEMPERATURE_POWER = 0.7  # of the out-of-fold temperature, for the mean of all members; found by benchmark
 REFIT_RATE = 0.5  # highest learning rate of the refit, as a share of the first one; found by benchmark
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How to train.
-
-    Attributes
-    ----------
-    settings : StepSettings
-    schedule : Schedule
-        The learning-rate schedule, which also says where its cycles end and whether it has an end.
-    make_optimizer : callable or None
-        Maps parameters (K, P) to a new optimizer; None for L-BFGS.
-    n_epochs : int
-        Epochs of one call of `fit`, and of the schedule; iterations for L-BFGS.
-    incremental : bool
-        Whether this call is one of `partial_fit`, which trains for a single epoch.
-    stops_early : bool
-        Whether the validation score decides when to stop.
-    keep_best : bool
-        Whether the parameters of the best epoch are kept, where a loss or score chooses one.
-    refit : float
-        Number of refit epochs as a share of the best epoch; 0 for no refit.
-    n_iter_no_change, tol, max_evaluations, verbose
-        As the hyper-parameters of these names.
-    adaptive_rate : float or None
-        Base learning rate of the "adaptive" schedule.
-    shows_score : bool
-        Whether progress lines have a score besides the loss.
-    n_threads : int
-        Number of threads that the members are divided among.
-    epoch_type : type
-    """
-
-    settings: StepSettings
-    schedule: Schedule
-    make_optimizer: Callable[[Array], SGD | Adam] | None
-    n_epochs: int
-    incremental: bool = False
-    stops_early: bool = False
-    keep_best: bool = True
-    refit: float = 0.0
-    n_iter_no_change: float = 10
-    tol: float = 1e-4
-    max_evaluations: int = 15000
-    adaptive_rate: float | None = None
-    verbose: bool = False
-    shows_score: bool = False
-    n_threads: int = 1
-    epoch_type: type[Epoch] = Epoch
-
-    @property
-    def is_open_ended(self) -> bool:
-        """Whether only the loss or the score ends the training."""
-        return self.make_optimizer is None or self.schedule.open_ended
 
 
 @dataclass(frozen=True)
@@ -101,6 +45,7 @@ def fit_network(
 ) -> FitResult:
     """Train `state` for one epoch if the plan is incremental, otherwise until its end; return the best parameters."""
     _start_or_resume(plan, state)
+    plan = _with_category_penalty(plan, objective, evaluation, state)
     chooses = evaluation is not None or (
         plan.is_open_ended and plan.make_optimizer is not None and not plan.incremental
     )
@@ -118,7 +63,9 @@ def fit_network(
     listeners.on_train_begin(lambda: _evaluated(best_so_far(), evaluation))
     progress = state.progress
     with training_context():
-        if state.finished or progress.epoch >= progress.end:  # resuming from a checkpoint taken just before the refit
+        if state.interrupted:
+            stopped = True
+        elif state.finished or progress.epoch >= progress.end:  # resuming from a checkpoint taken just before the refit
             stopped = state.finished
         elif plan.make_optimizer is None:
             stopped = _run_lbfgs(plan, objective, state, listeners)
@@ -150,7 +97,25 @@ def _start_or_resume(plan: TrainingPlan, state: TrainingState) -> None:
     ended = not resumes and (state.finished or progress.epoch >= progress.end)
     if progress.n_planned != plan.n_epochs or ended:
         progress.start, progress.end, state.finished = progress.epoch, progress.epoch + plan.n_epochs, False
-    state.is_snapshot = False
+    state.is_snapshot, state.interrupted = False, False
+
+
+def _with_category_penalty(
+    plan: TrainingPlan, objective: Objective, evaluation: Evaluation | None, state: TrainingState
+) -> TrainingPlan:
+    """Return the plan with the penalty of the embeddings in its settings; choose it first where that is possible."""
+    if not objective.network.layout.n_embedded:
+        return plan
+    if plan.category_penalty is not None:
+        state.category_penalty = plan.category_penalty
+    elif state.category_penalty is None and (evaluation is None or plan.make_optimizer is None or plan.incremental):
+        state.category_penalty = DEFAULT_CATEGORY_PENALTY
+    elif state.category_penalty is None:
+        assert evaluation is not None
+        with training_context():
+            state.category_penalty = choose_category_penalty(plan, objective, evaluation, state)
+    strength = (state.category_penalty or 0.0) * plan.mean_weight
+    return replace(plan, settings=replace(plan.settings, category_penalty=strength))
 
 
 def _own_listeners(
@@ -197,6 +162,7 @@ def _run_lbfgs(plan: TrainingPlan, objective: Objective, state: TrainingState, l
         objective,
         state,
         alpha=plan.settings.alpha,
+        category_penalty=plan.settings.category_penalty,
         max_evaluations=plan.max_evaluations,
         gradient_tolerance=plan.tol,
         listener=listener,

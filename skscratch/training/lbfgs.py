@@ -20,6 +20,7 @@ def minimise(
     state: TrainingState,
     *,
     alpha: float,
+    category_penalty: float,
     max_evaluations: int,
     gradient_tolerance: float,
     listener: Listener,
@@ -29,7 +30,7 @@ def minimise(
     The sum over all members is minimised as one function; it is smallest where each of its terms is.
     """
     parameters, progress = state.parameters, state.progress
-    full_batch = _FullBatch(objective, parameters, alpha)
+    full_batch = _FullBatch(objective, parameters, alpha, category_penalty)
     accepted = parameters.copy()  # the last iterate; trial points of the line search may be anywhere
     began, stopped = perf_counter(), False
 
@@ -69,15 +70,17 @@ def minimise(
 class _FullBatch:
     """Loss and gradient of all rows, added up over chunks of rows."""
 
-    def __init__(self, objective: Objective, parameters: Array, alpha: float):
+    def __init__(self, objective: Objective, parameters: Array, alpha: float, category_penalty: float):
         n = len(objective)
         size = n if objective.is_remote else CHUNK
-        self.parameters, self.alpha, self.total = parameters, alpha, objective.total_weight()  # (1 or K,)
+        self.parameters, self.total = parameters, objective.total_weight()  # (1 or K,)
         self.gradient, self.sums = np.empty_like(parameters), np.empty_like(parameters)
         self.chunks = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
         sizes = {len(rows) for rows in self.chunks}
         self.steps = {b: objective.step(parameters, self.gradient, b, total=self.total) for b in sizes}
-        self.n_penalised = objective.network.layout.n_decayed
+        layout = objective.network.layout
+        self.penalised = layout.penalised(parameters, alpha, category_penalty)
+        self.pulled = [sums for _, sums in layout.penalised(self.sums, alpha, category_penalty)]
         self.is_loaded = False
 
     def value_and_gradient(self) -> tuple[float, Array]:
@@ -91,7 +94,7 @@ class _FullBatch:
                 self.is_loaded = True
             losses += step.loss_and_gradient()
             np.add(sums, self.gradient, out=sums)
-        weights = self.parameters[:, : self.n_penalised]
-        losses += 0.5 * self.alpha * np.einsum("kp,kp->k", weights, weights)
-        sums[:, : self.n_penalised] += self.alpha / self.total[:, None] * weights
+        for (strength, values), pulled in zip(self.penalised, self.pulled, strict=True):
+            losses += 0.5 * strength * np.einsum("kp,kp->k", values, values)
+            pulled += strength / self.total[:, None] * values
         return float(np.sum(losses / self.total)), sums.ravel().astype(np.float64)

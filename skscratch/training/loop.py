@@ -29,6 +29,7 @@ class StepSettings:
     batch_size: int
     shuffle: bool = True
     alpha: float = 0.0  # L2 penalty ½ α |W|² / Σ w on the mean loss
+    category_penalty: float = 0.0  # L2 penalty ½ λ |E|² / Σ w of the embeddings of categories on the mean loss
     weight_decay: float = 0.0  # decoupled: each step multiplies the weights by 1 - rate · weight_decay
     clip_norm: float | None = None
     power_t: float | None = None  # exponent of "invscaling"
@@ -118,9 +119,11 @@ class Epoch:
         for n_rows in {self.size, last}:
             self.steps[n_rows] = objective.step(parameters, self.gradient, n_rows, rng)
         self.weights = parameters[:, : layout.n_decayed]
+        self.penalised = layout.penalised(parameters, settings.alpha, settings.category_penalty)
         self.total = np.maximum(objective.total_weight(), 1e-30)  # (1 or K,)
         self._decay_factor = np.array(1, parameters.dtype)
-        self._regularise = self._record_regularisation(self.gradient[:, : layout.n_decayed])
+        pulled = layout.penalised(self.gradient, settings.alpha, settings.category_penalty)
+        self._regularise = self._record_regularisation([gradient for _, gradient in pulled])
         self._update = state.optimizer.bind(parameters, self.gradient, layout.rates(), members)
 
     def run(self, order: Array) -> tuple[Array, Array, float]:
@@ -172,10 +175,12 @@ class Epoch:
             else rate / float(np.float64(state.progress.n_seen + 1) ** settings.power_t)
         )
 
-    def penalty(self) -> Array | float:
-        """½ α |W|² of the weights before the epoch, (K,)."""
-        alpha = self.settings.alpha
-        return 0.5 * alpha * np.einsum("kp,kp->k", self.weights, self.weights) if alpha else 0.0
+    def penalty(self) -> Array:
+        """½ α |W|² + ½ λ |E|² of the weights and the embeddings before the epoch, (K,)."""
+        penalty = np.zeros(len(self.gradient))
+        for strength, values in self.penalised:
+            penalty += 0.5 * strength * np.einsum("kp,kp->k", values, values)
+        return penalty
 
     def loss_now(self) -> float:
         """Loss of one batch with the present parameters."""
@@ -184,12 +189,12 @@ class Epoch:
         step.load(order[: self.size])
         return float(np.max(step.loss_only() / np.maximum(step.total_weight(), 1e-30)))
 
-    def _record_regularisation(self, gradient: Array) -> Tape:
-        """Record what stands between the backward pass and the update; `gradient` is that of the decayed weights."""
+    def _record_regularisation(self, gradients: list[Array]) -> Tape:
+        """Record what stands between the backward pass and the update; the `gradients` are those of `penalised`."""
         weights, settings, tape = self.weights, self.settings, Tape()
-        if settings.alpha:
-            factor, pull = (settings.alpha / self.total).astype(weights.dtype), np.empty_like(weights)
-            tape.multiply(weights, factor.reshape(()) if len(factor) == 1 else factor[:, None], out=pull)
+        for (strength, values), gradient in zip(self.penalised, gradients, strict=True):
+            factor, pull = (strength / self.total).astype(values.dtype), np.empty_like(values)
+            tape.multiply(values, factor.reshape(()) if len(factor) == 1 else factor[:, None], out=pull)
             tape.add(gradient, pull, out=gradient)  # g += α W / Σ w
         if settings.clip_norm is not None:
             tape.append(self._clip)

@@ -4,7 +4,7 @@ A step returns sums over its rows, of losses and of gradients.  The sum of gradi
 weights, so that mini-batches, sample weights, whole tables and parts of a table on several machines are one addition.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 from zlib import crc32
@@ -102,25 +102,9 @@ class Objective:
         """Return the objective in which member k does not see the rows of fold k mod F."""
         return replace(self, weight=fold_weights(folds, n_members, self.weight, dtype))
 
-    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array, n_codes: Sequence[int]) -> list[Array]:
-        """Count the rows of each fold in which a column is not zero, and those that have each category code.
-
-        Parameters
-        ----------
-        folds : ndarray of shape (n,)
-            Fold of each row.
-        n_folds : int
-        columns : ndarray of int
-            Columns of the encoded table.
-        n_codes : sequence of int
-            Number of codes of each column that has a learned embedding.
-
-        Returns
-        -------
-        counts : list of ndarray
-            Of the columns (n_folds, len(columns)), and then of each embedding's codes (n_folds, n_codes[j]).
-        """
-        return self.table.counts_by_fold(folds, n_folds, columns, n_codes)  # type: ignore[no-any-return]
+    def counts_by_fold(self, folds: Array, n_folds: int, columns: Array) -> Array:
+        """Count the rows of each fold in which each of these encoded columns is not zero, (n_folds, len(columns))."""
+        return self.table.counts_by_fold(folds, n_folds, columns)  # type: ignore[no-any-return]
 
     def sample(self, rows: Array) -> Any:
         """Return the encoded rows with these indices, few, as a Table."""
@@ -309,6 +293,9 @@ class ScoredRows:
         objective.targets.gather(np.arange(len(z)), targets)
         self._loss_of_rows, self._evaluate = objective.loss.bind(self._scaled, targets[None], self._dz)
         self._weight = np.ones(len(z)) if objective.weight is None else objective.weight[0].astype(np.float64)
+
+    def __len__(self) -> int:
+        return len(self.z)
 
     def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
         """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""

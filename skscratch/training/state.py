@@ -102,6 +102,7 @@ class TrainingState:
     best: Best = field(default_factory=Best)
     split: Split = field(default_factory=Split)
     history: dict[str, list[float]] = field(default_factory=dict)
+    category_penalty: float | None = None  # in use; None before it is chosen
     rate_factor: float = 1.0  # on the learning rate; "adaptive" and Rollback lower it
     incremental: bool = False  # whether partial_fit was called: then no call is the last
     finished: bool = False  # whether training has stopped before the planned end
@@ -136,6 +137,7 @@ class TrainingState:
             "best": dict(vars(self.best)),
             "split": dict(vars(self.split)),
             "history": self.history,
+            "category_penalty": self.category_penalty,
             "rate_factor": self.rate_factor,
             "incremental": self.incremental,
             "finished": self.finished,

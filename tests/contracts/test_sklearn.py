@@ -388,6 +388,7 @@ GRIDS = {
     "power_t": [0.1, 0.5],
     "max_fun": [100, 200],
     "alpha": [0.0, 1.0],
+    "category_penalty": ["auto", 10.0],
     "weight_decay": [0.0, 0.1],
     "dropout": [0.0, 0.3],
     "clip_norm": [None, 0.1],

@@ -185,10 +185,10 @@ def test_the_checksum_depends_on_rows_and_not_on_shards():
 def test_counts_by_fold_are_those_of_the_table(fatal):
     model, _, objective = setting()
     folds, columns = assign_folds(Y, 4, np.random.RandomState(1)), np.arange(objective.table.X.shape[1])
-    here = objective.counts_by_fold(folds, 4, columns, [])
-    there = on_shards(PoolHere(X, fatal=fatal), model, objective).counts_by_fold(folds, 4, columns, [])
-    assert len(there) == len(here) == 1
-    np.testing.assert_array_equal(there[0], here[0])
+    here = objective.counts_by_fold(folds, 4, columns)
+    there = on_shards(PoolHere(X, fatal=fatal), model, objective).counts_by_fold(folds, 4, columns)
+    assert there.shape == (4, len(columns))
+    np.testing.assert_array_equal(there, here)
 
 
 @pytest.mark.parametrize("rows", [np.arange(30, 45), np.array([3, 48, 49]), np.arange(89)])

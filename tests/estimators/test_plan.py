@@ -21,6 +21,8 @@ from skscratch.estimators.plan import (
     split_rows,
     training_plan,
 )
+from skscratch.nn.batch import Table, Targets
+from skscratch.training.objective import Objective
 from skscratch.training.optimizers import SGD, Adam
 from skscratch.training.state import Split, TrainingState
 
@@ -185,22 +187,44 @@ def test_a_continued_training_keeps_its_validation_rows_while_they_exist():
     [
         ({"n_members": 8, "n_folds": 3}, LARGE, 2),
         ({"n_members": 6, "n_folds": 3}, LARGE, 3),
-        ({"n_members": 6, "n_folds": 3}, SMALL, 0),
+        ({"n_members": 6, "n_folds": 3}, SMALL, 3),
+        ({}, 5, 5),
+        ({}, 4, 0),  # fewer rows than folds
         ({"n_members": 1}, 100, 0),
         ({"solver": "lbfgs"}, 100, 0),
         ({"early_stopping": False}, 100, 0),
     ],
 )
 def test_the_number_of_folds(options, n, n_folds):
-    split = fold_split(ScratchMLPRegressor(**options), np.arange(float(n)), Split(), np.random.RandomState(0))
+    values = np.arange(float(n))
+    split = fold_split(ScratchMLPRegressor(**options), rows_of(values), values, Split(), np.random.RandomState(0))
     assert (0 if split.folds is None else split.folds.max() + 1) == n_folds
     assert split.validation_rows is None
+
+
+def rows_of(values):
+    """An objective whose rows have the same number as the only column of the table and as the target."""
+    return Objective(None, None, Table(values[:, None]), Targets(values[:, None]))
+
+
+def test_equal_rows_of_a_small_table_share_a_fold():
+    """Then a row of weight 2 is exactly two rows, in any order."""
+    values, order = np.arange(12.0), np.random.RandomState(1).permutation(36)
+    repeated = np.repeat(values, 3)[order]
+    once, thrice = (
+        fold_split(ScratchMLPRegressor(), rows_of(v), v, Split(), np.random.RandomState(0)).folds
+        for v in (values, repeated)
+    )
+    np.testing.assert_array_equal(thrice, np.repeat(once, 3)[order])
+    few = np.repeat([1.0, 2.0, 3.0, 4.0], 5)  # four different rows are too few for five folds
+    assert fold_split(ScratchMLPRegressor(), rows_of(few), few, Split(), np.random.RandomState(0)).folds is None
 
 
 def test_a_continued_training_keeps_the_folds_of_as_many_rows():
     before = Split(np.array([1]), np.arange(100) % 5)
     keep, anew = (
-        fold_split(ScratchMLPRegressor(), np.arange(n), before, np.random.RandomState(0)) for n in (100.0, 99.0)
+        fold_split(ScratchMLPRegressor(), rows_of(values), values, before, np.random.RandomState(0))
+        for values in (np.arange(100.0), np.arange(99.0))
     )
     assert keep.folds is before.folds and keep.validation_rows is None
     assert len(anew.folds) == 99

@@ -54,18 +54,29 @@ class Training(Listener):
     """A small training, which is the listener of its own loop and can be continued by calling `run` again."""
 
     def __init__(
-        self, loss=None, n_members=1, weights="no weights", dropout=0.0, solver="adam", dtype=np.float64, **settings
+        self,
+        loss=None,
+        n_members=1,
+        weights="no weights",
+        dropout=0.0,
+        solver="adam",
+        dtype=np.float64,
+        categories=(),
+        **settings,
     ):
         rng = np.random.RandomState(0)
-        network = build(3, (), (5,), 1, ["tanh"], dropout=dropout)
+        network = build(3, categories, (5,), 1, ["tanh"], dropout=dropout)
         table = make_table(rng, N)
+        codes = np.column_stack([rng.randint(0, c + 1, N) for c in categories]) if categories else None
         targets = Targets((np.arange(N)[:, None] / N).astype(dtype))  # the target identifies the row
         weight = WEIGHTS[weights](rng, N, n_members)
         weight = None if weight is None else weight.astype(dtype)
         loss = make_loss("squared_error" if loss is None else loss, None)
-        self.objective = Objective(network, loss, Table(table.X.astype(dtype)), targets, weight)
+        self.objective = Objective(network, loss, Table(table.X.astype(dtype), codes), targets, weight)
         parameters = np.zeros((n_members, network.layout.size), dtype)
         network.initialise(parameters, rng)
+        n_embedded = network.layout.n_embedded
+        parameters[:, network.layout.size - n_embedded :] = rng.normal(size=(n_members, n_embedded))
         self.initial = parameters.copy()
         optimizer = OPTIMIZERS[solver](parameters)
         self.state = TrainingState(parameters, optimizer, np.random.RandomState(1), Progress(end=6))

@@ -115,16 +115,7 @@ def test_class_codes_are_looked_up():
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
 def test_counts_by_fold(form):
-    """Of nonzero values in the given columns, and of every category code, also of those that do not occur."""
+    """Of nonzero values in the given columns, in every fold, also in one without rows."""
     X = np.array([[0.0, 1, 0], [2, 0, 0], [3, 4, 0], [0, 5, 0]])
-    codes = np.array([[0, 2], [1, 2], [1, 0], [0, 2]], np.int32)
-    folds = np.array([0, 1, 1, 0])
-    numbers, first, second = Table(form(X), codes).counts_by_fold(folds, 3, np.array([1, 0, 2]), [2, 4])
-    assert numbers.tolist() == [[2, 0, 0], [1, 2, 0], [0, 0, 0]]
-    assert first.tolist() == [[2, 0], [0, 2], [0, 0]]
-    assert second.tolist() == [[0, 0, 2, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
-
-
-def test_counts_by_fold_without_codes():
-    (numbers,) = Table(np.eye(2)).counts_by_fold(np.array([0, 0]), 1, np.array([1]), [])
-    assert numbers.tolist() == [[1]]
+    counts = Table(form(X)).counts_by_fold(np.array([0, 1, 1, 0]), 3, np.array([1, 0, 2]))
+    assert counts.tolist() == [[2, 0, 0], [1, 2, 0], [0, 0, 0]]

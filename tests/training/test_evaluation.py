@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
-from skscratch.nn.batch import Targets
+from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
-from skscratch.training.evaluation import MAX_LOG_TEMPERATURE, Evaluation, assign_folds, hold_out
+from skscratch.training.evaluation import FEW_ROWS, MAX_LOG_TEMPERATURE, Evaluation, assign_folds, equal_rows, hold_out
 from skscratch.training.objective import Objective, ScoredRows
 from tests.helpers.gradients import LOSS_CASES, make_case, make_network, make_table
 
@@ -277,6 +278,28 @@ def test_the_temperature_stays_within_bounds(kind):
     assert calibration(sure)[1] == pytest.approx(np.exp(-MAX_LOG_TEMPERATURE))
     always_wrong = -5 * sure  # the flatter, the better
     assert calibration(always_wrong)[1] == pytest.approx(np.exp(MAX_LOG_TEMPERATURE))
+
+
+@pytest.mark.parametrize("kind", ["binary", "softmax"])
+def test_few_rows_do_not_prove_a_temperature(kind):
+    """Below 1 a normal prior of deviation 0.25 on log T is added to the loss; above 1 nothing is."""
+    z, t, loss, plain = sharpened(kind, 1.0, n=FEW_ROWS)
+    sure = np.where(t > 0, 1.0, -1.0)  # right on every row: without the prior the temperature would be at its bound
+    best = minimize_scalar(
+        lambda log_t: plain(sure / np.exp(log_t), t).mean() + (log_t / 0.25) ** 2 / (2 * FEW_ROWS), bracket=(-1, 1)
+    )
+    assert abs(np.log(Calibration(loss, t)(sure)[1]) - best.x) < 0.02
+    assert -0.8 < best.x < 0
+    flatter = minimize_scalar(lambda log_t: plain(2 * z / np.exp(log_t), t).mean(), bracket=(-1, 1))
+    assert flatter.x > 0.3 and abs(np.log(Calibration(loss, t)(2 * z)[1]) - flatter.x) < 0.02
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
+def test_equal_rows_are_found(form):
+    X, codes = np.array([[0.0, 1], [0, 1], [0, 1], [2, 1], [0, 1]]), np.array([[1], [1], [2], [1], [1]], np.int32)
+    index = equal_rows(Table(form(X), codes), np.array([1.0, 1, 1, 1, 3]))
+    assert index[0] == index[1] and len(set(index)) == 4
+    assert len(set(equal_rows(Table(form(X)), np.array([[1.0], [1], [1], [1], [1]])))) == 2
 
 
 def test_a_row_of_weight_two_counts_as_two_rows():

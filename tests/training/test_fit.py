@@ -14,11 +14,12 @@ from skscratch.estimators.plan import fold_split
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.training.evaluation import Evaluation
-from skscratch.training.fit import ENSEMBLE_TEMPERATURE_POWER, REFIT_RATE, TrainingPlan, fit_network
+from skscratch.training.fit import ENSEMBLE_TEMPERATURE_POWER, REFIT_RATE, fit_network
 from skscratch.training.listeners import MIN_CYCLE_GAIN, Listener
 from skscratch.training.loop import StepSettings
 from skscratch.training.objective import Objective, out_of_fold_scores
 from skscratch.training.optimizers import SGD, Adam
+from skscratch.training.plan import TrainingPlan
 from skscratch.training.schedules import SCHEDULES, hann
 from skscratch.training.state import Split, TrainingState
 from tests.helpers.gradients import make_network
@@ -426,8 +427,8 @@ def test_given_validation_rows_replace_folds(iris):
     assert model.oof_predictions_ is None and np.isfinite(model.validation_scores_).all()
 
 
-@pytest.mark.parametrize(("n", "by_folds"), [(40, False), (41, True)])
-def test_folds_need_more_than_forty_rows(n, by_folds):
+@pytest.mark.parametrize(("n", "by_folds"), [(1, False), (2, True), (41, True)])
+def test_folds_need_a_row_for_each(n, by_folds):
     model = ScratchMLPRegressor(**QUICK).fit(RNG(0).normal(size=(n, 2)), RNG(1).normal(size=n))
     assert (model.oof_predictions_ is not None) == by_folds
 
@@ -438,7 +439,7 @@ def test_folds_need_more_than_forty_rows(n, by_folds):
 )
 def test_the_number_of_folds_divides_that_of_members(iris, n_members, n_folds, expected):
     model = ScratchMLPClassifier(n_members=n_members, n_folds=n_folds)
-    assert fold_split(model, iris[1], Split(), RNG(0)).folds.max() + 1 == expected
+    assert fold_split(model, None, iris[1], Split(), RNG(0)).folds.max() + 1 == expected
 
 
 @pytest.mark.parametrize("seed", range(4))

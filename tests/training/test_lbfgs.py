@@ -37,12 +37,15 @@ class Minimum(Listener):
         self.records.append((record, self.state.parameters.copy()))
         return self.stop(record)
 
-    def run(self, stop=lambda record: False, alpha=0.1, max_evaluations=15000, gradient_tolerance=1e-6):
+    def run(
+        self, stop=lambda record: False, alpha=0.1, category_penalty=0.0, max_evaluations=15000, gradient_tolerance=1e-6
+    ):
         self.stop = stop
         self.converged = lbfgs.minimise(
             self.objective,
             self.state,
             alpha=alpha,
+            category_penalty=category_penalty,
             max_evaluations=max_evaluations,
             gradient_tolerance=gradient_tolerance,
             listener=self,

@@ -196,6 +196,22 @@ def test_the_gradient_includes_the_penalty(weights, batch_size):
     np.testing.assert_array_equal(difference[:, n:], 0)
 
 
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_the_penalty_of_categories_acts_on_their_embeddings_alone(weights):
+    """½ λ |E|² over the total weight is added to the loss, and λ E over it to the gradient."""
+    options = {"n_members": 3, "weights": weights, "solver": "sgd", "categories": (4, 6)}
+    plain, penalised = Training(**options), Training(category_penalty=0.7, **options)
+    n, total = plain.objective.network.layout.n_embedded, plain.objective.total_weight()
+    assert n == (5 + 7) * 8
+    vectors = plain.initial[:, -n:]
+    difference = first_step(penalised) - first_step(plain)
+    np.testing.assert_allclose(difference[:, -n:], -0.05 * 0.7 * vectors / total[:, None], rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(difference[:, :-n], 0)
+    still = {**options, "schedule": lambda u: 0.0}
+    losses = [Training(category_penalty=penalty, **still).run(1).losses[0] for penalty in (0.0, 0.7)]
+    assert losses[1] - losses[0] == pytest.approx(np.mean(0.35 * (vectors**2).sum(axis=1) / total), rel=1e-12)
+
+
 def first_step(training):
     """How far the first optimizer step moves the parameters."""
     steps = []
