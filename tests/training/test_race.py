@@ -24,6 +24,7 @@ NAMED = pd.DataFrame({"z": Z, "town": [f"town {k}" for k in TOWN]})  # what the 
 UNNAMED = pd.DataFrame({"z": Z, "name": [f"name {i}" for i in RNG.permutation(N)]})  # a name tells nothing
 Y = Z + 0.1 * RNG.normal(size=N)
 Y_BY_TOWN = Y + 3 * EFFECT[TOWN]
+Y_NOISY = Z + RNG.normal(size=N)  # noise that a network could memorise by name
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 8, "random_state": 0}
 KINDS = [ScratchMLPRegressor, ScratchMLPClassifier]
 
@@ -39,7 +40,8 @@ def raw_scores(model, table):
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_that_tell_nothing_get_the_largest_penalty_and_towns_that_tell_much_a_small_one(kind):
     options = {"random_state": 0, "max_iter": 20}
-    assert kind(**options).fit(UNNAMED, target(kind, Y)).category_penalty_ == max(CATEGORY_PENALTIES)
+    # the losses are within 0.3 % of the lowest here and 9 % above it there, far from the tolerance of 2 %
+    assert kind(**options).fit(UNNAMED, target(kind, Y_NOISY)).category_penalty_ == max(CATEGORY_PENALTIES)
     assert kind(**options).fit(NAMED, target(kind, Y_BY_TOWN)).category_penalty_ < 5
 
 
