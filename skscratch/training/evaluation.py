@@ -75,8 +75,8 @@ class Evaluation:
             low, high = slope(-bound), slope(bound)
             if low < 0 < high:
                 log_inverse = brentq(slope, -bound, bound, xtol=0.02)
-            elif np.isfinite(low) and np.isfinite(high) and (low or high):  # both are 0 for a single class
-                log_inverse = -bound if low >= 0 else bound
+            elif np.isfinite(low) and np.isfinite(high) and low:  # it is 0 for a single class: any T has the same loss
+                log_inverse = -bound if low > 0 else bound
         loss, _, weight = scored.loss_at(log_inverse)
         return loss / weight, float(np.exp(-log_inverse))
 
