@@ -8,7 +8,7 @@
 Each argument is a folder with the ``runs.csv`` of one suite. A third of its tables is put aside by a fixed seed: no
 choice in the package was made on them. "Loss" is the log loss or the nRMSE, shifted by .01; a figure is the geometric
 mean over tables of its ratio to another model, with the standard error of its logarithm. Only fits that both models
-completed count. The report is written to ``suites.csv`` in the folder of the first argument's parent.
+completed count. The report is written to ``suites.csv`` in the parent folder of the first argument.
 """
 
 import argparse

@@ -396,8 +396,7 @@ def unmasked(array: Any) -> Any:
 
 def from_arrow(array: Any) -> Any:
     """The values of a column or frame that pyarrow holds, or of a masked array, as an array; anything else as it is."""
-    if isinstance(array, np.ma.MaskedArray):
-        return unmasked(array)
+    array = unmasked(array)
     if type(array).__module__.partition(".")[0] == "pyarrow" and hasattr(array, "type"):
         return _arrow_values(array)
     frame = nw.from_native(array, eager_only=True, allow_series=True, pass_through=True)

@@ -203,9 +203,10 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         if self._state is not None:
             return replace(self._state.copy(), rng=copy.deepcopy(self._state.rng))
         history = {name: list(values) for name, values in self.history_.items()}
-        state = TrainingState(before.parameters.copy(), None, self._generator(), history=history)
-        state.category_penalty = self.category_penalty_
-        return state
+        penalty = self.category_penalty_
+        return TrainingState(
+            before.parameters.copy(), None, self._generator(), history=history, category_penalty=penalty
+        )
 
     def _generator(self) -> np.random.RandomState:
         """Return a generator of this fit's own; one that the user passed moves on by one draw."""

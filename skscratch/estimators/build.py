@@ -141,7 +141,7 @@ def forget_unseen(model: FittedNetwork, objective: Objective, parameters: Array,
 
     Without this, a category that occurs only in the rows that a member holds out would have random weights in that
     member, and its out-of-fold scores would be noise.  With it, such a category counts as unknown, as at prediction.
-    The embeddings of large categories need no such care: they start at zero.
+    Embeddings start at zero and need no reset.
     """
     places = [model.encoder.place(MissingFlags), model.encoder.place(OneHot)]
     columns = np.concatenate([np.arange(place.start, place.stop) for place in places])

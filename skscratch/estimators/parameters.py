@@ -192,9 +192,9 @@ class HyperParameters(BaseEstimator):
         either(choice(("auto",)), real(0)),
         "regularisation",
         """L2 penalty ½ category_penalty ‖E‖² / n_samples on the embeddings E of large categories, which is added to the
-        mean loss. A category of n rows keeps about n / (n + category_penalty) of what its rows ask for, so that rare
-        categories are not memorised. 'auto' trains four epochs each with 0, 1, 5 and 30, and takes the largest of them
-        whose validation loss is within 2 % of the lowest; it is 3 without validation.""",
+        mean loss. The vector of a category with n rows keeps about n / (n + category_penalty) of its unpenalised
+        length, so that rare categories are not memorised. 'auto' trains four epochs each with 0, 1, 5 and 30, and takes
+        the largest of them whose validation loss is within 2 % of the lowest; it is 3 without validation.""",
         sklearn="New: regularises columns of many categories.",
     )
     weight_decay: float = parameter(

@@ -145,10 +145,10 @@ def fold_split(
     """
     if h.early_stopping != "folds" or h.solver == "lbfgs":
         return Split()
-    units = np.arange(len(values))
+    units = first = np.arange(len(values))
     if len(values) <= FULL_BATCH_UP_TO:
         units = equal_rows(objective.sample(units), values)
-    _, first = np.unique(units, return_index=True)
+        _, first = np.unique(units, return_index=True)
     n_folds = _n_folds(h, len(first))
     if not n_folds:
         return Split()

@@ -53,7 +53,7 @@ class Embedding:
         return tuple([Slot(f"E{j}", (count + 1, self.width)) for j, count in enumerate(self.categories)])
 
     def initialise(self, p: Any, rng: np.random.RandomState) -> None:
-        """Set all vectors to zero; the first weights of the next layer, which are random, move them apart."""
+        """Set all vectors to zero. The random weights of the next layer give their elements different gradients."""
         for j in range(len(self.categories)):
             getattr(p, f"E{j}")[...] = 0
 

@@ -99,13 +99,12 @@ class Layout:
             namespaces.append(namespace)
         return namespaces
 
-    def penalised(self, array: Array, alpha: float, category_penalty: float) -> list[tuple[float, Array]]:
-        """The strength of each L2 penalty that is not zero, and a view of the values in `array` (K, P) it acts on."""
-        blocks = [
-            (alpha, array[:, : self.n_decayed]),
-            (category_penalty, array[:, self.size - self.n_embedded :]),
-        ]
-        return [(strength, values) for strength, values in blocks if strength and values.size]
+    def penalised(
+        self, parameters: Array, gradient: Array, alpha: float, category_penalty: float
+    ) -> list[tuple[float, Array, Array]]:
+        """Strength of each L2 penalty that is not zero, and views of the values it acts on and of their gradient."""
+        blocks = [(alpha, slice(0, self.n_decayed)), (category_penalty, slice(self.size - self.n_embedded, self.size))]
+        return [(strength, parameters[:, b], gradient[:, b]) for strength, b in blocks if strength and b.start < b.stop]
 
     def rates(self) -> Array | None:
         """Factor on the learning rate of each value, (P,); None where all factors are 1."""

@@ -16,7 +16,7 @@ from .objective import Objective
 from .optimizers import SGD, Adam
 from .plan import TrainingPlan
 from .race import DEFAULT_CATEGORY_PENALTY, choose_category_penalty
-from .schedules import hann
+from .schedules import hann_window
 from .state import Progress, TrainingState
 from .threads import training_context
 
@@ -212,9 +212,10 @@ def _refitted(
     n_epochs = max(round(plan.refit * (result.epoch - state.progress.start)), 1)
     optimizer, rng = plan.make_optimizer(parameters), copy.deepcopy(state.rng)
     refit_state = TrainingState(parameters, optimizer, rng, Progress(end=n_epochs))
-    half_a_step = 0.5 * min(settings.batch_size / len(objective), 1) / n_epochs  # otherwise the first step has rate 0
     settings = replace(
-        settings, learning_rate=settings.learning_rate * REFIT_RATE, schedule=lambda u: hann(u + half_a_step)
+        settings,
+        learning_rate=settings.learning_rate * REFIT_RATE,
+        schedule=hann_window(settings.batch_size, len(objective), n_epochs),
     )
     refitted = replace(result, parameters=parameters)
     listener.on_train_begin(lambda: refitted)

@@ -78,9 +78,7 @@ class _FullBatch:
         self.chunks = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
         sizes = {len(rows) for rows in self.chunks}
         self.steps = {b: objective.step(parameters, self.gradient, b, total=self.total) for b in sizes}
-        layout = objective.network.layout
-        self.penalised = layout.penalised(parameters, alpha, category_penalty)
-        self.pulled = [sums for _, sums in layout.penalised(self.sums, alpha, category_penalty)]
+        self.penalised = objective.network.layout.penalised(parameters, self.sums, alpha, category_penalty)
         self.is_loaded = False
 
     def value_and_gradient(self) -> tuple[float, Array]:
@@ -94,7 +92,7 @@ class _FullBatch:
                 self.is_loaded = True
             losses += step.loss_and_gradient()
             np.add(sums, self.gradient, out=sums)
-        for (strength, values), pulled in zip(self.penalised, self.pulled, strict=True):
+        for strength, values, gradient in self.penalised:
             losses += 0.5 * strength * np.einsum("kp,kp->k", values, values)
-            pulled += strength / self.total[:, None] * values
+            gradient += strength / self.total[:, None] * values
         return float(np.sum(losses / self.total)), sums.ravel().astype(np.float64)

@@ -119,11 +119,10 @@ class Epoch:
         for n_rows in {self.size, last}:
             self.steps[n_rows] = objective.step(parameters, self.gradient, n_rows, rng)
         self.weights = parameters[:, : layout.n_decayed]
-        self.penalised = layout.penalised(parameters, settings.alpha, settings.category_penalty)
+        self.penalised = layout.penalised(parameters, self.gradient, settings.alpha, settings.category_penalty)
         self.total = np.maximum(objective.total_weight(), 1e-30)  # (1 or K,)
         self._decay_factor = np.array(1, parameters.dtype)
-        pulled = layout.penalised(self.gradient, settings.alpha, settings.category_penalty)
-        self._regularise = self._record_regularisation([gradient for _, gradient in pulled])
+        self._regularise = self._record_regularisation()
         self._update = state.optimizer.bind(parameters, self.gradient, layout.rates(), members)
 
     def run(self, order: Array) -> tuple[Array, Array, float]:
@@ -178,7 +177,7 @@ class Epoch:
     def penalty(self) -> Array:
         """½ α |W|² + ½ λ |E|² of the weights and the embeddings before the epoch, (K,)."""
         penalty = np.zeros(len(self.gradient))
-        for strength, values in self.penalised:
+        for strength, values, _ in self.penalised:
             penalty += 0.5 * strength * np.einsum("kp,kp->k", values, values)
         return penalty
 
@@ -189,13 +188,13 @@ class Epoch:
         step.load(order[: self.size])
         return float(np.max(step.loss_only() / np.maximum(step.total_weight(), 1e-30)))
 
-    def _record_regularisation(self, gradients: list[Array]) -> Tape:
-        """Record what stands between the backward pass and the update; the `gradients` are those of `penalised`."""
+    def _record_regularisation(self) -> Tape:
+        """Record what stands between the backward pass and the update."""
         weights, settings, tape = self.weights, self.settings, Tape()
-        for (strength, values), gradient in zip(self.penalised, gradients, strict=True):
+        for strength, values, gradient in self.penalised:
             factor, pull = (strength / self.total).astype(values.dtype), np.empty_like(values)
             tape.multiply(values, factor.reshape(()) if len(factor) == 1 else factor[:, None], out=pull)
-            tape.add(gradient, pull, out=gradient)  # g += α W / Σ w
+            tape.add(gradient, pull, out=gradient)  # g += α W / Σ w, or λ E / Σ w
         if settings.clip_norm is not None:
             tape.append(self._clip)
         if settings.weight_decay:

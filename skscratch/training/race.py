@@ -1,9 +1,9 @@
 """The choice of the penalty on category embeddings: short trial trainings, compared by their validation loss.
 
-A column of many categories either tells something about each of them, or it lets a network memorise the rows of rare
-ones.  No statistic of the column says which it is; rows that a network has not seen do.  On 12 tables with such columns
-the choice lowers the loss by 8 % (geometric mean; one value for all of them lowers it by 6 %), and a column of random
-names, added to 6 tables, raises it by 0 % instead of 35 %.
+A column of many categories either informs about each of them, or lets a network memorise the rows of the rare ones.
+The loss on rows that a network has not seen shows which of the two happens.  On 14 tables with such columns the choice
+lowers the loss by 8 % (geometric mean); a penalty of 3 for all of them lowers it by 6 %.  A column of random names,
+added to six tables, raises the loss by 0 %; without the penalty it raises it by 35 %.
 """
 
 import warnings
@@ -14,17 +14,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .evaluation import Evaluation
 from .listeners import Listener
-from .loop import StepSettings, train
+from .loop import train
 from .objective import Objective
 from .plan import TrainingPlan
-from .schedules import hann
+from .schedules import hann_window
 from .state import Progress, TrainingState
 
 __all__ = ["CATEGORY_PENALTIES", "DEFAULT_CATEGORY_PENALTY", "choose_category_penalty"]
 
 CATEGORY_PENALTIES = (0.0, 1.0, 5.0, 30.0)
 DEFAULT_CATEGORY_PENALTY = 3.0  # where nothing validates the training
-N_EPOCHS = 4  # of each trial; 12 lower the loss by 1 % more, and take half of the time of a fit
+N_EPOCHS = 4  # of each trial; 12 lower the loss by 1 % more and lengthen the fit by half
 TOLERANCE = 0.02  # a small penalty is ahead early and behind later, when rare categories are memorised
 
 
@@ -53,10 +53,9 @@ def _train_briefly(plan: TrainingPlan, objective: Objective, trial: TrainingStat
     """Train along one Hann window of the learning rate."""
     assert plan.make_optimizer is not None
     trial.progress, trial.optimizer = Progress(end=N_EPOCHS), plan.make_optimizer(trial.parameters)
-    half_a_step = 0.5 * min(plan.settings.batch_size / len(objective), 1) / N_EPOCHS  # otherwise the first rate is 0
-    settings: StepSettings = replace(
+    settings = replace(
         plan.settings,
-        schedule=lambda u: hann(min(u + half_a_step, 1.0)),
+        schedule=hann_window(plan.settings.batch_size, len(objective), N_EPOCHS),
         category_penalty=penalty * plan.mean_weight,
     )
     with warnings.catch_warnings():

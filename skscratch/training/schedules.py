@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
-__all__ = ["SCHEDULES", "Schedule", "checked", "hann", "with_warmup"]
+__all__ = ["SCHEDULES", "Schedule", "checked", "hann", "hann_window", "with_warmup"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ def one_cycle(u: float) -> float:
 def hann(u: float) -> float:
     """½ (1 - cos 2πu): from 0 up to 1 and back to 0, the Hann window."""
     return 0.5 * (1 - math.cos(2 * math.pi * u))
+
+
+def hann_window(batch_size: int, n_rows: int, n_epochs: int) -> Callable[[float], float]:
+    """One Hann window over `n_epochs`, half a step ahead: otherwise the rate of the first step would be 0."""
+    half_a_step = 0.5 * min(batch_size / n_rows, 1) / n_epochs
+    return lambda u: hann(u + half_a_step)
 
 
 def multi_cosine(u: float) -> float:

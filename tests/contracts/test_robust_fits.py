@@ -73,15 +73,20 @@ def test_an_interrupt_during_the_refit_is_finished_by_a_warm_start(kind, y, monk
 
     whole = kind(**QUICK, refit=0.5).fit(X, y)
     model = kind(**QUICK, refit=0.5, warm_start=True)
-    hann, calls = fit_module.hann, []
+    hann_window, calls = fit_module.hann_window, []
 
-    def interrupted(u):
-        calls.append(u)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return hann(u)
+    def interrupted(*shape):
+        window = hann_window(*shape)
 
-    monkeypatch.setattr(fit_module, "hann", interrupted)
+        def factor(u):
+            calls.append(u)
+            if len(calls) == 5:
+                raise KeyboardInterrupt
+            return window(u)
+
+        return factor
+
+    monkeypatch.setattr(fit_module, "hann_window", interrupted)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X, y)
     assert not np.array_equal(model.fitted_.parameters, whole.fitted_.parameters)
@@ -100,7 +105,7 @@ def test_an_interrupted_refit_is_finished_from_a_pickle_too(kind, y, monkeypatch
     whole = kind(**QUICK, refit=0.5).fit(X, y)
     model = kind(**QUICK, refit=0.5, warm_start=True)
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "hann", lambda u: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(fit_module, "hann_window", lambda *shape: lambda u: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.warns(UserWarning, match="interrupted"):
             model.fit(X, y)
     again = pickle.loads(pickle.dumps(model)).fit(X, y)

@@ -357,7 +357,7 @@ def test_an_interruption_in_the_refit_points_to_the_line_of_fit(monkeypatch):
     def interrupted(progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_module, "hann", interrupted)
+    monkeypatch.setattr(fit_module, "hann_window", lambda *args: interrupted)
     model = ScratchMLPClassifier(random_state=0, max_iter=4)
     caught = warnings_here(lambda: model.fit(X, y > 0))
     assert [str(w.message) for w in caught] == ["Training interrupted by user."]
