@@ -17,7 +17,10 @@ from .numeric import CLIP_LIMIT
 
 __all__ = ["MAX_ONE_HOT", "ONE_HOT_VALUE", "OneHot", "Vocabulary"]
 
-MAX_ONE_HOT = 50  # a column of more categories has a learned embedding
+# A column of more categories has a learned embedding.  On 30 tables with categories, with two seeds, a limit of 10 in
+# place of 50 lowers the loss by 2 % (geometric mean; standard error 2 %) and lengthens a fit by a tenth; 5 lowers it by
+# 4 % and takes 1.7 times as long.
+MAX_ONE_HOT = 10
 # a rare 0/1 column has the median 0 and the half range 1/2: its ones are scaled to u = 2, and clipped smoothly
 ONE_HOT_VALUE = 2 / (1 + (2 / CLIP_LIMIT) ** 2) ** 0.5
 

@@ -295,7 +295,7 @@ class HyperParameters(BaseEstimator):
         c.column_selection,
         "table",
         """Categorical columns: 'from_dtype' selects those with dtype category, string or object in a DataFrame;
-        otherwise an array-like of column numbers, of names, or a mask; None selects no column. Up to 50 categories
+        otherwise an array-like of column numbers, of names, or a mask; None selects no column. Up to 10 categories
         become one-hot columns, more get a learned embedding. Categories not seen in `fit` count as missing.""",
         frozen="network",
         sklearn="New: strings, categories and missing values are encoded; scikit-learn rejects them.",

@@ -163,11 +163,11 @@ LINK_EMITTERS: dict[str, Emitter] = {
 
 
 def _embedding(g: Graph, layer: Embedding, p: Any, x: tuple[str, list[str]]) -> str:
-    """y = [x, E_1[code_1], E_2[code_2], ...], (K, n, d + c · width)."""
+    """y = [x, E[o_1 + code_1], E[o_2 + code_2], ...], (K, n, d + c · width)."""
     numbers, codes = x
-    tables = [getattr(p, f"E{j}") for j in range(len(codes))]
+    tables = np.split(p.E, layer.first_vectors[1:], axis=1)
     vectors = [g("Gather", table, code, axis=1) for table, code in zip(tables, codes, strict=True)]
-    return g("Concat", g("Expand", numbers, [len(tables[0]), 1, 1]), *vectors, axis=-1)
+    return g("Concat", g("Expand", numbers, [len(p.E), 1, 1]), *vectors, axis=-1)
 
 
 def _dense(g: Graph, layer: Dense, p: Any, x: str) -> str:

@@ -82,7 +82,7 @@ def test_the_vector_of_missing_values_is_learned_only_if_some_are_missing():
     vectors = []
     for table in tables:
         model = plain(ScratchMLPRegressor, max_iter=5, random_state=0, batch_size=10).fit(table, y)
-        vectors.append(model.fitted_.network.layout.views(model.fitted_.parameters)[0].E0[0, 0])
+        vectors.append(model.fitted_.network.layout.views(model.fitted_.parameters)[0].E[0, 0])
     # row 0 of the embedding starts at zero and moves only where rows use it
     assert not vectors[0].any() and vectors[1].all()
 

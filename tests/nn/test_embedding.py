@@ -27,7 +27,7 @@ def test_each_row_is_its_numbers_and_the_vectors_of_its_codes(n_numeric):
     assert y.shape == (2, 8, layer.n_out) and layer.n_out == n_numeric + 15
     for k in range(2):
         for i in range(8):
-            vectors = [getattr(p, f"E{j}")[k, table.codes[i, j]] for j in range(3)]
+            vectors = [p.E[k, first + table.codes[i, j]] for j, first in enumerate((0, 5, 8))]
             np.testing.assert_array_equal(y[k, i], np.concatenate([table.X[i], *vectors]))
 
 
@@ -39,10 +39,10 @@ def test_the_gradient_is_a_sum_over_the_rows_of_a_code():
     dy[...] = np.random.RandomState(1).normal(size=dy.shape)
     backward.run()
     vectors = dy[..., 1:]
-    np.testing.assert_allclose(g.E0[:, 2], vectors[:, [0, 2, 4]].sum(axis=1), rtol=1e-14)
-    np.testing.assert_array_equal(g.E0[:, 0], vectors[:, 1])
-    np.testing.assert_array_equal(g.E0[:, 1], vectors[:, 3])
-    np.testing.assert_array_equal(g.E0[:, 3], 0)  # no row has it: zero, and not what was there before
+    np.testing.assert_allclose(g.E[:, 2], vectors[:, [0, 2, 4]].sum(axis=1), rtol=1e-14)
+    np.testing.assert_array_equal(g.E[:, 0], vectors[:, 1])
+    np.testing.assert_array_equal(g.E[:, 1], vectors[:, 3])
+    np.testing.assert_array_equal(g.E[:, 3], 0)  # no row has it: zero, and not what was there before
 
 
 def test_a_bound_buffer_accepts_other_codes():
@@ -52,10 +52,10 @@ def test_a_bound_buffer_accepts_other_codes():
     forward.run()
     table.codes[...] = [[3], [3], [0]]
     forward.run()
-    np.testing.assert_array_equal(y, p.E0[:, [3, 3, 0]])
+    np.testing.assert_array_equal(y, p.E[:, [3, 3, 0]])
     dy[...] = 1
     backward.run()
-    np.testing.assert_array_equal(g.E0[0, :, 0], [1, 0, 0, 2])
+    np.testing.assert_array_equal(g.E[0, :, 0], [1, 0, 0, 2])
 
 
 def test_all_vectors_start_at_zero():
@@ -63,8 +63,7 @@ def test_all_vectors_start_at_zero():
     layout = Layout([layer.slots()])
     (p,) = layout.views(np.ones((1, layout.size)))
     layer.initialise(p, np.random.RandomState(0))
-    for table, count in ((p.E0, 500), (p.E1, 300)):
-        assert table.shape == (1, count + 1, 8) and not table.any()
+    assert p.E.shape == (1, 501 + 301, 8) and not p.E.any()
 
 
 def test_vectors_are_not_decayed():
