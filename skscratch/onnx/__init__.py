@@ -3,8 +3,9 @@
 A fitted estimator and some rows come in; an `onnx.ModelProto` goes out, which skl2onnx assembles.
 
 Read `convert` (the public functions, and the inputs of a graph), `estimators` (labels and predictions), `encoding` (an
-emitter for each block of the encoder), `network` (an emitter for each layer, activation and link), and `calibration`
-(scikit-learn's CalibratedClassifierCV).
+emitter for each block of the encoder), `network` (an emitter for each layer, activation and link), and `nested` (an
+estimator inside another one), on which build `calibration` (CalibratedClassifierCV), `ensembles` (voting, stacking,
+bagging, several outputs, one-vs-rest) and `transformed_target` (TransformedTargetRegressor).
 """
 
 from .convert import input_feed, register, to_onnx

@@ -8,14 +8,13 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..inspection import unwrap
 from .estimators import emit_class, emit_result, set_classifier_types
+from .nested import emit_classifier, innermost
 from .network import LINK_EMITTERS, Graph
 
-__all__ = ["calibrated_types", "convert_calibrated"]
+__all__ = ["calibrated_types", "convert_calibrated", "emit_interpolation"]
 
 
 def calibrated_types(operator: Any) -> None:
@@ -66,8 +65,24 @@ def _sigmoid(g: Graph, z: str, calibrator: Any) -> str:
 
 
 def _isotonic(g: Graph, z: str, calibrator: Any) -> str:
-    """y_0 + Σ_j (y_{j+1} - y_j) · clip((z - x_j) / (x_{j+1} - x_j), 0, 1): linear between the thresholds x_j."""
-    x, y = (np.asarray(a, np.float64) for a in (calibrator.X_thresholds_, calibrator.y_thresholds_))
+    """Linear interpolation between the thresholds."""
+    return emit_interpolation(g, z, calibrator.X_thresholds_, calibrator.y_thresholds_)
+
+
+def emit_interpolation(g: Graph, z: str, x: Any, y: Any) -> str:
+    """Append a piecewise linear function; return the name of its values (n, 1).
+
+    y_0 + Σ_j (y_{j+1} - y_j) · clip((z - x_j) / (x_{j+1} - x_j), 0, 1): linear between the nodes x_j, constant beyond.
+
+    Parameters
+    ----------
+    g : Graph
+    z : str
+        Name of the arguments (n, 1), in double precision.
+    x, y : array-like of shape (m,)
+        Nodes, ascending without ties, and their values.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(x) == 1:
         return g("Add", g("Mul", z, 0.0), float(y[0]))
     part = g("Max", g("Min", g("Div", g("Sub", z, x[None, :-1]), np.diff(x)[None]), 1.0), 0.0)
@@ -79,20 +94,5 @@ def _uncalibrated(g: Graph, operator: Any, estimator: Any) -> str:
 
     They are raw scores, -z and z for two classes, or probabilities of an estimator without raw scores.
     """
-    from skl2onnx import get_model_alias
-    from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
-
-    outer = unwrap(estimator)
-    last = outer
-    while isinstance(last, Pipeline):
-        last = unwrap(last.steps[-1][1])
-    if hasattr(last, "decision_function"):
-        if not g.container.has_options(last, "raw_scores"):
-            raise NotImplementedError(f"skl2onnx gives no raw scores of {type(last).__name__}, which were calibrated.")
-        for options in (g.scope, g.container):
-            options.add_options(id(last), {"raw_scores": True})
-    child = g.scope.declare_local_operator(get_model_alias(type(outer)), outer)
-    child.inputs = operator.inputs
-    child.outputs.append(g.scope.declare_local_variable("label", Int64TensorType()))
-    child.outputs.append(g.scope.declare_local_variable("raw_scores", DoubleTensorType()))
-    return g.cast(child.outputs[1].full_name, np.float64)
+    raw_scores = hasattr(innermost(estimator), "decision_function")
+    return emit_classifier(g, estimator, operator.inputs, raw_scores)[1]

@@ -16,6 +16,8 @@ The inputs of a graph follow the type of X:
 """
 
 import numbers
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +26,18 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    BaggingRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from ..encoding.check_input import check_names
@@ -32,12 +46,30 @@ from ..estimators.classifier import ScratchMLPClassifier
 from ..estimators.regressor import ScratchMLPRegressor
 from ..inspection import unwrap
 from ..nn.tape import Array
+from . import ensembles
 from .calibration import calibrated_types, convert_calibrated
 from .estimators import classifier_types, convert_classifier, convert_regressor, regressor_types
+from .nested import refuse
+from .transformed_target import convert_transformed_target
 
-__all__ = ["input_feed", "register", "to_onnx"]
+__all__ = ["CONVERTERS", "input_feed", "register", "to_onnx"]
 
 OPSET = {"": 18, "ai.onnx.ml": 3}  # in onnxruntime since 1.14 (February 2023); skl2onnx supports no later "ai.onnx.ml"
+
+# converters in place of those of skl2onnx: types of the outputs, nodes
+CONVERTERS: dict[type, tuple[Callable[[Any], None], Callable[[Any, Any, Any], None]]] = {
+    CalibratedClassifierCV: (calibrated_types, convert_calibrated),
+    VotingClassifier: (ensembles.ensemble_classifier_types, ensembles.convert_voting_classifier),
+    VotingRegressor: (ensembles.ensemble_regressor_types, ensembles.convert_voting_regressor),
+    StackingClassifier: (ensembles.ensemble_classifier_types, ensembles.convert_stacking_classifier),
+    StackingRegressor: (ensembles.ensemble_regressor_types, ensembles.convert_stacking_regressor),
+    BaggingClassifier: (ensembles.ensemble_classifier_types, ensembles.convert_bagging_classifier),
+    BaggingRegressor: (ensembles.ensemble_regressor_types, ensembles.convert_bagging_regressor),
+    MultiOutputClassifier: (ensembles.multi_output_classifier_types, ensembles.convert_multi_output_classifier),
+    MultiOutputRegressor: (ensembles.ensemble_regressor_types, ensembles.convert_multi_output_regressor),
+    OneVsRestClassifier: (ensembles.ensemble_classifier_types, ensembles.convert_one_vs_rest),
+    TransformedTargetRegressor: (ensembles.ensemble_regressor_types, convert_transformed_target),
+}
 
 
 def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any) -> Any:
@@ -47,7 +79,8 @@ def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any)
     ----------
     estimator : estimator
         A fitted ScratchMLPClassifier or ScratchMLPRegressor; or a fitted estimator of scikit-learn that contains them
-        and that skl2onnx can convert: Pipeline, ColumnTransformer, GridSearchCV, CalibratedClassifierCV, ...
+        and that can be converted: Pipeline, ColumnTransformer, GridSearchCV, CalibratedClassifierCV,
+        TransformedTargetRegressor, Voting..., Stacking..., Bagging..., MultiOutput..., OneVsRestClassifier, ...
     X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         Example rows, such as some of the training rows. They determine the names and types of the inputs; see the
         documentation of this module.
@@ -71,34 +104,47 @@ def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any)
         If skl2onnx is not installed.
     NotFittedError
         If the estimator is not fitted.
+    NotImplementedError
+        If a part of the estimator cannot be converted. The message says which, and what to do instead.
     ValueError, TypeError
         If X does not match the estimator, or if ONNX cannot express a part of it: an activation given as functions, or
         a category that is neither a string nor a number.
 
     Notes
     -----
-    This package converts its own estimators and CalibratedClassifierCV; skl2onnx converts all other estimators. A
-    ColumnTransformer that passes numbers through beside strings keeps only eight digits of them; scale the numbers in
+    This package converts its own estimators and those of scikit-learn that combine others: calibration, voting,
+    stacking, bagging, several outputs, one-vs-rest and TransformedTargetRegressor. skl2onnx converts all others.
+
+    The target of a TransformedTargetRegressor may be transformed by NumPy's functions, such as `numpy.log1p` with
+    `numpy.expm1`, by a scaler, a PowerTransformer, a QuantileTransformer, or a Pipeline of these. Hard voting has no
+    probabilities; the output of that name holds the shares of the votes.
+
+    A ColumnTransformer that passes numbers through beside strings keeps only eight digits of them; scale the numbers in
     the ColumnTransformer to avoid the loss.
     """
     register()
     from skl2onnx import convert_sklearn
 
     check_is_fitted(estimator)
+    refuse(estimator)
     tensors = _tensors(X[:1] if sp.issparse(X) else X)
     _check_columns(estimator, X, sum(values.shape[1] for values in tensors.values()))
     types = [(name, _type(values)([None, values.shape[1]], doc_string=name)) for name, values in tensors.items()]
     if is_classifier(estimator):
         options = {"zipmap": False, **options}
-    return convert_sklearn(
-        unwrap(estimator),
-        type(estimator).__name__,
-        types,
-        target_opset=target_opset or OPSET,
-        options=options or None,
-        custom_shape_calculators={CalibratedClassifierCV: calibrated_types},
-        custom_conversion_functions={CalibratedClassifierCV: convert_calibrated},
-    )
+    with _explained_errors(type(estimator).__name__):
+        return convert_sklearn(
+            unwrap(estimator),
+            type(estimator).__name__,
+            types,
+            target_opset=target_opset or OPSET,
+            options=options or None,
+            custom_shape_calculators={
+                AdaBoostClassifier: ensembles.boosting_types,
+                **{kind: types_of for kind, (types_of, _) in CONVERTERS.items()},
+            },
+            custom_conversion_functions={kind: convert for kind, (_, convert) in CONVERTERS.items()},
+        )
 
 
 def input_feed(model: Any, X: Any) -> dict[str, Array]:
@@ -136,7 +182,11 @@ def input_feed(model: Any, X: Any) -> dict[str, Array]:
 def register() -> None:
     """Register the two estimators with skl2onnx, so that `skl2onnx.to_onnx` and `convert_sklearn` convert them too.
 
-    Repeated calls change nothing. `to_onnx` of this package calls it.
+    They need this call, because an import of this package does not load skl2onnx. `to_onnx` of this package makes the
+    call itself. Repeated calls change nothing.
+
+    TransformedTargetRegressor is registered too. For other estimators that contain networks, `skl2onnx.to_onnx` uses
+    the converters of skl2onnx, which convert fewer of them than `to_onnx` of this package does.
 
     Raises
     ------
@@ -157,6 +207,29 @@ def register() -> None:
         ScratchMLPClassifier, "ScratchMLPClassifier", classifier_types, convert_classifier, options=options
     )
     update_registered_converter(ScratchMLPRegressor, "ScratchMLPRegressor", regressor_types, convert_regressor)
+    update_registered_converter(
+        TransformedTargetRegressor, "TransformedTargetRegressor", *CONVERTERS[TransformedTargetRegressor]
+    )
+
+
+@contextmanager
+def _explained_errors(name: str) -> Iterator[None]:
+    """Turn errors of skl2onnx that a user can do something about into a NotImplementedError that says what."""
+    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+    from skl2onnx.common.utils import InvalidInputLengthException
+
+    try:
+        yield
+    except (MissingConverter, MissingShapeCalculator) as error:
+        raise NotImplementedError(
+            f"skl2onnx has no converter for a part of this {name}: {str(error).splitlines()[0]} Convert the networks "
+            "inside it by themselves, and combine their predictions in your own code."
+        ) from error
+    except InvalidInputLengthException as error:
+        raise NotImplementedError(
+            f"skl2onnx converts a part of this {name} for a matrix of numbers only, not for a DataFrame: {error} "
+            "Convert with X.to_numpy() if all columns are numbers."
+        ) from error
 
 
 def _check_columns(estimator: Any, X: Any, n_columns: int) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "convert_regressor",
     "emit_class",
     "emit_result",
+    "float_type",
     "regressor_types",
     "set_classifier_types",
 ]
@@ -46,17 +47,17 @@ def set_classifier_types(operator: Any, multilabel: bool = False) -> None:
     as_numbers = operator.scope_inst.get_options(model, {"nocl": False})["nocl"]
     label_type = StringTensorType if _are_strings(model.classes_) and not as_numbers else Int64TensorType
     labels.set_type(label_type([n, n_classes] if multilabel else [n]))
-    probabilities.set_type(_float_type(operator, probabilities)([n, n_classes]))
+    probabilities.set_type(float_type(operator, probabilities)([n, n_classes]))
 
 
 def regressor_types(operator: Any) -> None:
     """Set the type of the output of a ScratchMLPRegressor: predictions (n, n_outputs)."""
     check_is_fitted(operator.raw_operator)
     shape = [operator.inputs[0].get_first_dimension(), operator.raw_operator.n_outputs_]
-    operator.outputs[0].set_type(_float_type(operator, operator.outputs[0])(shape))
+    operator.outputs[0].set_type(float_type(operator, operator.outputs[0])(shape))
 
 
-def _float_type(operator: Any, output: Any) -> Any:
+def float_type(operator: Any, output: Any) -> Any:
     """Return the type of predictions, float or double.
 
     An output that another estimator reads has the type that skl2onnx expects. An output of the graph has the type of
