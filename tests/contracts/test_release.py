@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-FOR_DEVELOPERS = {"test", "dev", "bench"}
+FOR_DEVELOPERS = {"test", "dev", "bench", "recipes"}
 PYTHONS = [
     tuple(map(int, found.groups()))
     for found in (re.fullmatch(r"Programming Language :: Python :: (\d+)\.(\d+)", c) for c in PROJECT["classifiers"])

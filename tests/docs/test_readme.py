@@ -10,10 +10,11 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators.constraints import declarations
 from skscratch.estimators.docstrings import differences
+from tests.helpers.documents import expected_output, python_blocks
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text()
-PYTHON = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
+PYTHON = python_blocks(TEXT)
 SHELL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.M | re.S)
 
 
@@ -35,9 +36,8 @@ def test_a_python_block_runs_by_itself(number, capsys):
             exec(code, {"__name__": "__main__"})
         return
     exec(code, {"__name__": "__main__"})
-    expected = re.findall(r"print\(.*# prints: (.*)$", PYTHON[number], re.M)  # the output that a comment states
     printed = capsys.readouterr().out.splitlines()
-    assert [line for line in printed if line] == expected
+    assert [line for line in printed if line] == expected_output(PYTHON[number])
 
 
 def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests():
