@@ -216,7 +216,6 @@ def register() -> None:
 def _explained_errors(name: str) -> Iterator[None]:
     """Turn errors of skl2onnx that a user can do something about into a NotImplementedError that says what."""
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-    from skl2onnx.common.utils import InvalidInputLengthException
 
     try:
         yield
@@ -225,7 +224,9 @@ def _explained_errors(name: str) -> Iterator[None]:
             f"skl2onnx has no converter for a part of this {name}: {str(error).splitlines()[0]} Convert the networks "
             "inside it by themselves, and combine their predictions in your own code."
         ) from error
-    except InvalidInputLengthException as error:
+    except RuntimeError as error:
+        if "input(s) is(are) supported" not in str(error):
+            raise
         raise NotImplementedError(
             f"skl2onnx converts a part of this {name} for a matrix of numbers only, not for a DataFrame: {error} "
             "Convert with X.to_numpy() if all columns are numbers."
