@@ -40,6 +40,7 @@ from .build import (
 )
 from .callback_support import CallbackSupport, fit_with_callbacks
 from .check import Inputs, check_input
+from .conformal import Conformity
 from .constraints import check
 from .docstrings import documentation_address
 from .fitted import FittedNetwork, packed, unpacked
@@ -178,8 +179,9 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             new._keep_structure(model)
             objective, evaluation = new._evaluation(backend, objective, rows, validation, dtype, state.split.folds)
             # 5 train
-            keep = partial(type(self)._keep, begun=state.progress.epoch, rows=rows, validated=evaluation is not None)
             held_out = rows if state.split.folds is not None else validation
+            validated = evaluation is not None
+            keep = partial(type(self)._keep, begun=state.progress.epoch, held_out=held_out, validated=validated)
             listener.on_fit_begin(lambda result: new._attributes_so_far(keep, result, state, held_out))
             mean_weight = 1.0 if rows.weight is None else float(rows.weight.mean())
             plan = training_plan(
@@ -244,13 +246,23 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.out_activation_ = model.loss.link.name
 
     def _keep(
-        self, result: FitResult, state: TrainingState, begun: int = 0, rows: Rows | None = None, validated: bool = False
+        self,
+        result: FitResult,
+        state: TrainingState,
+        begun: int = 0,
+        held_out: Rows | None = None,
+        validated: bool = False,
     ) -> None:
         """Set every attribute that training determines."""
         history, progress, best = state.history, state.progress, state.best
         losses = history.get("loss", [])
         parameters = result.parameters.astype(self.fitted_.dtype, copy=False)
-        self.fitted_ = replace(self.fitted_, parameters=parameters, temperature=result.temperature)
+        conformity = None
+        if result.scores is not None and held_out is not None:
+            conformity = self._conformity(result, held_out, state.split.folds)
+        self.fitted_ = replace(
+            self.fitted_, parameters=parameters, temperature=result.temperature, conformity=conformity
+        )
         self._state = state
         self.temperature_ = result.temperature
         self.category_penalty_ = state.category_penalty
@@ -265,11 +277,12 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.validation_scores_ = history.get("validation_score")
         self.best_validation_score_ = best.score if validated else None
         self.oof_predictions_ = self.oof_score_ = None
-        if state.split.folds is not None and result.scores is not None and rows is not None:
-            replaying: Any = with_known_scores(self, rows.X, result.scores)
-            self.oof_predictions_ = (replaying.predict_proba if is_classifier(self) else replaying.predict)(rows.X)
+        if state.split.folds is not None and result.scores is not None and held_out is not None:
+            X = held_out.X
+            replaying: Any = with_known_scores(self, X, result.scores)
+            self.oof_predictions_ = (replaying.predict_proba if is_classifier(self) else replaying.predict)(X)
             with np.errstate(over="ignore", invalid="ignore"):  # squares of targets in any units
-                self.oof_score_ = float(replaying.score(rows.X, rows.y, rows.weight))
+                self.oof_score_ = float(replaying.score(X, held_out.y, held_out.weight))
 
     def _check_finite(self, result: FitResult, objective: Objective, state: TrainingState) -> None:
         """Raise ValueError if the weights, or the raw scores of training rows, are not finite.
@@ -320,6 +333,26 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         table = check_table(now, X, now.categorical_features, model.encoder.categorical, reset=False)
         return model, model.raw_scores(table, pooled)
 
+    def _scores_by_group(self, X: Any, of: str) -> tuple[FittedNetwork, Conformity, Array]:
+        """Return the fitted model, its conformity scores and, for each group of these, raw scores (n_groups, n, out).
+
+        Those of a fold are the mean over the members that have not seen it; those of a single group, of all members.
+        Raise ValueError if the last fit has no such scores; `of` says what they are for.
+        """
+        now = copy.copy(self)
+        check_is_fitted(now)
+        conformity = now.fitted_.conformity
+        if conformity is None:
+            raise ValueError(
+                f"{of} need scores of rows that members have not seen, and the last call of fit or partial_fit has "
+                "none. Fit with early_stopping='folds', n_members of 2 or more and a solver other than 'lbfgs'; or "
+                "pass X_val and y_val."
+            )
+        model, z = now._raw_scores(X, pooled=conformity.n_groups == 1)
+        if conformity.n_groups == 1:
+            return model, conformity, z[None]
+        return model, conformity, z.reshape(-1, conformity.n_groups, *z.shape[1:]).mean(axis=0)
+
     @property
     def coefs_(self) -> list[Array]:
         """Weight matrix of each layer, (n_in, n_out); of several members (K, n_in, n_out)."""
@@ -356,6 +389,10 @@ class ScratchMLP(CallbackSupport, HyperParameters):
 
     def _make_loss(self, targets: Any) -> Loss:
         """Return the loss; raise ValueError for parameters that do not go together."""
+        raise NotImplementedError
+
+    def _conformity(self, result: FitResult, rows: Rows, folds: Array | None) -> Conformity | None:
+        """Return the conformity scores of rows that members have not seen, or None where they have no use."""
         raise NotImplementedError
 
     def __copy__(self) -> Self:

@@ -5,14 +5,17 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
+from ..encoding.check_input import Rows
 from ..encoding.columns import from_arrow
 from ..encoding.targets import ClassTargets, class_targets
 from ..encoding.weights import in_own_unit
 from ..nn.losses import Loss, make_loss
 from ..nn.tape import Array
+from ..training.fit import FitResult
 from . import constraints as c
 from .base import ScratchMLP, takes_steps
 from .check import Inputs
+from .conformal import Conformity, check_coverage, prediction_set, set_conformity
 from .constraints import choice, either, function, parameter, real
 from .docstrings import Attribute, documented
 from .fitted import FittedNetwork
@@ -175,6 +178,50 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         model, z = self._raw_scores(X)
         return _targets(model).log_proba(z)
 
+    def predict_set(self, X: Any, coverage: float = 0.9) -> Array:
+        """Predict the set of classes that holds the true one with a given probability, from out-of-fold probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        coverage : float, default=0.9
+            Share of new rows whose class is in its set. It holds on average over rows like those of training, not for
+            every class.
+
+        Returns
+        -------
+        chosen : ndarray of bool, shape (n_samples, n_classes)
+            Whether each class of `classes_` is in the set. The most probable one always is, so that the coverage of an
+            accurate classifier is higher than asked for. All classes are where the rows are too few: fewer than
+            ``coverage / (1 - coverage)``.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not between 0 and 1, for a multilabel target, or if the last fit has no scores of rows that
+            members have not seen: see `ScratchMLPRegressor.predict_interval`.
+
+        Notes
+        -----
+        A class is in the set if its probability is not lower than that of the true class in all but a share of
+        ``1 - coverage`` of the rows (LAC, [1]_, which has the smallest sets on average). With sample weights, and
+        class weights, this share is weighted, and a new row counts as one of mean weight. The guarantees are those of
+        `ScratchMLPRegressor.predict_interval`, up to the choice of the epoch and the temperature.
+
+        References
+        ----------
+        .. [1] Sadinle, Lei & Wasserman (2019), "Least ambiguous set-valued classifiers with bounded error levels".
+        """
+        coverage = check_coverage(coverage)
+        if self.__sklearn_is_fitted__() and _targets(self.fitted_).kind == "multilabel":
+            raise ValueError(
+                "predict_set is for one column of classes, and y was multilabel. Fit one classifier per label "
+                "(sklearn.multioutput.MultiOutputClassifier)."
+            )
+        model, conformity, z = self._scores_by_group(X, "Prediction sets")
+        log_p = np.stack([_targets(model).log_proba(of_group) for of_group in z.astype(np.float64)])
+        return prediction_set(conformity, log_p, coverage)
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of the rows whose label, or whose whole set of labels, is right.
 
@@ -202,6 +249,17 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
                 f"{targets.kind} target. Got {self.out_activation!r} instead."
             )
         return make_loss(self.loss, targets.link)
+
+    def _conformity(self, result: FitResult, rows: Rows, folds: Array | None) -> Conformity | None:
+        assert result.scores is not None
+        targets = _targets(self.fitted_)
+        if targets.kind == "multilabel":
+            return None
+        by_fold = folds is not None and not result.refitted
+        z = result.scores.astype(np.float64)
+        if by_fold:  # the members are compared with these scores as they predict, at the temperature of their mean
+            z *= result.own_temperature / result.temperature
+        return set_conformity(targets.log_proba(z), rows.values, rows.weight, folds, by_fold)
 
     def _keep_structure(self, model: FittedNetwork) -> None:
         super()._keep_structure(model)

@@ -19,6 +19,7 @@ from ..nn.tape import Array
 from ..training.state import TrainingState
 from ..training.threads import one_blas_thread
 from ..version import VERSION
+from .conformal import Conformity
 
 __all__ = ["FORMAT", "UPGRADES", "FittedNetwork", "packed", "unpacked"]
 
@@ -49,6 +50,8 @@ class FittedNetwork:
         Divides the mean of the members' raw scores.
     built_with : dict
         The hyper-parameters that network and loss were built with.
+    conformity : Conformity or None
+        Scores of rows that members have not seen, for intervals or sets; None where there are no such rows.
     """
 
     encoder: FeatureEncoder
@@ -58,6 +61,7 @@ class FittedNetwork:
     parameters: Array
     temperature: float
     built_with: dict[str, Any]
+    conformity: Conformity | None = None
 
     @property
     def n_members(self) -> int:
@@ -122,6 +126,7 @@ class FittedNetwork:
             "parameters": self.parameters,
             "temperature": self.temperature,
             "built_with": self.built_with,
+            "conformity": self.conformity and self.conformity.to_state(),
         }
 
     @classmethod
@@ -133,7 +138,10 @@ class FittedNetwork:
         """
         encoder, targets = FeatureEncoder.from_state(state["encoder"]), target_encoder(state["targets"])
         network, loss = build(state["built_with"], encoder, targets)
-        return cls(encoder, targets, network, loss, state["parameters"], state["temperature"], state["built_with"])
+        stored = state.get("conformity")  # the files of version 0.1 have none
+        conformity = stored and Conformity.from_state(stored)
+        values = state["parameters"], state["temperature"], state["built_with"], conformity
+        return cls(encoder, targets, network, loss, *values)
 
 
 def packed(attributes: dict[str, Any], continues: bool) -> dict[str, Any]:

@@ -5,14 +5,17 @@ from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
 import numpy as np
 
+from ..encoding.check_input import Rows
 from ..encoding.columns import from_arrow
 from ..encoding.targets import NumericTargets
 from ..encoding.weights import in_own_unit
-from ..nn.losses import Loss, make_loss
+from ..nn.losses import Loss, Quantile, make_loss
 from ..nn.tape import Array
+from ..training.fit import FitResult
 from . import constraints as c
 from .base import ScratchMLP, takes_steps
 from .check import Inputs
+from .conformal import Conformity, check_coverage, interval, interval_conformity
 from .constraints import boolean, choice, either, function, parameter, real
 from .docstrings import documented
 from .fitted import FittedNetwork
@@ -161,6 +164,64 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         exponent = _exponents(of_members)
         return y, np.ldexp(np.ldexp(of_members, -exponent).std(axis=0), exponent)
 
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """Predict intervals that hold y with a given probability, from the out-of-fold residuals of the fit.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        coverage : float, default=0.9
+            Share of new rows whose y lies in its interval, of each output by itself. It holds on average over rows like
+            those of training, not for every kind of row.
+
+        Returns
+        -------
+        interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            Lower and upper bound, in the units of y. They are infinite where the rows are too few: fewer than
+            ``coverage / (1 - coverage)``, 9 for a coverage of 0.9 and 99 for 0.99 (twice as many plus one for a single
+            quantile).
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not between 0 and 1, or if the last fit has no scores of rows that members have not seen:
+            with a single member, without early stopping, with 'lbfgs', after `partial_fit` and `from_sklearn`. `X_val`
+            provides them as well.
+
+        Notes
+        -----
+        The half-width is a quantile of the absolute out-of-fold residuals. If it narrows the intervals of the training
+        rows by 2 %, each residual is divided by the usual one at its prediction: intervals of large predictions are
+        then wider, or narrower. (The spread over the members is no such divisor: out of fold only one member is scored.)
+        For several quantiles, the lowest and the highest are moved outwards or inwards (conformalised quantile
+        regression [2]_); for a single quantile, each bound is a quantile of the signed residuals. With sample weights
+        the quantiles are weighted, and a new row counts as one of mean weight.
+
+        How far the coverage is guaranteed, whatever the distribution of the rows:
+
+        - with separate validation rows (`X_val`, or `early_stopping=True`), at least `coverage` on average (split
+          conformal prediction), and with ``refit=0`` at least ``1 - 2 * (1 - coverage)``, less a term of order
+          ``n ** -0.5`` (CV+, [1]_, theorem 4), and about `coverage` in practice. Both hold up to the choice of the
+          epoch and of the divisor, which uses the same rows;
+        - with the default ``refit``, none for finite samples: all members have seen all rows. The interval is around
+          `predict`, with the residuals of networks that were trained on fewer rows and not averaged. In simulations
+          its coverage is that asked for, or higher.
+
+        References
+        ----------
+        .. [1] Barber, Candès, Ramdas & Tibshirani (2021), "Predictive inference with the jackknife+".
+        .. [2] Romano, Patterson & Candès (2019), "Conformalized quantile regression".
+        """
+        coverage = check_coverage(coverage)
+        model, conformity, z = self._scores_by_group(X, "Prediction intervals")
+        targets, loss = model.targets, model.loss
+        assert isinstance(targets, NumericTargets)
+        bounds = interval(conformity, *_band(model, z, self.clip_target), coverage)
+        bounds = np.clip(bounds, max(loss.min_target, loss.link.low), loss.link.high)
+        y = np.moveaxis(targets.decode(np.moveaxis(bounds, -1, 0)), 0, -1)
+        y = np.where(np.isinf(bounds), bounds, y)
+        return y[:, 0] if y.shape[1] == 1 else y
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination R²; for several quantiles, their mean D² pinball score.
 
@@ -212,6 +273,15 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
             )
         return loss
 
+    def _conformity(self, result: FitResult, rows: Rows, folds: Array | None) -> Conformity:
+        assert result.scores is not None
+        by_fold, loss = folds is not None and not result.refitted, self.fitted_.loss
+        y = self.fitted_.targets.encode(rows.values, np.float64).values
+        signed = isinstance(loss, Quantile) and loss.n_scores == 1
+        return interval_conformity(
+            y, *_band(self.fitted_, result.scores, self.clip_target), rows.weight, folds, by_fold, signed
+        )
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -242,6 +312,19 @@ def _in_units(model: FittedNetwork, z: Array, clip: bool) -> Array:
     with np.errstate(all="ignore"):
         y = model.targets.decode(model.loss.link.apply(z), clip)
     return y[..., 0] if y.shape[-1] == 1 else y
+
+
+def _band(model: FittedNetwork, z: Array, clip: bool) -> tuple[Array, Array]:
+    """Return the lowest and the highest prediction (..., n_targets) for raw scores (..., out), in the network's units.
+
+    They are the same unless the network predicts several quantiles.
+    """
+    assert isinstance(model.targets, NumericTargets)
+    with np.errstate(all="ignore"):
+        p = model.loss.link.apply(z).astype(np.float64)
+        if clip:
+            p = model.targets.encode(model.targets.decode(p, clip), np.float64).values
+    return (p, p) if model.loss.n_scores == 1 else (p[..., :1], p[..., -1:])
 
 
 def _exponents(values: Array) -> Array:

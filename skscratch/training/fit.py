@@ -34,6 +34,8 @@ class FitResult:
     epoch: int  # whose parameters they are
     temperature: float = 1.0
     scores: Array | None = None  # (n, out), raw scores of the validation rows, divided by their own temperature
+    own_temperature: float = 1.0  # of these scores
+    refitted: bool = False  # whether every member has seen all rows since
 
 
 def fit_network(
@@ -196,7 +198,8 @@ def _evaluated(result: FitResult, evaluation: Evaluation | None) -> FitResult:
     # Out of fold, each row is scored by one member; at prediction all are averaged.  The average is less confident, so
     # that it needs a temperature closer to 1.
     of_ensemble = temperature if evaluation.folds is None else temperature**ENSEMBLE_TEMPERATURE_POWER
-    return replace(result, temperature=of_ensemble, scores=scored.scaled_by(temperature))
+    scores = scored.scaled_by(temperature)
+    return replace(result, temperature=of_ensemble, scores=scores, own_temperature=temperature)
 
 
 def _refitted(
@@ -217,7 +220,7 @@ def _refitted(
         learning_rate=settings.learning_rate * REFIT_RATE,
         schedule=hann_window(settings.batch_size, len(objective), n_epochs),
     )
-    refitted = replace(result, parameters=parameters)
+    refitted = replace(result, parameters=parameters, refitted=True)
     listener.on_train_begin(lambda: refitted)
     stopped = train(objective, refit_state, settings, n_epochs, listener, plan.n_threads, plan.epoch_type)
     state.interrupted = refit_state.interrupted
