@@ -31,7 +31,7 @@ __all__ = [
     "set_conformity",
 ]
 
-RESOLUTION = 0.01  # of the share of rows above a score, relative to it: longer tables keep no more than this tells
+RESOLUTION = 0.02  # of the share of rows above a score, relative to it: longer tables keep no more than this tells
 TOLERANCE = 1e-9  # of a number of rows: 1 - 0.9 is a little less than 0.1
 ROWS_PER_BIN = 30  # of predictions, for the local scale
 MAX_BINS = 20
@@ -51,7 +51,7 @@ class SortedScores:
     ----------
     scores : ndarray of shape (m,)
         In increasing order.  Of many scores only some are here, each of which stands for itself and the next lower
-        ones: the share of the rows above any score is at most 1 % too high, relative to it, and never too low.
+        ones: the share of the rows above any score is at most 2 % too high, relative to it, and never too low.
     n_above : ndarray of shape (m + 1,)
         Number of rows whose score is at or above each of them, and 0; in rows of mean weight.
     """
@@ -276,8 +276,10 @@ def _bin_means(sums: Array, weights: Array) -> Array:
 
 
 def set_conformity(log_p: Array, codes: Array, weight: Array | None, folds: Array | None, by_fold: bool) -> Conformity:
-    """Return the scores of sets: minus the logarithm of the probability of the true class (LAC: Sadinle, Lei &
-    Wasserman 2019, "Least ambiguous set-valued classifiers with bounded error levels").
+    """Return the scores of sets: minus the logarithm of the probability of the true class.
+
+    The sets are those of LAC (Sadinle, Lei & Wasserman 2019, "Least ambiguous set-valued classifiers with bounded error
+    levels").
 
     Parameters
     ----------
@@ -294,7 +296,7 @@ def set_conformity(log_p: Array, codes: Array, weight: Array | None, folds: Arra
 
 
 def prediction_set(conformity: Conformity, log_p: Array, coverage: float) -> Array:
-    """Return the classes that belong to the set of each row, as bool (n, n_classes), for log_p (n_groups, n, n_classes).
+    """Return whether each class belongs to the set of each row, (n, n_classes), for log_p (n_groups, n, n_classes).
 
     A class belongs to it if its score is not too rare: 1 + Σ 1[score_i ≥ score] > (1 - coverage)(n + 1).  The most
     probable class always does.
@@ -311,7 +313,8 @@ def prediction_set(conformity: Conformity, log_p: Array, coverage: float) -> Arr
 
 def check_coverage(coverage: Any) -> float:
     """Return the coverage; raise ValueError unless it is a number between 0 and 1."""
-    if isinstance(coverage, bool | np.bool_) or not isinstance(coverage, Real) or not 0 < coverage < 1:
+    valid = isinstance(coverage, Real) and not isinstance(coverage, bool)
+    if not valid or not 0 < float(coverage) < 1:
         raise ValueError(f"coverage must be a number between 0 and 1, both excluded. Got {coverage!r} instead.")
     return float(coverage)
 
