@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,6 +25,7 @@ from ..estimators.base import ScratchMLP
 from ..estimators.build import LocalBackend
 from ..estimators.check import Inputs
 from ..estimators.classifier import CLASSES, ScratchMLPClassifier
+from ..estimators.conformal import check_coverage
 from ..estimators.constraints import either, integer, nothing, parameter, special
 from ..estimators.docstrings import Attribute, documented
 from ..estimators.regressor import ScratchMLPRegressor
@@ -238,6 +240,15 @@ class DaskScratchMLPClassifier(_DaskMLP, ScratchMLPClassifier):
         """Predict the logarithms of class probabilities; for a Dask collection a Dask Array."""
         return self._lazy("predict_log_proba", X) if is_dask_collection(X) else super().predict_log_proba(X)
 
+    def predict_set(self, X: Any, coverage: float = 0.9) -> Any:
+        """Predict sets of classes, as the ordinary classifier does; for a Dask collection a Dask Array."""
+        if not is_dask_collection(X):
+            return super().predict_set(X, coverage)
+        local, coverage = self.to_local(), check_coverage(coverage)
+        local._require_conformity()
+        empty = np.empty((0, len(self.classes_)), dtype=bool)
+        return map_partitions(local, partial(local.predict_set, coverage=coverage), empty, X)
+
 
 @documented(
     details=_DETAILS,
@@ -269,6 +280,19 @@ class DaskScratchMLPRegressor(_DaskMLP, ScratchMLPRegressor):
             return y
         local = self.to_local()
         return y, map_partitions(local, partial(_standard_deviation, local), no_predictions(local, "predict"), X)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Any:
+        """Predict intervals, as the ordinary regressor does; for a Dask collection, and one target, a Dask Array."""
+        if not is_dask_collection(X):
+            return super().predict_interval(X, coverage)
+        local, coverage = self.to_local(), check_coverage(coverage)
+        if local.fitted_.targets.n_targets > 1:
+            raise ValueError(
+                "predict_interval of a Dask collection is for one target, and y had several columns. Predict data in "
+                "memory, or fit one regressor per column."
+            )
+        local._require_conformity()
+        return map_partitions(local, partial(local.predict_interval, coverage=coverage), np.empty((0, 2)), X)
 
 
 def _standard_deviation(local: ScratchMLPRegressor, X: Any) -> Array:

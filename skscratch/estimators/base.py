@@ -333,21 +333,24 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         table = check_table(now, X, now.categorical_features, model.encoder.categorical, reset=False)
         return model, model.raw_scores(table, pooled)
 
-    def _scores_by_group(self, X: Any, of: str) -> tuple[FittedNetwork, Conformity, Array]:
+    def _require_conformity(self) -> Conformity:
+        """Return the conformity scores of the last fit; raise NotFittedError or ValueError if there are none."""
+        check_is_fitted(self)
+        if self.fitted_.conformity is None:
+            raise ValueError(
+                "Prediction intervals and sets need scores of rows that members have not seen, and the last call of "
+                "fit or partial_fit has none. Fit with early_stopping='folds', n_members of 2 or more and a solver "
+                "other than 'lbfgs'; or pass X_val and y_val."
+            )
+        return self.fitted_.conformity
+
+    def _scores_by_group(self, X: Any) -> tuple[FittedNetwork, Conformity, Array]:
         """Return the fitted model, its conformity scores and, for each group of these, raw scores (n_groups, n, out).
 
         Those of a fold are the mean over the members that have not seen it; those of a single group, of all members.
-        Raise ValueError if the last fit has no such scores; `of` says what they are for.
         """
         now = copy.copy(self)
-        check_is_fitted(now)
-        conformity = now.fitted_.conformity
-        if conformity is None:
-            raise ValueError(
-                f"{of} need scores of rows that members have not seen, and the last call of fit or partial_fit has "
-                "none. Fit with early_stopping='folds', n_members of 2 or more and a solver other than 'lbfgs'; or "
-                "pass X_val and y_val."
-            )
+        conformity = now._require_conformity()
         model, z = now._raw_scores(X, pooled=conformity.n_groups == 1)
         if conformity.n_groups == 1:
             return model, conformity, z[None]

@@ -213,12 +213,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         .. [1] Sadinle, Lei & Wasserman (2019), "Least ambiguous set-valued classifiers with bounded error levels".
         """
         coverage = check_coverage(coverage)
-        if self.__sklearn_is_fitted__() and _targets(self.fitted_).kind == "multilabel":
-            raise ValueError(
-                "predict_set is for one column of classes, and y was multilabel. Fit one classifier per label "
-                "(sklearn.multioutput.MultiOutputClassifier)."
-            )
-        model, conformity, z = self._scores_by_group(X, "Prediction sets")
+        model, conformity, z = self._scores_by_group(X)
         log_p = np.stack([_targets(model).log_proba(of_group) for of_group in z.astype(np.float64)])
         return prediction_set(conformity, log_p, coverage)
 
@@ -260,6 +255,14 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         if by_fold:  # the members are compared with these scores as they predict, at the temperature of their mean
             z *= result.own_temperature / result.temperature
         return set_conformity(targets.log_proba(z), rows.values, rows.weight, folds, by_fold)
+
+    def _require_conformity(self) -> Conformity:
+        if self.__sklearn_is_fitted__() and _targets(self.fitted_).kind == "multilabel":
+            raise ValueError(
+                "predict_set is for one column of classes, and y was multilabel. Fit one classifier per label "
+                "(sklearn.multioutput.MultiOutputClassifier)."
+            )
+        return super()._require_conformity()
 
     def _keep_structure(self, model: FittedNetwork) -> None:
         super()._keep_structure(model)

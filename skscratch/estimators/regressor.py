@@ -215,7 +215,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         .. [2] Romano, Patterson & Candès (2019), "Conformalized quantile regression".
         """
         coverage = check_coverage(coverage)
-        model, conformity, z = self._scores_by_group(X, "Prediction intervals")
+        model, conformity, z = self._scores_by_group(X)
         targets, loss = model.targets, model.loss
         assert isinstance(targets, NumericTargets)
         bounds = interval(conformity, *_band(model, z, self.clip_target), coverage)

@@ -439,3 +439,31 @@ def test_losses_without_end_are_given_up(client, monkeypatch):
         pool.retry(lost)
     assert len(built) == 3 and pool.stats.rebuilds == 3
     pool.close()
+
+
+def test_lazy_intervals_and_sets_are_those_of_one_machine(client):
+    for refit in (0.0, 0.2):
+        one = ScratchMLPRegressor(**SMALL, refit=refit).fit(X, RAW, WEIGHT)
+        many = DaskScratchMLPRegressor(**SMALL, refit=refit).fit(rows(X), rows(RAW), rows(WEIGHT))
+        lazy = many.predict_interval(rows(X), 0.8)
+        assert lazy.shape == (N, 2) and lazy.dtype == np.float64 and lazy.chunks[0] == (100, 0, 190, 10)
+        np.testing.assert_allclose(lazy.compute(), one.predict_interval(X, 0.8), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(many.predict_interval(X, 0.8), one.predict_interval(X, 0.8), rtol=1e-6, atol=1e-6)
+    frame = dd.from_pandas(FRAME, npartitions=3)
+    many = DaskScratchMLPClassifier(**SMALL).fit(frame, rows(Y["three"]))
+    lazy = many.predict_set(frame, 0.95)
+    assert lazy.dtype == bool
+    np.testing.assert_array_equal(lazy.compute(), many.to_local().predict_set(FRAME, 0.95))
+
+
+def test_intervals_and_sets_that_there_are_not_are_refused_before_anything_is_computed(client):
+    two = DaskScratchMLPRegressor(**SMALL).fit(X, np.c_[RAW, RAW])
+    with pytest.raises(ValueError, match="predict_interval of a Dask collection is for one target"):
+        two.predict_interval(rows(X))
+    with pytest.raises(ValueError, match="need scores of rows that members have not seen"):
+        DaskScratchMLPRegressor(**SMALL, early_stopping=False).fit(X, RAW).predict_interval(rows(X))
+    with pytest.raises(ValueError, match="coverage must be"):
+        DaskScratchMLPClassifier(**SMALL).fit(X, Y["two"]).predict_set(rows(X), 1)
+    labels = DaskScratchMLPClassifier(**SMALL).fit(X, (X > 0).astype(int))
+    with pytest.raises(ValueError, match="y was multilabel"):
+        labels.predict_set(rows(X))
