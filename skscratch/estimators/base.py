@@ -259,7 +259,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         parameters = result.parameters.astype(self.fitted_.dtype, copy=False)
         conformity = None
         if result.scores is not None and held_out is not None:
-            conformity = self._conformity(result, held_out, state.split.folds)
+            with np.errstate(all="ignore"):  # a training that has diverged is refused elsewhere
+                conformity = self._conformity(result, held_out, state.split.folds)
         self.fitted_ = replace(
             self.fitted_, parameters=parameters, temperature=result.temperature, conformity=conformity
         )

@@ -32,7 +32,7 @@ ATTRIBUTES = (
         "fitted_",
         "FittedNetwork",
         """Parts of the fitted model: `encoder`, `targets`, `network`, `loss`, `parameters` of shape (n_members,
-        n_parameters) and `temperature`.""",
+        n_parameters), `temperature` and `conformity` (for `predict_interval` or `predict_set`).""",
     ),
     Attribute(
         "coefs_",

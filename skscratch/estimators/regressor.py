@@ -153,8 +153,8 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         y_std : ndarray of the same shape
             With `return_std`, the standard deviation over the predictions of the single members, before they are
             clipped to the range of y. It measures how much the networks disagree, in the units of y, and is large where
-            similar rows were rare in training. It does not include the noise of y (use `loss='quantile'` for that). It
-            is 0 for a single member.
+            similar rows were rare in training. It does not include the noise of y (use `predict_interval` for that).
+            It is 0 for a single member.
         """
         model, z = self._raw_scores(X, pooled=not return_std)
         y = _in_units(model, z.mean(axis=0) if return_std else z, self.clip_target)

@@ -173,3 +173,21 @@ def test_a_coverage_is_between_0_and_1(coverage):
     with pytest.raises(ValueError, match="coverage must be a number between 0 and 1, both excluded. Got"):
         check_coverage(coverage)
     assert check_coverage(np.float32(0.5)) == 0.5
+
+
+@pytest.mark.parametrize("by_fold", [False, True])
+def test_rows_without_weight_are_absent(by_fold):
+    rng = np.random.default_rng(0)
+    y, predicted = rng.normal(size=(2, 90, 1))
+    weight, folds = np.where(np.arange(90) < 10, 0.0, 2.0), np.arange(90) % 3
+    with_, without = (
+        interval_conformity(y[rows], predicted[rows], predicted[rows], weight[rows], folds[rows], by_fold, False)
+        for rows in (slice(None), slice(10, None))
+    )
+    assert arrays_equal(with_.to_state(), without.to_state())
+    log_p, codes = np.log(rng.dirichlet([1, 1], size=90)), rng.integers(0, 2, 90)
+    with_, without = (
+        set_conformity(log_p[rows], codes[rows], weight[rows], folds[rows], by_fold)
+        for rows in (slice(None), slice(10, None))
+    )
+    assert arrays_equal(with_.to_state(), without.to_state())

@@ -167,7 +167,7 @@ def test_what_has_no_sets_is_refused_by_name():
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_a_converted_network_has_no_scores():
-    for mlp, y in ((MLPRegressor((4,), max_iter=2), NUMBERS), (MLPClassifier((4,), max_iter=2), TWO)):
+    for mlp, y in ((MLPRegressor(max_iter=2), NUMBERS), (MLPClassifier(max_iter=2), TWO)):
         model = (regressor() if y is NUMBERS else classifier()).from_sklearn(mlp.fit(X, y))
         with pytest.raises(ValueError, match=NONE):
             (model.predict_interval if y is NUMBERS else model.predict_set)(X)
