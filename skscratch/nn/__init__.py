@@ -8,5 +8,6 @@ default fit of the diabetes table (442 rows, 10 columns; K = 5 members, batches 
     loss of each row (5, 32, 1)                             dz (5, 32, 1)        gradient (5, 8961)
 
 Read `tape` (how a pass is recorded and run), `parameters` (where the weights lie), `batch`, `layers` (from `Dense.bind`
-on), `activations`, `links`, `losses`, and `network`, which joins the layers; then `initializers` and `embedding`.
+on), `activations`, `links`, `losses`, and `network`, which joins the layers; then `initializers`, `embedding` and
+`monotone`.
 """

@@ -236,12 +236,15 @@ class ActivationFunction:
         Initialiser, by ``init="auto"``, of the weights of the layer before: one that keeps the variance of signals.
     glorot_gain : float
         Factor on the scale of the Glorot initialisers, which suit functions of slope 1 at zero.
+    falls : bool
+        Whether the function falls anywhere.
     """
 
     name: str
     bind: Callable[..., Passes]
     initializer: str = "glorot_uniform"
     glorot_gain: float = 1.0
+    falls: bool = False
 
 
 @dataclass(frozen=True)
@@ -294,9 +297,9 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
         ActivationFunction("leaky_relu", leaky_relu, "he_uniform"),
         ActivationFunction("elu", elu, "he_uniform"),
         ActivationFunction("selu", selu, "lecun_normal"),
-        ActivationFunction("gelu", gelu, "he_uniform"),
-        ActivationFunction("silu", silu, "he_uniform"),
-        ActivationFunction("mish", mish, "he_uniform"),
+        ActivationFunction("gelu", gelu, "he_uniform", falls=True),
+        ActivationFunction("silu", silu, "he_uniform", falls=True),
+        ActivationFunction("mish", mish, "he_uniform", falls=True),
         ActivationFunction("softplus", softplus, "he_uniform"),
     )
 }

@@ -9,6 +9,7 @@ import numpy as np
 from .activations import ActivationFunction, CustomActivation
 from .batch import SparseRows
 from .initializers import draw
+from .monotone import RATE_FACTOR, sign_bounds
 from .parameters import Slot
 from .tape import Array, Tape
 
@@ -80,6 +81,8 @@ class Dense:
         Whether to divide the learning rate of W by the square root of its number of inputs: then a step of Adam changes
         y by the same amount at any width (the neural tangent parametrisation of Jacot et al. 2018, with its factor
         moved into the learning rate).
+    directions : (tuple of int, tuple of int) or None
+        Directions of the n_in inputs and of the n_out units in a monotone network, which bound W; see `monotone`.
 
     Examples
     --------
@@ -95,13 +98,20 @@ class Dense:
     gain: float = 1.0
     input_groups: tuple[int, ...] = ()
     ntk: bool = False
+    directions: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     random: ClassVar[bool] = False
 
     def slots(self) -> tuple[Slot, ...]:
         """W, and b if the layer has a bias."""
-        W = Slot("W", (self.n_in, self.n_out), decay=True, rate=self._fan_in**-0.5 if self.ntk else 1.0)
+        rate = (self._fan_in**-0.5 if self.ntk else 1.0) * (RATE_FACTOR if self.directions else 1.0)
+        W = Slot("W", (self.n_in, self.n_out), decay=True, rate=rate, bounds=self._bounds)
         return (W, Slot("b", (1, self.n_out))) if self.bias else (W,)
+
+    @cached_property
+    def _bounds(self) -> tuple[Array, Array] | None:
+        """Lowest and highest weights, both (n_in, n_out), if there are directions."""
+        return None if self.directions is None else sign_bounds(*self.directions)
 
     @cached_property
     def _fan_in(self) -> Array:
@@ -121,6 +131,10 @@ class Dense:
         draw(self.init, arrays, n_in, self.n_out, rng, self.gain)
         if self.input_groups:
             p.W *= (n_in / self._fan_in) ** 0.5
+        if self._bounds:
+            low, high = self._bounds
+            np.negative(p.W, out=p.W, where=(p.W < low) | (p.W > high))  # mirrored at 0, the bound
+            np.clip(p.W, low, high, out=p.W)
 
     def bind(self, p: Any, g: Any, x: Any, dx: Any, rng: np.random.Generator | None = None) -> BoundLayer:
         """Record y = x W + b and its gradients; see `Layer.bind`."""
@@ -132,7 +146,7 @@ class Dense:
             x = x[..., : self.n_in]
         forward, backward = Tape(), Tape()
         y = np.empty((len(p.W), x.shape[1], self.n_out), p.W.dtype)
-        forward.matmul(x, p.W, out=y)  # y = x W
+        self._record_product(forward, x, p.W, y, g is None)  # y = x W
         if self.bias:
             # NumPy adds a single number faster as an array without axes
             forward.add(y, p.b if p.b.size > 1 else p.b.reshape(()), out=y)  # y = x W + b
@@ -150,7 +164,7 @@ class Dense:
         """The same where x is [x, 1], (1 or K, B, n_in + 1): b is the last row of [W; b], and two calls are saved."""
         forward, backward = Tape(), Tape()
         y = np.empty((len(p.Wb), x.shape[1], self.n_out), p.Wb.dtype)
-        forward.matmul(x, p.Wb, out=y)  # y = [x, 1] [W; b]
+        self._record_product(forward, x, p.Wb, y, g is None)  # y = [x, 1] [W; b]
         if g is None:
             return y, None, forward, backward
         dy = np.empty_like(y)
@@ -158,6 +172,19 @@ class Dense:
         if dx is not None:
             backward.matmul(dy, p.Wb.swapaxes(-1, -2), out=dx)  # [dx, ·] = dy [W; b]ᵀ
         return y, dy, forward, backward
+
+    def _record_product(self, tape: Tape, x: Array, W: Array, y: Array, predicts: bool) -> None:
+        """Record y = x W; in a monotone network's predictions, with the terms added in the same order in all rows.
+
+        Rounded sums of terms that do not fall do not fall either, if the order is the same.  BLAS keeps the order in a
+        product of matrices, but not in one of a matrix and a vector, where it treats the last rows in another way.
+        """
+        if not (self.directions and predicts and self.n_out == 1):
+            tape.matmul(x, W, out=y)
+            return
+        terms = np.empty((len(W), *x.shape[1:]), y.dtype)
+        tape.multiply(x, W.swapaxes(-1, -2), out=terms)
+        tape.sum(terms, axis=-1, out=y)
 
     def _bind_sparse(self, p: Any, g: Any, x: SparseRows) -> BoundLayer:
         """The same where the input is the sum x.matrix + x.offset, which is never formed: it would be dense."""

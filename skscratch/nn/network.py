@@ -11,6 +11,7 @@ from .batch import SparseRows, Table
 from .embedding import Embedding
 from .initializers import initialise_from_data
 from .layers import Activation, Dense, Dropout, Layer
+from .monotone import never_falling, unit_directions
 from .parameters import Layout
 from .tape import Array, Tape
 
@@ -213,6 +214,7 @@ def build(
     init: str = "auto",
     ntk: bool = False,
     n_bins: int = 0,
+    directions: Sequence[int] = (),
 ) -> Network:
     """Build Embedding (if any category is large) → [Dense → Activation → Dropout] for each hidden size → Dense.
 
@@ -235,6 +237,14 @@ def build(
         data-dependent initialisation starts from.
     n_bins : int
         Number of columns, the first of the numeric block, that are bins: an input group of their own.
+    directions : sequence of int
+        1 for each column of the numeric block that all raw scores must rise with, -1 for each that they must fall with,
+        0 for the others; empty if no column is constrained.
+
+    Raises
+    ------
+    ValueError
+        If a column is constrained, and an activation is a pair of functions.
     """
     layers: list[Layer] = []
     width = n_numeric
@@ -243,19 +253,24 @@ def build(
         layers.append(embedding)
         width = embedding.n_out
     groups = (n_bins, width - n_bins) if n_bins else ()
+    inputs = (*directions, *[0] * (width - n_numeric)) if any(directions) else ()
     activation: ActivationFunction | CustomActivation = ACTIVATIONS["identity"]
     for n_units, function in zip(hidden, functions, strict=True):
         activation = ACTIVATIONS[function] if isinstance(function, str) else CustomActivation(*function)
-        layers.append(Dense(width, n_units, bias, *_initializer(init, activation), groups, ntk))
+        activation = never_falling(activation) if inputs else activation
+        units = unit_directions(n_units, inputs)
+        between = (inputs, units) if units else None
+        layers.append(Dense(width, n_units, bias, *_initializer(init, activation), groups, ntk, between))
         layers.append(Activation(activation))
         if dropout:
             layers.append(Dropout(dropout))
-        width, groups = n_units, ()
+        width, groups, inputs = n_units, (), units
     if init == "data":
         initializer = "zeros", 1.0
     else:  # no activation follows the output layer; under a named initialiser it gets the hidden layers' gain
         initializer = _initializer(init, ACTIVATIONS["identity"] if init == "auto" else activation)
-    layers.append(Dense(width, n_out, bias, *initializer, groups, ntk))
+    between = (inputs, (1,) * n_out) if inputs else None
+    layers.append(Dense(width, n_out, bias, *initializer, groups, ntk, between))
     return Network(tuple(layers), Layout([layer.slots() for layer in layers]))
 
 

@@ -32,6 +32,7 @@ class Slot:
     shape: tuple[int, ...]
     decay: bool = False  # whether the L2 penalty and weight decay act on it
     rate: Any = 1.0  # factor on the learning rate: a number, or an array that broadcasts to `shape`
+    bounds: tuple[Array, Array] | None = None  # lowest and highest values, two arrays of `shape`; only where `decay`
 
 
 class Layout:
@@ -105,6 +106,24 @@ class Layout:
         """Strength of each L2 penalty that is not zero, and views of the values it acts on and of their gradient."""
         blocks = [(alpha, slice(0, self.n_decayed)), (category_penalty, slice(self.size - self.n_embedded, self.size))]
         return [(strength, parameters[:, b], gradient[:, b]) for strength, b in blocks if strength and b.start < b.stop]
+
+    def bounds(self) -> tuple[Array, Array] | None:
+        """Lowest and highest values of the decayed block, two arrays (n_decayed,); None where there are no bounds."""
+        bounded = [(i, slot) for i, slots in enumerate(self.layers) for slot in slots if slot.bounds is not None]
+        if not bounded:
+            return None
+        low, high = np.full(self.n_decayed, -np.inf), np.full(self.n_decayed, np.inf)
+        for index, slot in bounded:
+            assert slot.bounds is not None
+            start, stop = self.spans[index, slot.name]
+            low[start:stop], high[start:stop] = (bound.ravel() for bound in slot.bounds)
+        return low, high
+
+    def project(self, parameters: Array) -> None:
+        """Move each value (K, P) that is out of its bounds to the nearer one, in place."""
+        if bounds := self.bounds():
+            decayed = parameters[:, : self.n_decayed]
+            np.clip(decayed, *bounds, out=decayed)
 
     def rates(self) -> Array | None:
         """Factor on the learning rate of each value, (P,); None where all factors are 1."""

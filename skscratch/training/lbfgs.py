@@ -3,8 +3,9 @@
 from time import perf_counter
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import Bounds, OptimizeResult, minimize
 
+from ..nn.parameters import Layout
 from ..nn.tape import Array
 from .listeners import Listener, Record, warn
 from .objective import Objective
@@ -58,6 +59,7 @@ def minimise(
             parameters.ravel().astype(np.float64),
             jac=True,
             method="L-BFGS-B",
+            bounds=_bounds(objective.network.layout, len(parameters)),
             callback=callback,
             options={"maxiter": progress.end - progress.epoch, "maxfun": max_evaluations, "gtol": gradient_tolerance},
         )
@@ -65,6 +67,15 @@ def minimise(
         warn("Training interrupted by user.", UserWarning)
     np.copyto(parameters, accepted)
     return stopped or result is None or result.status == 0
+
+
+def _bounds(layout: Layout, n_members: int) -> Bounds | None:
+    """Bounds of all parameters of all members, (K P,), if there are any."""
+    bounds = layout.bounds()
+    if bounds is None:
+        return None
+    free = np.full(layout.size - layout.n_decayed, np.inf)
+    return Bounds(np.tile(np.append(bounds[0], -free), n_members), np.tile(np.append(bounds[1], free), n_members))
 
 
 class _FullBatch:

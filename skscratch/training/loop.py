@@ -124,6 +124,7 @@ class Epoch:
         self._decay_factor = np.array(1, parameters.dtype)
         self._regularise = self._record_regularisation()
         self._update = state.optimizer.bind(parameters, self.gradient, layout.rates(), members)
+        self._project = self._record_projection(layout.bounds())
 
     def run(self, order: Array) -> tuple[Array, Array, float]:
         """Step through the rows in this order.
@@ -161,6 +162,7 @@ class Epoch:
         self._decay_factor[()] = 1 - rate * self.settings.weight_decay
         self._regularise.run()  # L2 penalty, clipping, weight decay
         self._update(rate, count)  # one step of the optimizer on all parameters at once
+        self._project.run()  # to the nearest weights within bounds, if there are any
         return loss
 
     def learning_rate(self, progress: float) -> float:
@@ -199,6 +201,15 @@ class Epoch:
             tape.append(self._clip)
         if settings.weight_decay:
             tape.multiply(weights, self._decay_factor, out=weights)  # W *= 1 - rate · weight_decay
+        return tape
+
+    def _record_projection(self, bounds: tuple[Array, Array] | None) -> Tape:
+        """Record what keeps weights within their bounds."""
+        tape = Tape()
+        if bounds is not None:
+            low, high = (bound.astype(self.weights.dtype) for bound in bounds)
+            tape.maximum(self.weights, low, out=self.weights)
+            tape.minimum(self.weights, high, out=self.weights)
         return tape
 
     def _clip(self) -> None:
