@@ -6,6 +6,7 @@ have a learned embedding beside it.  All statistics are weighted: a row of weigh
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -88,6 +89,7 @@ class FeatureEncoder:
         weight: Array | None,
         feature_names: Sequence[str],
         declared: Sequence[Sequence[Any]] = (),
+        monotone: bool = False,
     ) -> Self:
         """Learn all blocks.
 
@@ -100,6 +102,8 @@ class FeatureEncoder:
             Names of the d columns.
         declared : sequence of d sequences
             Categories of each column that count as if they occurred; empty if there are none.
+        monotone : bool
+            Whether no rounding may let a scaled number fall as its column rises.
         """
         self.feature_names = list(feature_names)
         self.categorical = data.categorical if isinstance(data, ColumnTable | QuantileSketch) else None
@@ -118,7 +122,7 @@ class FeatureEncoder:
         self.vocabulary = Vocabulary.learn(
             category_data, categories, [declared[j] for j in categories.tolist() if declared]
         )
-        self._set_blocks(bins, numbers, flags)
+        self._set_blocks(bins, replace(numbers, monotone=monotone), flags)
         return self
 
     def refitted(self, rows: Array, weight: Array) -> Self:

@@ -5,7 +5,7 @@ A number x becomes u = (x - median) / (interquartile range) and then u / sqrt(1 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +35,8 @@ class Numbers:
         Whether to scale. If False, the numbers stay as they are, and a missing value becomes the median.
     constant_factor : float
         Factor of a constant column: 0, or 1 where later rows may vary.
+    monotone : bool
+        Whether no rounding may let a scaled number fall as x rises.
     """
 
     columns: Array
@@ -42,6 +44,7 @@ class Numbers:
     factor: Array
     scale: bool
     constant_factor: float
+    monotone: bool = False
 
     @classmethod
     def learn(cls, data: Iterable[Column], columns: Array, scale: bool, constant_factor: float) -> Self:
@@ -64,7 +67,8 @@ class Numbers:
 
     def refitted(self, data: Iterable[Column]) -> Self:
         """The same block with statistics of other rows."""
-        return self.learn(data, self.columns, self.scale, self.constant_factor)
+        new = self.learn(data, self.columns, self.scale, self.constant_factor)
+        return replace(new, monotone=self.monotone)
 
     @property
     def width(self) -> int:
@@ -98,6 +102,9 @@ class Numbers:
             np.copyto(out, 0, where=np.isnan(out))
             np.clip(out, -MAX_SCALED, MAX_SCALED, out=out)
             np.multiply(out, out, out=root)
+        if self.monotone:
+            _clip_monotonically(out, root)
+            return
         np.multiply(root, CLIP_LIMIT**-2, out=root)
         np.add(root, 1, out=root)
         np.sqrt(root, out=root)
@@ -161,6 +168,20 @@ class MissingFlags:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The block that `to_state` described."""
         return cls(**state)
+
+
+def _clip_monotonically(u: Array, square: Array) -> None:
+    """Replace u by sign(u) / sqrt(1 / u² + (1 / CLIP_LIMIT)²), given u², in place.
+
+    This is the same smooth clipping, but each of its steps is monotone in |u|, after rounding too.  In
+    u / sqrt(1 + (u / CLIP_LIMIT)²) numerator and denominator both grow, and their rounded quotient may fall.
+    """
+    with np.errstate(divide="ignore", over="ignore"):  # 1 / 0 is infinite, and becomes 0 again
+        np.divide(1, square, out=square)
+        np.add(square, CLIP_LIMIT**-2, out=square)
+        np.sqrt(square, out=square)
+        np.divide(1, square, out=square)
+    np.copysign(square, u, out=u)
 
 
 def _half_mean_distance(x: Array, weight: Array | None, median: float) -> float:

@@ -149,7 +149,10 @@ def _numbers(g: Graph, block: Numbers, raw: RawValues) -> str:
     u = g.cast(g("Mul", g("Sub", x, center), block.factor[None]), g.dtype)
     u = g("Where", g("IsNaN", u), 0.0, u)
     u = g("Max", g("Min", u, MAX_SCALED), -MAX_SCALED)  # the square of MAX_SCALED is finite
-    return g("Div", u, g("Sqrt", g("Add", g("Mul", g("Mul", u, u), CLIP_LIMIT**-2), 1.0)))
+    square = g("Mul", u, u)
+    if block.monotone:  # sign(u) / sqrt(1 / u² + (1 / CLIP_LIMIT)²)
+        return g("Div", g("Sign", u), g("Sqrt", g("Add", g("Div", 1.0, square), CLIP_LIMIT**-2)))
+    return g("Div", u, g("Sqrt", g("Add", g("Mul", square, CLIP_LIMIT**-2), 1.0)))
 
 
 def _missing_flags(g: Graph, flags: MissingFlags, raw: RawValues) -> str:
