@@ -4,7 +4,7 @@
 the encoder (10 → 73 columns), the network (layers of 64, 64 and 1 units), parameters (5, 8961) and the target scale.
 
 Read `base` (from `fit` to fitted attributes), `classifier`, `regressor`, `parameters` (every hyper-parameter, once),
-`plan` (what "auto" means for a table), `build` and `fitted`; then `constraints`, `docstrings`, `scoring`,
+`plan` (what "auto" means for a table), `build` and `fitted`; then `constraints`, `monotonic`, `docstrings`, `scoring`,
 `callback_support` and `from_sklearn`.
 """
 

@@ -26,6 +26,7 @@ from ..training.state import TrainingState
 from ..training.threads import training_context
 from .constraints import frozen, is_activation_pair
 from .fitted import FittedNetwork
+from .monotonic import column_directions, input_directions
 from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
 
 __all__ = [
@@ -83,7 +84,8 @@ def build_model(
         bins = automatic_bins(len(rows), n_numbers) if isinstance(estimator.n_bins, str) else estimator.n_bins
     declared = declared_categories(rows.X) if incremental and isinstance(rows.data, ColumnTable) else []
     encoder = FeatureEncoder(estimator.scale_features, incremental, bins)
-    encoder.fit(backend.statistics(rows), rows.weight, names, declared)
+    monotone = any(column_directions(estimator, names, getattr(rows.data, "categorical", None)))
+    encoder.fit(backend.statistics(rows), rows.weight, names, declared, monotone)
     targets = targets.fitted(rows.values, rows.weight, loss, incremental)
     network = build_network(estimator, encoder, targets.n_scores(loss))
     parameters = np.zeros((estimator.n_members, network.layout.size), automatic_dtype(estimator, len(rows)))
@@ -105,6 +107,7 @@ def build_network(estimator: Any, encoder: FeatureEncoder, n_outputs: int) -> Ne
         init=estimator.init if isinstance(estimator.init, str) else "auto",
         ntk=estimator.parametrization == "ntk",
         n_bins=encoder.n_bins,
+        directions=input_directions(estimator, encoder),
     )
 
 
@@ -133,6 +136,7 @@ def initial_parameters(
         model.network.initialise(parameters, rng, sample, weight)
     if not isinstance(estimator.init, str):
         model.network.assign(parameters, *estimator.init)
+    model.network.layout.project(parameters)
     return parameters
 
 
@@ -174,6 +178,7 @@ def follow_stream(model: FittedNetwork, state: TrainingState, rows: Rows) -> Fit
             if numbers:
                 encoder = model.encoder.refitted(sample, weight)
                 transfer_weights(model.encoder, encoder, sample, weight, layers[0])
+                model.network.layout.project(state.parameters)  # the transfer keeps all signs, up to rounding
             if target_columns:
                 targets = model.targets.refitted(sample[:, len(numbers) :], weight, model.loss)
                 model.targets.transfer_weights(targets, model.loss, layers[-1])

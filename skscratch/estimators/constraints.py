@@ -27,6 +27,7 @@ __all__ = [
     "InvalidParameterError",
     "LayerSizes",
     "LinkName",
+    "MonotonicConstraints",
     "QuantileLevels",
     "ScheduleName",
     "SupportsArray",
@@ -46,6 +47,7 @@ __all__ = [
     "integer",
     "is_activation_pair",
     "layer_sizes",
+    "monotonic_constraints",
     "nothing",
     "number_of_jobs",
     "parameter",
@@ -261,6 +263,7 @@ FloatType: TypeAlias = (
     Literal["auto", "float32", "float64"] | type[float | np.floating[Any]] | np.dtype[np.float32] | np.dtype[np.float64]
 )
 LayerSizes: TypeAlias = int | Sequence[int] | SupportsArray
+MonotonicConstraints: TypeAlias = Mapping[str, int] | Sequence[int] | SupportsArray | None
 QuantileLevels: TypeAlias = float | Sequence[float] | SupportsArray
 
 
@@ -334,6 +337,13 @@ layer_sizes = special(
     "an int in the range [1, inf) or an array-like of such, hidden_layer_sizes > 0",
     lambda value: integer().holds(value) or (not isinstance(value, str) and all(map(integer().holds, value))),
     "int or array-like of int",
+)
+monotonic_constraints = either(
+    nothing,
+    special(
+        "an array-like", lambda value: not isinstance(value, str | dict) and np.ndim(value) > 0, "array-like of int"
+    ),
+    special("an instance of 'dict'", lambda value: isinstance(value, dict), "dict of str to int"),
 )
 quantile_levels = either(
     real(0, 1, "neither"),

@@ -332,6 +332,19 @@ class HyperParameters(BaseEstimator):
         frozen="network",
         sklearn="New: number of these bins.",
     )
+    monotonic_cst: c.MonotonicConstraints = parameter(
+        None,
+        c.monotonic_constraints,
+        "table",
+        """Constraints of number columns, as in HistGradientBoosting: 1 where predictions must not fall as the column
+        rises, whatever the other columns are; -1 where they must not rise; 0 without constraint. An array-like has one
+        value for each column, a dict those of some columns by name. They hold for each output, inside and outside the
+        range of training. A missing value is not compared with others. A classifier must have two classes: the
+        probability of the second one is constrained. With several quantiles their distances are constrained too. An
+        activation that falls somewhere ('silu', 'gelu', 'mish') is replaced by 'elu'.""",
+        frozen="network",
+        sklearn="New: predictions that never fall, or never rise, with a column.",
+    )
 
     # ---------------------------------------------------------------- running
 

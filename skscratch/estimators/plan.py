@@ -104,6 +104,11 @@ def check_together(h: Any, built_with: dict[str, Any] | None) -> None:
                 f"The 'activation' parameter of {name} must be one for each of the {n_hidden} hidden layers, or "
                 f"one for all. Got {h.activation!r} instead."
             )
+    if h.monotonic_cst is not None and _has_own_activation(h):
+        raise InvalidParameterError(
+            f"The 'activation' parameter of {name} must consist of names with monotonic_cst: a pair of functions may "
+            f"fall. Got {h.activation!r} instead."
+        )
     if h.solver == "lbfgs":
         for parameter in ("dropout", "clip_norm"):
             if getattr(h, parameter):
@@ -114,7 +119,8 @@ def check_together(h: Any, built_with: dict[str, Any] | None) -> None:
     if built_with is None:
         return
     for parameter in frozen(type(h), "network"):
-        value, before = getattr(h, parameter), built_with[parameter]
+        default = getattr(type(h), parameter)  # of a parameter that an older version, which wrote a file, had not
+        value, before = getattr(h, parameter), built_with.get(parameter, default)
         if value is not before and not np.array_equal(np.asarray(value, object), np.asarray(before, object)):
             raise ValueError(
                 f"Training cannot continue with another network: {parameter} was {before!r} and is now {value!r}. For "
@@ -243,8 +249,13 @@ def _make_optimizer(h: HyperParameters) -> Callable[[Array], SGD | Adam] | None:
 
 def calls_user_functions(h: Any) -> bool:
     """Return whether a training step calls functions of the user: an activation, a loss or a schedule."""
+    return callable(h.loss) or callable(h.learning_rate) or _has_own_activation(h)
+
+
+def _has_own_activation(h: Any) -> bool:
+    """Return whether an activation is a pair of functions."""
     activations = h.activation if isinstance(h.activation, list | tuple) else [h.activation]
-    return callable(h.loss) or callable(h.learning_rate) or not all(isinstance(a, str) for a in activations)
+    return not all(isinstance(a, str) for a in activations)
 
 
 def _n_threads(h: Any) -> int:

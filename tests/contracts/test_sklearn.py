@@ -412,11 +412,13 @@ GRIDS = {
 }
 GRIDS_FOR = {
     ScratchMLPClassifier: {
+        "monotonic_cst": [None],  # the table has three classes
         "loss": ["log_loss", "squared_error"],
         "class_weight": [None, "balanced", {0: 2.0}],
         "label_smoothing": [0.0, 0.1],
     },
     ScratchMLPRegressor: {
+        "monotonic_cst": [None, [0] * 9 + [1]],
         "loss": ["squared_error", "huber", "poisson"],
         "quantile": [0.3, [0.7]],
         "huber_delta": [0.5, 2.0],

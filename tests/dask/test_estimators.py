@@ -105,6 +105,7 @@ CASES = {
     "classifier": ("classifier", "two", {}),
     "weighted classes": ("classifier", "three", {"class_weight": "balanced", "weighted": True}),
     "regressor": ("regressor", "numbers", {"weighted": True}),
+    "monotonic": ("regressor", "numbers", {"monotonic_cst": [1, 0, -1, 0]}),
     "rows held out": ("classifier", "three", {"early_stopping": True, "scoring": None, "alpha": 0.1}),
     "lbfgs": ("regressor", "numbers", {"solver": "lbfgs", "max_iter": 10, "early_stopping": False, "alpha": 0.01}),
     "nothing held out": ("classifier", "two", {"solver": "sgd", "early_stopping": False, "clip_norm": 1.0}),
@@ -124,6 +125,17 @@ def test_the_weights_are_those_of_one_machine(client, case, layout):
     agree(one, many, 1e-6 if case == "lbfgs" else 1e-8)  # line searches make more of a rounding error than steps do
     np.testing.assert_allclose(many.predict(X) == one.predict(X) if kind == "classifier" else 1, 1)
     assert many.traffic_.messages > 0 and many.traffic_.bytes_sent > 0 and many.traffic_.bytes_received > 0
+
+
+@pytest.mark.parametrize("sync_every", [1, 3])
+def test_monotonic_constraints(client, sync_every):
+    model = DaskScratchMLPClassifier(**SMALL, sync_every=sync_every, monotonic_cst=[1, -1, 0, 0], batch_size=30)
+    model.fit(rows(X), rows(Y["two"]))
+    for column, direction in ((0, 1), (1, -1)):
+        table = np.repeat(X[:1], 201, axis=0)
+        table[:, column] = np.linspace(-9, 9, 201)
+        p = model.to_local().predict_proba(table)[:, 1]
+        assert np.diff(direction * p).min() >= -1e-14  # the rounding of sums
 
 
 def test_single_precision_differs_by_its_rounding(client):

@@ -81,6 +81,7 @@ WRONG = {
     "scale_features": NOT_BOOL,
     "numeric_embedding": ["mixed", "", True, False, 8, ["bins"]],
     "n_bins": [1, 0, -1, 2.5, 8.0, "all", None, True, [8]],
+    "monotonic_cst": [1, 0.5, "up", True],
     "n_jobs": [0, 1.5, 2.0, "2", True, [1]],
     "dtype": ["float16", "int64", "single precision", None, np.int32, 32, True],
     "random_state": [-1, 2**32, 0.5, "0", True, np.random.default_rng(0), [[-1]]],
@@ -169,6 +170,7 @@ RIGHT = {
     "scale_features": [True, False],
     "numeric_embedding": ["bins", None],
     "n_bins": ["auto", 2, 1000],
+    "monotonic_cst": [None, [1, -1], (0, 0), np.array([1, 0], dtype=np.int8), [True, False]],
     "n_jobs": [None, 1, 2, 100, -1, -2, -100],
     "dtype": ["auto", "float32", "float64", np.float32, np.dtype("float64"), float],
     "random_state": [None, 0, 2**32 - 1, np.int64(5), np.random.RandomState(0)],
@@ -276,6 +278,7 @@ def test_the_check_of_defaults_takes_few_calls(kind):
 def test_frozen_parameters_are_those_that_network_encoding_and_loss_are_built_from():
     network = {"hidden_layer_sizes", "activation", "out_activation", "fit_intercept", "n_members", "n_folds", "dropout"}
     network |= {"dtype", "parametrization", "categorical_features", "scale_features", "numeric_embedding", "n_bins"}
+    network |= {"monotonic_cst"}
     assert set(frozen(ScratchMLPClassifier, "network")) == network
     assert set(frozen(ScratchMLPRegressor, "network")) == network | {"scale_target"}
     assert set(frozen(ScratchMLPClassifier, "loss")) == {"loss"}

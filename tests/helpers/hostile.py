@@ -59,6 +59,7 @@ OTHER_VALUES: dict[str, st.SearchStrategy[Any]] = {
         st.dictionaries(st.sampled_from([0, 1, 2, "a", "b"]), st.sampled_from([0, 1, 1e-300, 1e300])),
     ),
     "categorical_features": st.sampled_from([None, "from_dtype", [0], [-1], []]),
+    "monotonic_cst": st.sampled_from([[1], [-1, 0], [1, -1, 0], (0, 0), [2]]),
     "quantile": st.sampled_from([0.5, 1e-9, [0.1, 0.9], [0.2, 0.5, 0.99], (0.3,)]),
     "init": st.just(([np.ones((1, 1))], [np.zeros(1)])),
     "dtype": st.sampled_from(["float32", "float64", np.float32, float]),
