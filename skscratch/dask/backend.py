@@ -11,7 +11,8 @@ from typing import Any
 from dask.base import is_dask_collection
 from distributed import Client
 
-from ..encoding.check_input import Rows, check_table
+from ..encoding.check_input import Rows
+from ..encoding.times import Kind
 from ..estimators.build import SAMPLE_ROWS, LocalBackend
 from ..estimators.check import Inputs
 from ..estimators.fitted import FittedNetwork
@@ -75,14 +76,14 @@ class ClusterBackend(LocalBackend):
         for pool in self._pools:
             pool.close()
 
-    def check_table(self, estimator: Any, X: Any, kinds: list[bool] | None, reset: bool) -> Any:
+    def check_table(self, estimator: Any, X: Any, kinds: list[Kind] | None, reset: bool) -> Any:
         """Return X as ShardedRows, checked by the workers; set or compare the feature names of the estimator."""
         if not isinstance(X, PartitionedTable):
             return super().check_table(estimator, X, kinds, reset)
         pool = WorkerPool(self._client, X.futures, self._stats)
         self._pools.append(pool)
-        head = check_table(estimator, _head(pool), estimator.categorical_features, kinds, reset)
-        kinds = getattr(head, "categorical", None) if reset else kinds
+        head = super().check_table(estimator, _head(pool), kinds, reset)
+        kinds = getattr(head, "kinds", None) if reset else kinds
         reader = TableReader.for_estimator(estimator, kinds)
         pool.retry(lambda: pool.call("check", reader))
         return ShardedRows(pool, reader)

@@ -20,7 +20,7 @@ TEXT_OR_OBJECTS = "OUS"  # kinds of dtypes whose values decide whether a column 
 def raw_scores_of(local: ScratchMLP, X: Any) -> Array:
     """Return the raw scores (n, out) of a partition."""
     model = local.fitted_
-    return model.raw_scores(check_table(local, X, local.categorical_features, model.encoder.categorical, False))
+    return model.raw_scores(check_table(local, X, local.categorical_features, model.encoder.kinds, False))
 
 
 def no_scores(local: ScratchMLP) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..encoding.check_input import check_table
 from ..encoding.quantiles import QuantileSketch, merge
+from ..encoding.times import Kind
 from ..nn.batch import Table
 from ..nn.tape import Array
 
@@ -28,25 +29,25 @@ class TableReader:
     ----------
     estimator : ScratchMLP
         Has the number and the names of the columns, and `categorical_features`.
-    categorical : list of bool, or None
-        Which columns are categories, if the table is read column by column.
+    kinds : list of Kind, or None
+        What each column holds, if the table is read column by column.
     """
 
     estimator: Any
-    categorical: list[bool] | None
+    kinds: list[Kind] | None
 
     @classmethod
-    def for_estimator(cls, estimator: Any, categorical: list[bool] | None) -> "TableReader":
+    def for_estimator(cls, estimator: Any, kinds: list[Kind] | None) -> "TableReader":
         """Make a reader for an estimator whose feature names are set, without what else it has learned."""
         bare = type(estimator)(categorical_features=estimator.categorical_features)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
                 setattr(bare, name, getattr(estimator, name))
-        return cls(bare, categorical)
+        return cls(bare, kinds)
 
     def check(self, X: Any) -> Any:
         """Return X checked, as `check_table` does; raise TypeError or ValueError if it does not fit the columns."""
-        return check_table(self.estimator, X, self.estimator.categorical_features, self.categorical, reset=False)
+        return check_table(self.estimator, X, self.estimator.categorical_features, self.kinds, reset=False)
 
 
 class ShardedRows:
@@ -73,9 +74,9 @@ class ShardedRows:
         return ShardedRows(self.pool, self.reader, rows if self.rows is None else self.rows[rows])
 
     @property
-    def categorical(self) -> list[bool] | None:
-        """Which columns are categories, if the table is read column by column."""
-        return self.reader.categorical
+    def kinds(self) -> list[Kind] | None:
+        """What each column holds, if the table is read column by column."""
+        return self.reader.kinds
 
     def edges(self) -> Array:
         """Return the position of each partition's first row among these rows, (n_partitions + 1,)."""

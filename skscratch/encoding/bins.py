@@ -5,9 +5,10 @@ piecewise-linear encoding of Gorishniy et al. 2022 ("On Embeddings for Numerical
 eq. 1).  A linear layer on these components is a piecewise-linear function of the column, with its kinks at the edges.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -79,11 +80,14 @@ class Bins:
         """Number of encoded columns."""
         return sum([max(len(edges) - 1, 0) for edges in self.edges])
 
-    def names(self, feature_names: Sequence[str]) -> list[str]:
-        """Name of each component."""
+    def names(
+        self, feature_names: Sequence[str], formats: Mapping[int, Callable[[float], str]] = MappingProxyType({})
+    ) -> list[str]:
+        """Name of each component, with edges in the format of its column of the raw table, if this has one."""
         return [
-            f"{feature_names[j]} from {low:.4g} to {high:.4g}"
-            for j, edges in zip(self.columns, self.edges, strict=True)
+            f"{feature_names[j]} from {text(low)} to {text(high)}"
+            for j, edges in zip(self.columns.tolist(), self.edges, strict=True)
+            for text in [formats.get(j, "{:.4g}".format)]
             for low, high in zip(edges[:-1], edges[1:], strict=True)
         ]
 

@@ -1,5 +1,6 @@
 """The checks of what a user passes as X and sample_weight, and the checked rows with their targets."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from mmap import mmap
@@ -18,6 +19,7 @@ from . import columns
 from .columns import ColumnTable
 from .out_of_core import MemmapTable
 from .sparse import summed_duplicates
+from .times import Kind
 from .weights import Weights
 
 __all__ = ["Rows", "check_names", "check_table", "check_weight", "declared_categories"]
@@ -80,7 +82,7 @@ class Rows:
 
 
 def check_table(
-    estimator: Any, X: Any, categorical_features: Any, categorical: list[bool] | None, reset: bool
+    estimator: Any, X: Any, categorical_features: Any, kinds: list[Kind] | None, reset: bool
 ) -> CheckedTable:
     """Convert X to a float array with NaN, a CSR matrix, a ColumnTable or a MemmapTable.
 
@@ -91,17 +93,17 @@ def check_table(
     X : DataFrame, array-like or sparse matrix
     categorical_features : "from_dtype", None or array-like
         The estimator's parameter.
-    categorical : list of bool, or None
-        Which columns are categories, if the table that was fitted was read column by column.
+    kinds : list of Kind, or None
+        What each column holds, if the table that was fitted was read column by column.
     reset : bool
         Whether X is the table to fit.
     """
-    if not reset and categorical is None and _needs_no_check(estimator, X):
+    if not reset and kinds is None and _needs_no_check(estimator, X):
         return X
     X = columns.unmasked(X)
-    by_column = columns.wants_columns(X, categorical_features) if reset else categorical is not None
+    by_column = columns.wants_columns(X, categorical_features) if reset else kinds is not None
     if by_column:
-        return _check_columns(estimator, X, categorical_features, categorical, reset)
+        return _check_columns(estimator, X, categorical_features, kinds, reset)
     if sp.issparse(X):
         X = summed_duplicates(X)
     if _is_large_memmap(X):
@@ -160,21 +162,27 @@ def _needs_no_check(estimator: Any, X: Any) -> bool:
 
 
 def _check_columns(
-    estimator: Any, X: Any, categorical_features: Any, categorical: list[bool] | None, reset: bool
+    estimator: Any, X: Any, categorical_features: Any, kinds: list[Kind] | None, reset: bool
 ) -> ColumnTable:
     """Read a mixed table column by column."""
     if sp.issparse(X):
-        if categorical is None or any(categorical):
+        if kinds is None or any([kind.is_category for kind in kinds]):
             raise ValueError("A sparse X has no categories: leave categorical_features at its default.")
         X = X.toarray()  # the table that was fitted had other dtypes than numbers, but no categories
     if not columns.is_frame(X):
-        X = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
+        X = _array_of(X) if isinstance(X, list | tuple) else X
         X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
     check_names(estimator, X, reset)
-    table = columns.read(X, categorical_features, categorical)
+    table = columns.read(X, categorical_features, kinds)
     if not len(table.values[0]):
         raise ValueError(f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is required.")
     return table
+
+
+def _array_of(rows: Sequence[Any]) -> Array:
+    """Rows as an array: of objects, unless they are arrays of times, which NumPy would convert to integers."""
+    are_times = any([isinstance(row, np.ndarray) and row.dtype.kind in "mM" for row in rows])
+    return np.asarray(rows) if are_times else np.asarray(rows, dtype=object)
 
 
 def check_names(estimator: Any, X: Any, reset: bool) -> None:
@@ -203,7 +211,7 @@ def declared_categories(X: Any) -> list[list[Any]]:
             and column.implementation.is_pandas_like()
             and hasattr(column.to_native().dtype, "categories")
         )
-        declared.append(column.cat.get_categories().to_list() if declares else [])
+        declared.append(columns.categories_of(column.cat.get_categories()) if declares else [])
     return declared
 
 

@@ -1,6 +1,8 @@
-"""Columns of a mixed table: a DataFrame or an array of objects, read into number columns and category columns."""
+"""Columns of a mixed table: a DataFrame or an array of objects, read into number columns and category columns.
 
-import datetime
+Times (dates, durations, times of day) become seconds, which are number columns; see `times`.
+"""
+
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +13,15 @@ import narwhals.stable.v1 as nw
 import numpy as np
 
 from ..nn.tape import Array
+from . import times
+from .times import Kind
 
 __all__ = [
     "Column",
     "ColumnTable",
     "RawTable",
     "as_numbers",
+    "categories_of",
     "column_values",
     "from_arrow",
     "is_frame",
@@ -31,9 +36,6 @@ __all__ = [
 Column = tuple[Array, Array | None]  # values (n,) of a number column, NaN where missing, and weights (n,), None for 1
 
 _CATEGORIES = (nw.Categorical, nw.Enum, nw.String)
-_TIMES = (nw.Datetime, nw.Date, nw.Duration, nw.Time)
-_TIME_VALUES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-_TIME_NAMES = ("Period", "DateOffset", "Timestamp", "Timedelta")  # classes of pandas
 _MARKS = ("na", "n/a", "nan", "null", "none", "nil", "missing", "unknown")
 _PLACEHOLDERS = 3  # as many distinct texts in a column of numbers probably mark missing values
 
@@ -45,16 +47,21 @@ class ColumnTable:
     Attributes
     ----------
     values : list of ndarray of shape (n,)
-        Numbers as float64 with NaN where missing; categories as objects with None where missing.
-    categorical : list of bool
-        Which columns are categories.
+        Numbers, and times in seconds, as float64 with NaN where missing; categories as objects with None where missing.
+    kinds : list of Kind
+        What each column holds.
     names : list of str
         Names of the columns in messages.
     """
 
     values: list[Array]
-    categorical: list[bool]
+    kinds: list[Kind]
     names: list[str]
+
+    @property
+    def categorical(self) -> list[bool]:
+        """Which columns are categories."""
+        return [kind.is_category for kind in self.kinds]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,7 +69,7 @@ class ColumnTable:
         return len(self.values[0]), len(self.values)
 
     def __getitem__(self, rows: Array | slice) -> "ColumnTable":
-        return ColumnTable([column[rows] for column in self.values], self.categorical, self.names)
+        return ColumnTable([column[rows] for column in self.values], self.kinds, self.names)
 
 
 class RawTable(NamedTuple):
@@ -98,10 +105,17 @@ def wants_columns(X: Any, categorical_features: Any) -> bool:
     if is_frame(X):
         return _frame_wants_columns(X)
     if isinstance(X, list | tuple):
-        return any([isinstance(v, str) for row in X if isinstance(row, list | tuple) for v in row])
+        if any([isinstance(row, np.ndarray) and row.dtype.kind in "mM" for row in X]):
+            return True
+        return _are_mixed({type(value) for row in X if isinstance(row, list | tuple) for value in row})
     if not isinstance(X, np.ndarray):
         return False
-    return X.dtype.kind in "US" or (X.dtype == object and any([isinstance(v, str) for v in X.flat]))
+    return X.dtype.kind in "USmM" or (X.dtype == object and _are_mixed(set(map(type, X.flat))))
+
+
+def _are_mixed(types: set[type]) -> bool:
+    """Whether some values of these types are text or times."""
+    return any([issubclass(kind, str) or times.is_time(kind) for kind in types])
 
 
 def _frame_wants_columns(X: Any) -> bool:
@@ -126,43 +140,50 @@ def _is_sparse_frame(X: Any, dtypes: list[Any]) -> bool:
     return bool(own) and all([isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0 for dtype in own])
 
 
-def read(X: Any, categorical_features: Any, categorical: Sequence[bool] | None = None) -> ColumnTable:
+def read(X: Any, categorical_features: Any, kinds: Sequence[Kind] | None = None) -> ColumnTable:
     """Read `X`, a DataFrame or 2-D array, column by column.
 
     Parameters
     ----------
     X : DataFrame or ndarray of shape (n, d)
     categorical_features : "from_dtype", None or array-like
-        The estimator's parameter, which decides if `categorical` is None.
-    categorical : sequence of bool, or None
-        Which columns are categories, as decided when fitting.
+        The estimator's parameter, which decides if `kinds` is None.
+    kinds : sequence of Kind, or None
+        What each column holds, as decided when fitting.
 
     Raises
     ------
     TypeError
-        If a column holds dates or times, mixes strings with other types, or holds what is neither number nor category.
+        If a column mixes strings or times with other types, holds what is neither number nor category, or holds times
+        where it held none when fitting, or the reverse.
     ValueError
         If a number column holds text or infinity.
     """
-    if is_frame(X):
-        names, values, are_texts, times = _frame_columns(X)
-    else:
-        X = np.asarray(X)
-        names = [f"x{j}" for j in range(X.shape[1])]
-        values = list(X.T)
-        are_texts = [X.dtype.kind in "US"] * len(names)
-        times = [_time_type(column) for column in values]
-    if any(times):
-        kinds = {name: kind for name, kind in zip(names, times, strict=True) if kind}
-        raise _times_error(_columns_named(list(kinds)), ", ".join(dict.fromkeys(kinds.values())))
+    names, values, are_texts, found = _raw_columns(X)
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
-        if column.dtype == object:
+        if column.dtype == object and not found[j].times:
             are_texts[j] |= _holds_text(column, name)
-    if categorical is None:
-        categorical = _choose(categorical_features, are_texts, names)
-    for j, (column, name) in enumerate(zip(values, names, strict=True)):
-        values[j] = _category(column, name) if categorical[j] else _number(column, name)
-    return ColumnTable(values, list(categorical), names)
+    if kinds is None:
+        chosen = _choose(categorical_features, are_texts, names)
+        kinds = [kind._replace(is_category=is_category) for kind, is_category in zip(found, chosen, strict=True)]
+    else:
+        _forget_missing(values, found, kinds)
+        times.check_kinds(found, kinds, are_texts, names)
+    for j, (column, kind, name) in enumerate(zip(values, kinds, names, strict=True)):
+        if kind.times:
+            column = times.seconds(column, found[j], kind.zone, name)
+            values[j] = times.category_values(column, kind) if kind.is_category else column
+        else:
+            values[j] = _category(column, name) if kind.is_category else _number(column, name)
+    return ColumnTable(values, list(kinds), names)
+
+
+def _forget_missing(values: list[Array], found: list[Kind], kinds: Sequence[Kind]) -> None:
+    """Give a column without any value the kind that it had when fitting: its dtype says nothing."""
+    for j, (now, then) in enumerate(zip(found, kinds, strict=True)):
+        if now.times != then.times and missing(values[j]).all():
+            values[j] = np.full(len(values[j]), *(("NaT", "M8[us]") if then.times else (None, object)))
+            found[j] = then
 
 
 def as_numbers(X: Any) -> Array:
@@ -173,22 +194,35 @@ def as_numbers(X: Any) -> Array:
     TypeError, ValueError
         As `read` does.
     """
-    values = read(X, None, [False] * X.shape[1]).values
+    values = read(X, None, [Kind()] * X.shape[1]).values
     return np.column_stack(values) if values else np.empty(X.shape)
 
 
-def _frame_columns(X: Any) -> tuple[list[str], list[Array], list[bool], list[str]]:
-    """Of each column of a DataFrame: name, values, whether its dtype is one of text, and its type if it holds times."""
+def _raw_columns(X: Any) -> tuple[list[str], list[Array], list[bool], list[Kind]]:
+    """Of each column: name, values, whether its dtype is one of text, and what times it holds."""
+    if not is_frame(X):
+        X = np.asarray(X)
+        names, values = [f"x{j}" for j in range(X.shape[1])], list(X.T)
+        is_text = X.dtype.kind in "US"
+        return names, values, [is_text] * len(names), [times.kind_of(*pair) for pair in zip(values, names, strict=True)]
     frame = nw.from_native(X, eager_only=True)
-    names, values, are_texts, times = [], [], [], []
-    for name, column in zip(frame.columns, frame.iter_columns(), strict=True):
-        dtype = column.dtype
-        names.append(str(name))
-        of_dtype = str(dtype) if isinstance(dtype, _TIMES) else ""
-        values.append(np.empty(0) if of_dtype else column_values(column))
-        are_texts.append(isinstance(dtype, _CATEGORIES))
-        times.append(of_dtype or ("" if isinstance(dtype, nw.String) else _time_type(values[-1])))
-    return names, values, are_texts, times
+    names, values, are_texts, found = [str(name) for name in frame.columns], list[Array](), list[bool](), list[Kind]()
+    for name, column in zip(names, frame.iter_columns(), strict=True):
+        instants, zone = times.as_instants(column)
+        values.append(column_values(instants))
+        are_texts.append(isinstance(column.dtype, _CATEGORIES))
+        found.append(Kind() if isinstance(column.dtype, nw.String) else times.kind_of(values[-1], name, zone))
+    return names, values, are_texts, found
+
+
+def categories_of(column: Any) -> list[Any]:
+    """The distinct values of a narwhals Series as categories."""
+    values = column_values(column)
+    kind = times.kind_of(values, column.name)
+    if not kind.times:
+        return list(column.to_list())
+    categories: list[Any] = times.category_values(times.seconds(values, kind, kind.zone, column.name), kind).tolist()
+    return categories
 
 
 def column_values(column: Any) -> Array:
@@ -218,18 +252,6 @@ def _decoded(chunk: Any) -> Array:
     values[:] = entries
     codes: Array = chunk.indices.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
     return values[codes]
-
-
-def _time_type(column: Array) -> str:
-    """Type of the dates, times or durations that a column holds; empty if it holds none."""
-    if column.dtype.kind in "mM":
-        return str(column.dtype)
-    if column.dtype != object:
-        return ""
-    for value in column[~missing(column)]:
-        if isinstance(value, _TIME_VALUES) or type(value).__name__ in _TIME_NAMES:
-            return type(value).__name__
-    return ""
 
 
 def _choose(categorical_features: Any, are_texts: list[bool], names: list[str]) -> list[bool]:
@@ -365,19 +387,20 @@ def refuse_times(array: Any, name: str) -> None:
 
     NumPy would convert most of them to numbers, in units that depend on where they come from.
     """
-    if is_frame(array):
-        _, values, _, times = _frame_columns(array)
-        kinds = [kind for kind in times if kind]
+    series = nw.from_native(array, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(series, nw.DataFrame | nw.Series):
+        each = list(series.iter_columns()) if isinstance(series, nw.DataFrame) else [series]
+        values = [column_values(column) for column in each if not isinstance(column.dtype, nw.String)]
+    elif isinstance(array, np.ndarray | list | tuple) or hasattr(array, "__array__"):
+        values = [_flat(array)]
     else:
-        series = nw.from_native(array, series_only=True, pass_through=True)
-        if isinstance(series, nw.Series):
-            kinds = [str(series.dtype)] if isinstance(series.dtype, _TIMES) else [_time_type(column_values(series))]
-        elif isinstance(array, np.ndarray) or isinstance(array, list | tuple) or hasattr(array, "__array__"):
-            kinds = [_time_type(_flat(array))]
-        else:
-            kinds = []
-    if any(kinds):
-        raise _times_error(name, next(filter(None, kinds)))
+        values = []
+    found = [kind for column in values for kind in times.times_in(column)]
+    if found:
+        raise TypeError(
+            f"{name} holds dates or times ({found[0]}), which are neither classes nor numbers: convert them to numbers "
+            "(a year, an hour, seconds since a date)."
+        )
 
 
 def unmasked(array: Any) -> Any:
@@ -387,6 +410,8 @@ def unmasked(array: Any) -> Any:
     mask, values = np.ma.getmaskarray(array), np.asarray(array)
     if not mask.any():
         return values
+    if values.dtype.kind in "mM":
+        return np.where(mask, np.array("NaT", values.dtype), values)
     if values.dtype.kind in "fiub":
         return np.where(mask, np.nan, values)
     objects = values.astype(object)
@@ -431,14 +456,3 @@ def _flat(array: Any) -> Array:
         return np.asarray(array).ravel()
     except (TypeError, ValueError):  # its own check says what is wrong
         return np.empty(0)
-
-
-def _columns_named(names: Sequence[str]) -> str:
-    return f"Column {names[0]!r}" if len(names) == 1 else f"Each of the columns {', '.join(map(repr, names))}"
-
-
-def _times_error(name: str, dtype: Any) -> TypeError:
-    return TypeError(
-        f"{name} holds dates or times ({dtype}), which a network cannot read: convert them to numbers (a year, an "
-        "hour, seconds since a date) or drop them."
-    )

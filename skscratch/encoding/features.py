@@ -1,7 +1,7 @@
 """The encoder of a table: blocks side by side, from the columns of a user's table to the numbers a network reads.
 
-The encoded table is X = [bins | scaled numbers | missing flags | one-hot | 1], with the codes of those categories that
-have a learned embedding beside it.  All statistics are weighted: a row of weight 2 counts as two rows.
+The encoded table is X = [bins | scaled numbers | parts of dates | missing flags | one-hot | 1], with the codes of those
+categories that have a learned embedding beside it.  All statistics are weighted: a row of weight 2 counts as two rows.
 """
 
 import copy
@@ -17,9 +17,11 @@ from ..nn.tape import Array
 from .bins import Bins
 from .categories import ONE_HOT_VALUE, OneHot, Vocabulary
 from .columns import Column, ColumnTable, RawTable
+from .dates import Dates, phase_ranges
 from .numeric import MissingFlags, Numbers
 from .quantiles import QuantileSketch
 from .sparse import learn_sparse, transform_sparse
+from .times import Kind, date_text
 
 __all__ = ["Block", "FeatureEncoder"]
 
@@ -43,7 +45,7 @@ class Block(Protocol):
         """Column of the raw table that each encoded column comes from, (width,)."""
 
 
-B = TypeVar("B", Bins, Numbers, MissingFlags, OneHot)
+B = TypeVar("B", Bins, Numbers, Dates, MissingFlags, OneHot)
 
 
 class FeatureEncoder:
@@ -72,8 +74,8 @@ class FeatureEncoder:
         The categories of the category columns.
     categories : tuple of int
         Number of categories of each column that has a learned embedding.
-    categorical : list of bool, or None
-        Which columns of the raw table are categories; None if it was not read column by column.
+    kinds : list of Kind, or None
+        What each column of the raw table holds; None if it was not read column by column.
     feature_names : list of str
         Names of the raw table's columns.
     """
@@ -106,10 +108,11 @@ class FeatureEncoder:
             Whether no rounding may let a scaled number fall as its column rises.
         """
         self.feature_names = list(feature_names)
-        self.categorical = data.categorical if isinstance(data, ColumnTable | QuantileSketch) else None
+        self.kinds = data.kinds if isinstance(data, ColumnTable | QuantileSketch) else None
+        self._check_scale()
         is_category = np.array(self.categorical or [False] * len(self.feature_names))
         columns, categories = np.flatnonzero(~is_category), np.flatnonzero(is_category)
-        constant_factor, bins = 1.0 if self.incremental else 0.0, Bins.none()
+        constant_factor, bins, dates = 1.0 if self.incremental else 0.0, Bins.none(), Dates.none()
         if sp.issparse(data):
             numbers, flags = learn_sparse(data, weight, self.scale, constant_factor)
         else:
@@ -118,12 +121,32 @@ class FeatureEncoder:
             flags = MissingFlags.learn(number_data, columns)
             if self.bins_per_column:
                 bins = Bins.learn(number_data, columns, self.bins_per_column, _imputed(numbers, flags))
+            if self.kinds:
+                dates = Dates.learn(self._phase_ranges(data, columns), columns, self.kinds)
         category_data = [values for values, _ in _columns(data, categories, None)]
         self.vocabulary = Vocabulary.learn(
             category_data, categories, [declared[j] for j in categories.tolist() if declared]
         )
-        self._set_blocks(bins, replace(numbers, monotone=monotone), flags)
+        self._set_blocks(bins, replace(numbers, monotone=monotone), dates, flags)
         return self
+
+    def _check_scale(self) -> None:
+        """Raise ValueError for dates without scaling: their numbers, of seconds since 1970, are in billions."""
+        dates = [name for kind, name in zip(self.kinds or [], self.feature_names, strict=False) if kind.is_date]
+        if dates and not self.scale:
+            raise ValueError(
+                f"scale_features=False leaves numbers as they are, but {dates[0]!r} is a column of dates, which has no "
+                "unit: leave scale_features on, or convert the column to numbers."
+            )
+
+    def _phase_ranges(self, data: Any, columns: Array) -> list[Array | None]:
+        """The ranges of the phases of each number column; None for other columns than times, and if rows may follow."""
+        assert self.kinds is not None
+        if self.incremental:
+            return [None] * len(columns)
+        if isinstance(data, QuantileSketch):
+            return [data.phases[j] for j in columns]
+        return [phase_ranges(data.values[j]) if self.kinds[j].is_time else None for j in columns]
 
     def refitted(self, rows: Array, weight: Array) -> Self:
         """An encoder into the same columns of X, with scaling and bins learned from other rows.
@@ -140,12 +163,12 @@ class FeatureEncoder:
         numbers = numbers.refitted(data)
         if bins.width:
             bins = bins.refitted(data, self.bins_per_column, _imputed(numbers, flags))
-        new._set_blocks(bins, numbers, flags)
+        new._set_blocks(bins, numbers, self.block(Dates), flags)
         return new
 
-    def _set_blocks(self, bins: Bins, numbers: Numbers, flags: MissingFlags) -> None:
+    def _set_blocks(self, bins: Bins, numbers: Numbers, dates: Dates, flags: MissingFlags) -> None:
         one_hot = OneHot(self.vocabulary, ONE_HOT_VALUE if self.scale else 1.0)
-        self.blocks: list[Block] = [bins, numbers, flags, one_hot]  # the order of the columns of X
+        self.blocks: list[Block] = [bins, numbers, dates, flags, one_hot]  # the order of the columns of X
         widths = [block.width for block in self.blocks]
         ends = np.cumsum(widths).tolist()
         self.places = [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
@@ -257,9 +280,18 @@ class FeatureEncoder:
         return self.places[self.blocks.index(self.block(kind))]
 
     @property
+    def categorical(self) -> list[bool] | None:
+        """Which columns of the raw table are categories; None if it was not read column by column."""
+        return None if self.kinds is None else [kind.is_category for kind in self.kinds]
+
+    @property
     def names(self) -> list[str]:
         """Name of each column of X, without the column of ones."""
-        return [name for block in self.blocks for name in block.names(self.feature_names)]
+        bins, *others = self.blocks
+        assert isinstance(bins, Bins)
+        dates = {j for j, kind in enumerate(self.kinds or []) if kind.is_date}
+        names = bins.names(self.feature_names, {j: date_text for j in dates})
+        return names + [name for block in others for name in block.names(self.feature_names)]
 
     @property
     def sources(self) -> Array:
@@ -277,9 +309,11 @@ class FeatureEncoder:
             "bins_per_column": int(self.bins_per_column),
             "feature_names": self.feature_names,
             "categorical": self.categorical,
+            "times": [[kind.times, kind.zone] for kind in self.kinds or []],
             "vocabulary": self.vocabulary.to_state(),
             "bins": self.block(Bins).to_state(),
             "numbers": self.block(Numbers).to_state(),
+            "dates": self.block(Dates).to_state(),
             "missing_flags": self.block(MissingFlags).to_state(),
         }
 
@@ -287,11 +321,20 @@ class FeatureEncoder:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The encoder that `to_state` described."""
         encoder = cls(state["scale"], state["incremental"], state["bins_per_column"])
-        encoder.feature_names, encoder.categorical = state["feature_names"], state["categorical"]
+        encoder.feature_names, encoder.kinds = state["feature_names"], _kinds(state["categorical"], state.get("times"))
         encoder.vocabulary = Vocabulary.from_state(state["vocabulary"])
         bins, numbers = Bins.from_state(state["bins"]), Numbers.from_state(state["numbers"])
-        encoder._set_blocks(bins, numbers, MissingFlags.from_state(state["missing_flags"]))
+        dates = Dates.from_state(state["dates"]) if "dates" in state else Dates.none()  # older files have none
+        encoder._set_blocks(bins, numbers, dates, MissingFlags.from_state(state["missing_flags"]))
         return encoder
+
+
+def _kinds(categorical: list[bool] | None, times: list[list[str]] | None) -> list[Kind] | None:
+    """What the columns hold, of the plain values in a file; older files have no times."""
+    if categorical is None:
+        return None
+    times = times or [["", ""]] * len(categorical)
+    return [Kind(is_category, *time) for is_category, time in zip(categorical, times, strict=True)]
 
 
 def _columns(data: Array | ColumnTable | QuantileSketch, which: Array, weight: Array | None) -> list[Column]:

@@ -11,6 +11,8 @@ import numpy as np
 
 from ..nn.tape import Array
 from .columns import Column, ColumnTable
+from .dates import phase_ranges
+from .times import Kind
 
 QUANTILE_TOLERANCE = 1e-12  # a level falls between two rows if it does so up to this share of the total weight
 
@@ -70,16 +72,19 @@ class QuantileSketch:
         Of a number column the points in increasing order, NaN last if any value is missing; of a category its values.
     weights : list of ndarray or None
         Total weight of the rows that each point represents; None for a category.
-    categorical : list of bool, or None
-        Which columns are categories; None if all are numbers.
+    kinds : list of Kind, or None
+        What each column holds; None if all are numbers.
     n : int
         Number of rows.
+    phases : list of ndarray of shape (3, 2), or None
+        Of each column of times what `phase_ranges` returns; None for other columns.
     """
 
     points: list[Array]
     weights: list[Array | None]
-    categorical: list[bool] | None
+    kinds: list[Kind] | None
     n: int
+    phases: list[Array | None]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,34 +95,43 @@ class QuantileSketch:
 def sketch(data: Array | ColumnTable, weight: Array | None, size: int) -> QuantileSketch:
     """Sketch a checked table (float array with NaN, or ColumnTable) with at most `size` points per column."""
     columns = data.values if isinstance(data, ColumnTable) else list(data.T)
-    categorical = data.categorical if isinstance(data, ColumnTable) else None
+    kinds = data.kinds if isinstance(data, ColumnTable) else None
     points: list[Array] = []
     weights: list[Array | None] = []
+    phases: list[Array | None] = []
     for j, column in enumerate(columns):
-        if categorical and categorical[j]:
+        if kinds and kinds[j].is_category:
             x, w = _distinct_values([column]), None
         else:
             x, w = _compress(column.astype(np.float64), weight, size)
         points.append(x)
         weights.append(w)
-    return QuantileSketch(points, weights, categorical, data.shape[0])
+        phases.append(phase_ranges(column) if kinds and kinds[j].is_time else None)
+    return QuantileSketch(points, weights, kinds, data.shape[0], phases)
 
 
 def merge(parts: Sequence[QuantileSketch], size: int) -> QuantileSketch:
     """Merge the sketches of parts of a table into one with at most `size` points per column."""
-    categorical = parts[0].categorical
+    kinds = parts[0].kinds
     points: list[Array] = []
     weights: list[Array | None] = []
     for j in range(len(parts[0].points)):
         columns = [part.points[j] for part in parts]
-        if categorical and categorical[j]:
+        if kinds and kinds[j].is_category:
             x, w = _distinct_values(columns), None
         else:
             masses = [mass for part in parts if (mass := part.weights[j]) is not None]
             x, w = _compress(np.concatenate(columns), np.concatenate(masses), size)
         points.append(x)
         weights.append(w)
-    return QuantileSketch(points, weights, categorical, sum([part.n for part in parts]))
+    phases = [_merged_ranges([part.phases[j] for part in parts]) for j in range(len(points))]
+    return QuantileSketch(points, weights, kinds, sum([part.n for part in parts]), phases)
+
+
+def _merged_ranges(ranges: Sequence[Array | None]) -> Array | None:
+    """Smallest and largest phases over all parts of a table; None for a column without phases."""
+    known = [part for part in ranges if part is not None]
+    return np.stack([np.min(known, axis=0)[:, 0], np.max(known, axis=0)[:, 1]], axis=1) if known else None
 
 
 def _distinct_values(columns: Sequence[Array]) -> Array:

@@ -331,7 +331,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         if not now.__sklearn_is_fitted__():
             check_is_fitted(now)  # raises NotFittedError
         model = now.fitted_
-        table = check_table(now, X, now.categorical_features, model.encoder.categorical, reset=False)
+        table = check_table(now, X, now.categorical_features, model.encoder.kinds, reset=False)
         return model, model.raw_scores(table, pooled)
 
     def _require_conformity(self) -> Conformity:

@@ -16,10 +16,12 @@ from ..encoding.features import FeatureEncoder
 from ..encoding.numeric import MissingFlags
 from ..encoding.out_of_core import MemmapTable, StreamSample, sketch_memmap, transfer_weights
 from ..encoding.targets import TargetEncoder
+from ..encoding.times import Kind, looks_like_dates
 from ..encoding.weights import Weights
 from ..nn.losses import Loss
 from ..nn.network import Network, build
 from ..nn.tape import Array
+from ..training.listeners import warn
 from ..training.loop import Epoch
 from ..training.objective import Objective
 from ..training.state import TrainingState
@@ -48,9 +50,12 @@ class LocalBackend:
     max_batch: int = MAX_BATCH  # rows of a step that batch_size="auto" chooses at most
     epoch_type: type[Epoch] = Epoch
 
-    def check_table(self, estimator: Any, X: Any, kinds: list[bool] | None, reset: bool) -> Any:
+    def check_table(self, estimator: Any, X: Any, kinds: list[Kind] | None, reset: bool) -> Any:
         """Return X checked; set or compare the feature names of the estimator."""
-        return check_table(estimator, X, estimator.categorical_features, kinds, reset)
+        table = check_table(estimator, X, estimator.categorical_features, kinds, reset)
+        if reset and isinstance(table, ColumnTable) and isinstance(estimator.categorical_features, str):
+            _warn_of_dates_as_text(table)
+        return table
 
     def statistics(self, rows: Rows) -> Any:
         """Return what the encoder learns from: the table, or a sketch of its columns."""
@@ -71,6 +76,19 @@ class LocalBackend:
         return {}
 
 
+def _warn_of_dates_as_text(table: ColumnTable) -> None:
+    """Name the columns of categories that look like dates, if there are any."""
+    columns = zip(table.names, table.values, table.kinds, strict=True)
+    named = [name for name, values, kind in columns if kind == Kind(True) and looks_like_dates(values)]
+    if named:
+        warn(
+            f"Dates as text count as categories: {', '.join(map(repr, named))}. To use them as dates, parse them "
+            f"(pandas.read_csv(..., parse_dates={named}), or pandas.to_datetime). If they are categories, say so in "
+            "categorical_features.",
+            UserWarning,
+        )
+
+
 def build_model(
     estimator: Any, backend: LocalBackend, rows: Rows, targets: TargetEncoder, loss: Loss, incremental: bool
 ) -> FittedNetwork:
@@ -80,7 +98,7 @@ def build_model(
     names = [f"x{j}" for j in range(n_features)] if names is None else [str(name) for name in names]
     bins = 0
     if estimator.numeric_embedding is not None:
-        n_numbers = n_features - sum(getattr(rows.data, "categorical", None) or [])
+        n_numbers = n_features - sum([kind.is_category for kind in getattr(rows.data, "kinds", None) or []])
         bins = automatic_bins(len(rows), n_numbers) if isinstance(estimator.n_bins, str) else estimator.n_bins
     declared = declared_categories(rows.X) if incremental and isinstance(rows.data, ColumnTable) else []
     encoder = FeatureEncoder(estimator.scale_features, incremental, bins)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_consistent_length
 from ..encoding.check_input import Rows, check_weight
 from ..encoding.out_of_core import MemmapTable
 from ..encoding.targets import TargetEncoder
+from ..encoding.times import Kind
 from ..encoding.weights import Weights
 from ..nn.losses import Loss
 from .build import LocalBackend
@@ -40,7 +41,7 @@ def check_input(
     """Return the training rows and the given validation rows, checked, with the target encoder and the loss."""
     if inputs.y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
-    kinds = None if before is None else before.encoder.categorical
+    kinds = None if before is None else before.encoder.kinds
     data = backend.check_table(estimator, inputs.X, kinds, before is None)
     if incremental and isinstance(data, MemmapTable):
         data = np.asarray(data)  # a chunk of a stream has to fit in memory
@@ -62,12 +63,12 @@ def check_input(
         _check_same_output(loss, before.loss)
     if not incremental:
         targets.check_enough(rows.values, before is not None)
-    kinds = getattr(data, "categorical", None) if before is None else kinds
+    kinds = getattr(data, "kinds", None) if before is None else kinds
     return rows, _check_validation(estimator, backend, inputs, targets, loss, kinds), targets, loss
 
 
 def _check_validation(
-    estimator: Any, backend: LocalBackend, inputs: Inputs, targets: TargetEncoder, loss: Loss, kinds: list[bool] | None
+    estimator: Any, backend: LocalBackend, inputs: Inputs, targets: TargetEncoder, loss: Loss, kinds: list[Kind] | None
 ) -> Rows | None:
     """Return the given validation rows, checked as the training rows are."""
     X, y, weight = inputs.X_val, inputs.y_val, inputs.sample_weight_val

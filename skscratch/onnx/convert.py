@@ -11,10 +11,14 @@ The inputs of a graph follow the type of X:
   skl2onnx replaces characters other than letters and digits by _, and appends a number to a name that is taken; the
   `doc_string` of the input is the original name. `X.to_numpy()` in place of X makes one matrix, which some of
   scikit-learn's transformers need.
+- Dates, durations and times of day are doubles, in seconds: of a date since 1970-01-01 00:00 on the clock of its time
+  zone, of a time of day since midnight. `input_feed` converts them, and reads the clock of the time zone that the
+  column had in `to_onnx`.
 - A missing value is NaN in a column of numbers and "" in a column of strings. Integers and booleans with missing values
   in X become double. A category that did not occur in training counts as missing, as in prediction without ONNX.
 """
 
+import json
 import numbers
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +45,8 @@ from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from ..encoding.check_input import check_names
-from ..encoding.columns import column_values, is_frame, missing, refuse_times
+from ..encoding.columns import column_values, is_frame, missing
+from ..encoding.times import DATES, as_instants, kind_of, seconds
 from ..estimators.classifier import ScratchMLPClassifier
 from ..estimators.regressor import ScratchMLPRegressor
 from ..inspection import unwrap
@@ -54,6 +59,7 @@ from .transformed_target import convert_transformed_target
 
 __all__ = ["CONVERTERS", "input_feed", "register", "to_onnx"]
 
+ZONES = "skscratch.time_zones"  # key, in the metadata of a model, of the time zones of its date columns as JSON
 OPSET = {"": 18, "ai.onnx.ml": 3}  # in onnxruntime since 1.14 (February 2023); skl2onnx supports no later "ai.onnx.ml"
 
 # converters in place of those of skl2onnx: types of the outputs, nodes
@@ -127,13 +133,14 @@ def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any)
 
     check_is_fitted(estimator)
     refuse(estimator)
-    tensors = _tensors(X[:1] if sp.issparse(X) else X)
+    zones: dict[str, str] = {}
+    tensors = _tensors(X[:1] if sp.issparse(X) else X, zones)
     _check_columns(estimator, X, sum(values.shape[1] for values in tensors.values()))
     types = [(name, _type(values)([None, values.shape[1]], doc_string=name)) for name, values in tensors.items()]
     if is_classifier(estimator):
         options = {"zipmap": False, **options}
     with _explained_errors(type(estimator).__name__):
-        return convert_sklearn(
+        model = convert_sklearn(
             unwrap(estimator),
             type(estimator).__name__,
             types,
@@ -145,6 +152,9 @@ def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any)
             },
             custom_conversion_functions={kind: convert for kind, (_, convert) in CONVERTERS.items()},
         )
+    if zones:
+        model.metadata_props.add(key=ZONES, value=json.dumps(zones))
+    return model
 
 
 def input_feed(model: Any, X: Any) -> dict[str, Array]:
@@ -169,7 +179,8 @@ def input_feed(model: Any, X: Any) -> dict[str, Array]:
     """
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    tensors, feed = _tensors(X), {}
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    tensors, feed = _tensors(X, json.loads(known.get(ZONES, "{}"))), {}
     for variable in model.graph.input:
         name = variable.doc_string or variable.name  # `to_onnx` stores the name of the column as the doc_string
         if name not in tensors:
@@ -242,24 +253,35 @@ def _check_columns(estimator: Any, X: Any, n_columns: int) -> None:
         raise ValueError(f"X has {n_columns} columns, but {name} was fitted to {estimator.n_features_in_}.")
 
 
-def _tensors(X: Any) -> dict[str, Array]:
-    """Return the inputs (n, width) by name: float32, float64, int64, bool, or object for strings."""
+def _tensors(X: Any, zones: dict[str, str]) -> dict[str, Array]:
+    """Return the inputs (n, width) by name: float32, float64, int64, bool, or object for strings.
+
+    `zones` has the time zones on whose clocks dates are read; those of columns that it lacks are added.
+    """
     if is_frame(X):
         frame = nw.from_native(X, eager_only=True)
-        columns = {str(series.name) or f"x{j}": column_values(series) for j, series in enumerate(frame.iter_columns())}
+        columns = {str(series.name) or f"x{j}": as_instants(series) for j, series in enumerate(frame.iter_columns())}
+        values = {name: (column_values(column), zone) for name, (column, zone) in columns.items()}
     else:
         X = X.toarray() if sp.issparse(X) else np.asarray(X)
         if X.ndim != 2:
             raise ValueError(f"X must have rows and columns. Got an array of shape {X.shape}.")
         if X.dtype.kind in "biuf":
             return {"X": _plain(X)}
-        columns = {f"x{j}": column for j, column in enumerate(X.T)}
-    return {name: _tensor(values, name)[:, None] for name, values in columns.items()}
+        values = {f"x{j}": (column, "") for j, column in enumerate(X.T)}
+    return {name: _tensor(column, name, zone, zones)[:, None] for name, (column, zone) in values.items()}
 
 
-def _tensor(column: Array, name: str) -> Array:
+def _tensor(column: Array, name: str, zone: str, zones: dict[str, str]) -> Array:
     """Return a column in the type of an input, with "" or NaN for missing values."""
-    refuse_times(column, f"Column {name!r}")
+    kind = kind_of(column, name, zone)
+    if kind.times:
+        if kind.times == DATES and bool(zones.setdefault(name, kind.zone)) != bool(kind.zone):
+            then = f"dates in the time zone {zones[name]}" if zones[name] else "dates without a time zone"
+            raise TypeError(
+                f"Column {name!r} holds {kind}, and held {then} in to_onnx: give both a time zone, or none."
+            )
+        return seconds(column, kind, zones.get(name, kind.zone), name)
     if column.dtype.kind in "biuf":
         return _plain(column)
     absent = missing(column)

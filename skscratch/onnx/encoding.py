@@ -14,8 +14,10 @@ import numpy as np
 
 from ..encoding.bins import Bins
 from ..encoding.categories import OneHot
+from ..encoding.dates import DAYS_PER_YEAR, DAYS_TO_JANUARY, DAYS_TO_MARCH, DAYS_TO_MONDAY, SECONDS_PER_DAY, Dates
 from ..encoding.features import FeatureEncoder
 from ..encoding.numeric import CLIP_LIMIT, MAX_SCALED, MissingFlags, Numbers
+from ..encoding.times import DATES, Kind, seconds
 from ..nn.tape import Array
 from .network import Graph
 
@@ -59,6 +61,14 @@ class Source:
                 "convert with an X whose columns have the same types as in fit."
             )
 
+    def check_date(self, kind: Kind) -> None:
+        """Raise TypeError if the feature has dates and the input is float: it would round them to minutes."""
+        if kind.times == DATES and self.kind == "float":
+            raise TypeError(
+                f"Column {self.feature!r} held dates when fitting, but its ONNX input {self.value!r} is float32, which "
+                "rounds seconds since 1970 to minutes: convert with an X that has the dates, or float64."
+            )
+
 
 @dataclass(frozen=True)
 class RawValues:
@@ -95,10 +105,12 @@ def emit_table(g: Graph, encoder: FeatureEncoder, sources: list[Source]) -> tupl
         Names of the codes (n,) of the columns that have a learned embedding.
     """
     vocabulary, columns = encoder.vocabulary, encoder.block(Numbers).columns
+    for kind, source in zip(encoder.kinds or [], sources, strict=False):
+        source.check_date(kind)
     raw = RawValues(
         _raw_numbers(g, [sources[j] for j in columns]) if len(columns) else "",
         [
-            _code(g, sources[j], values) if len(values) else ""
+            _code(g, sources[j], _as_in_input(values, encoder, j)) if len(values) else ""
             for j, values in zip(vocabulary.columns, vocabulary.values, strict=True)
         ],
     )
@@ -155,6 +167,43 @@ def _numbers(g: Graph, block: Numbers, raw: RawValues) -> str:
     return g("Div", u, g("Sqrt", g("Add", g("Mul", square, CLIP_LIMIT**-2), 1.0)))
 
 
+def _dates(g: Graph, block: Dates, raw: RawValues) -> str:
+    """Sines and cosines (n, width) of the parts of dates."""
+    columns = []
+    for position, part in zip(block.positions.tolist(), block.parts, strict=True):
+        x = g("Gather", raw.numbers, [position], axis=1)
+        absent, angle = g("IsNaN", x), g("Mul", _phase(g, part, x), np.array(2 * np.pi))
+        # cos a = sin(a + π/2): earlier versions of onnxruntime have no cosine in double precision
+        for shifted in (angle, g("Add", angle, np.array(np.pi / 2))):
+            columns.append(g("Where", absent, np.array(0.0), g("Sin", shifted)))
+    return g.cast(g("Concat", *columns, axis=1), g.dtype)
+
+
+def _phase(g: Graph, part: str, x: str) -> str:
+    """Phase of a part of dates x (n, 1) in seconds, as `encoding.dates.phase` computes it."""
+
+    def whole(value: str, divisor: float) -> str:
+        return g("Floor", g("Div", value, np.array(divisor)))
+
+    def times(value: str, factor: float) -> str:
+        return g("Mul", value, np.array(factor))
+
+    def fraction(value: str, period: float) -> str:
+        return g("Sub", g("Div", value, np.array(period)), whole(value, period))
+
+    if part == "time_of_day":
+        return fraction(x, SECONDS_PER_DAY)
+    days = whole(x, SECONDS_PER_DAY)
+    if part == "day_of_week":
+        return fraction(g("Add", days, np.array(DAYS_TO_MONDAY)), 7.0)
+    days = g("Add", days, np.array(DAYS_TO_MARCH))
+    day = g("Sub", days, times(whole(days, 146097.0), 146097.0))
+    without_leaps = g("Sub", g("Add", g("Sub", day, whole(day, 1460.0)), whole(day, 36524.0)), whole(day, 146096.0))
+    year = whole(without_leaps, 365.0)
+    first = g("Sub", g("Add", times(year, 365.0), whole(year, 4.0)), whole(year, 100.0))
+    return fraction(g("Sub", g("Sub", day, first), np.array(DAYS_TO_JANUARY)), DAYS_PER_YEAR)
+
+
 def _missing_flags(g: Graph, flags: MissingFlags, raw: RawValues) -> str:
     """1 where a value is missing, else 0: (n, width)."""
     return g.cast(g("IsNaN", g("Gather", raw.numbers, flags.positions.tolist(), axis=1)), g.dtype)
@@ -173,11 +222,19 @@ def _one_hot(g: Graph, block: OneHot, raw: RawValues) -> str:
 BLOCK_EMITTERS: dict[type, Callable[[Graph, Any, RawValues], str]] = {
     Bins: _bins,
     Numbers: _numbers,
+    Dates: _dates,
     MissingFlags: _missing_flags,
     OneHot: _one_hot,
 }
 
 # -------------------------------------------------------------- categories
+
+
+def _as_in_input(values: Array, encoder: FeatureEncoder, j: int) -> Array:
+    """The categories of raw column `j` as its input has them: dates as seconds."""
+    if not encoder.kinds or encoder.kinds[j].times != DATES:
+        return values
+    return seconds(values.astype("M8[us]"), Kind(), "", encoder.feature_names[j])
 
 
 def _code(g: Graph, source: Source, values: Array) -> str:
