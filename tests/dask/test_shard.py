@@ -96,7 +96,7 @@ def setting(weighted=True, classes=False, dropout=0.0, dtype=np.float64, seed=0)
 
 
 def reader_of(model):
-    return TableReader.for_estimator(model, model.fitted_.encoder.categorical)
+    return TableReader.for_estimator(model, model.fitted_.encoder.kinds)
 
 
 def on_shards(pool, model, objective, rows=None, **options):
@@ -333,7 +333,7 @@ def test_sketch_and_sample_do_not_depend_on_the_shards():
 def encoded(model, frame):
     """The objective over the rows of a frame, in single precision."""
     fitted = model.fitted_
-    data = check_table(model, frame, model.categorical_features, fitted.encoder.categorical, False)
+    data = check_table(model, frame, model.categorical_features, fitted.encoder.kinds, False)
     targets = fitted.targets.encode(Y[:, None], np.float32)
     return Objective(fitted.network, fitted.loss, fitted.encoder.transform(data, np.float32, True), targets)
 

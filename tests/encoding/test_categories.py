@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.encoding.categories import MAX_ONE_HOT, ONE_HOT_VALUE, OneHot, Vocabulary
 from skscratch.encoding.columns import RawTable, read
+from skscratch.encoding.times import Kind
 from tests.helpers.encoding import F8, arrays_equal, encode_frame, frame, is_plain, squeeze
 from tests.helpers.plain import plain
 
@@ -169,7 +170,7 @@ def test_any_column_of_strings(seen, later):
     table = read(pd.DataFrame({"t": pd.Series(seen, dtype=object)}), [0])
     fitted, out = encode_frame(table)
     known = sorted({v for v in seen if v is not None})
-    new = fitted.transform(read(pd.DataFrame({"t": pd.Series(later, dtype=object)}), None, [True]), F8)
+    new = fitted.transform(read(pd.DataFrame({"t": pd.Series(later, dtype=object)}), None, [Kind(True)]), F8)
     for values, encoded in ((seen, out), (later, new)):
         code = [known.index(v) + 1 if v in known else 0 for v in values]
         if len(known) > MAX_ONE_HOT:

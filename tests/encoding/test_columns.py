@@ -1,6 +1,5 @@
 """Tables as they come: every kind of DataFrame and array is read as intended, or refused by name."""
 
-import datetime
 import decimal
 
 import numpy as np
@@ -104,27 +103,6 @@ def test_kinds_of_polars_columns(column, expected, company):
     others = {"alone": {}, "with numbers": {"n": NUMBERS}, "with strings": {"t": TEXT}}[company]
     found = names(pl.DataFrame({"x": column, **others}))
     assert [name for name in found if name.startswith("x")] == expected
-
-
-REFUSED = {
-    "pandas dates": pd.DataFrame({"when": pd.date_range("2020", periods=N)}),
-    "pandas dates with a zone": pd.DataFrame({"when": pd.date_range("2020", periods=N, tz="UTC")}),
-    "pandas durations": pd.DataFrame({"when": pd.to_timedelta(np.arange(N), unit="s")}),
-    "pandas periods": pd.DataFrame({"when": pd.period_range("2020", periods=N, freq="D")}),
-    "polars dates": pl.DataFrame({"when": [datetime.date(2020, 1, 1)] * N}),
-    "polars datetimes": pl.DataFrame({"when": [datetime.datetime(2020, 1, 1)] * N}),
-    "polars durations": pl.DataFrame({"when": [datetime.timedelta(1)] * N}),
-    "polars times of day": pl.DataFrame({"when": [datetime.time(1)] * N}),
-}
-
-
-@pytest.mark.parametrize("company", [False, True])
-@pytest.mark.parametrize("frame", REFUSED.values(), ids=REFUSED)
-def test_columns_of_times_raise_with_their_name(frame, company):
-    if company:
-        frame = frame.assign(t=TEXT) if isinstance(frame, pd.DataFrame) else frame.with_columns(t=pl.Series(TEXT))
-    with pytest.raises(TypeError, match="Column 'when' holds dates or times"):
-        fit(frame)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The encoder sets its blocks side by side, in whatever form the table comes, and leaves the table as it is."""
 
+import datetime
 import json
 import pickle
 
@@ -13,6 +14,7 @@ from skscratch.encoding.bins import Bins
 from skscratch.encoding.categories import MAX_ONE_HOT, OneHot
 from skscratch.encoding.check_input import check_table
 from skscratch.encoding.columns import RawTable
+from skscratch.encoding.dates import Dates
 from skscratch.encoding.features import CHUNK_VALUES, FeatureEncoder
 from skscratch.encoding.numeric import MissingFlags, Numbers
 from skscratch.encoding.quantiles import sketch
@@ -76,11 +78,11 @@ def test_a_table_that_needs_no_encoding_is_not_copied(dtype):
     stored = sp.csr_matrix(X)
     assert np.shares_memory(fitted.transform(stored, dtype).X.data, stored.data)
     model = plain(ScratchMLPRegressor, scale_features=False, dtype=dtype, max_iter=1, random_state=0).fit(X, X[:, 0])
-    checked = check_table(model, X, "from_dtype", model.fitted_.encoder.categorical, reset=False)
+    checked = check_table(model, X, "from_dtype", model.fitted_.encoder.kinds, reset=False)
     assert np.shares_memory(model.fitted_.encode(checked).X, X)  # the check does not copy either
     frame = pd.DataFrame(X, columns=list("abc"))
     model.fit(frame, X[:, 0])
-    checked = check_table(model, frame, "from_dtype", model.fitted_.encoder.categorical, reset=False)
+    checked = check_table(model, frame, "from_dtype", model.fitted_.encoder.kinds, reset=False)
     assert np.shares_memory(model.fitted_.encode(checked).X, X) or not frame.to_numpy().flags.c_contiguous
 
 
@@ -187,9 +189,9 @@ MIXED = {
 
 
 def test_every_encoded_column_belongs_to_one_block():
-    table = frame(**MIXED)
+    table = frame(**MIXED, clock=[datetime.time(hour % 24) for hour in range(80)])
     fitted = FeatureEncoder(True, bins_per_column=6).fit(table, None, table.names)
-    assert [type(block) for block in fitted.blocks] == [Bins, Numbers, MissingFlags, OneHot]
+    assert [type(block) for block in fitted.blocks] == [Bins, Numbers, Dates, MissingFlags, OneHot]
     widths = [block.width for block in fitted.blocks]
     assert widths == [place.stop - place.start for place in fitted.places] and all(widths)
     assert fitted.places[0].start == 0 and fitted.places[-1].stop == fitted.width == len(fitted.names)
@@ -236,7 +238,7 @@ def test_an_encoder_is_restored(kind, scale, bins, through):
         assert is_plain(state)
         again = FeatureEncoder.from_state(state)
     assert arrays_equal(again.to_state(), fitted.to_state())
-    for name in ("names", "categories", "categorical", "width", "n_bins", "places", "scale", "incremental"):
+    for name in ("names", "categories", "kinds", "width", "n_bins", "places", "scale", "incremental"):
         assert getattr(again, name) == getattr(fitted, name)
     np.testing.assert_array_equal(again.sources, fitted.sources)
     rows = frame(**MIXED) if kind == "sketch" else data

@@ -134,7 +134,7 @@ def test_merged_sketches_of_few_values_are_exact(X, data):
     weight = data.draw(st.none() | arrays(np.float64, n, elements=st.sampled_from([0.0, 1.0, 2.5])))
     cuts = data.draw(st.lists(st.integers(0, n), max_size=4))
     whole = merge(parts_of(X, weight, 100, cuts), 100)
-    assert whole.shape == X.shape and whole.categorical is None
+    assert whole.shape == X.shape and whole.kinds is None
     for j in range(2):
         x, w = X[:, j], np.ones(n) if weight is None else weight
         points, mass = whole.points[j], whole.weights[j]
@@ -196,7 +196,7 @@ def test_an_encoder_learns_the_same_from_a_sketch_as_from_the_rows():
     weight = rng.exponential(size=300)
     table = read(X, "from_dtype")
     whole = merge(parts_of(table, weight, 1000, [10, 11, 200]), 1000)
-    assert (whole.shape, whole.categorical) == (X.shape, table.categorical)
+    assert (whole.shape, whole.kinds) == (X.shape, table.kinds)
     rows = FeatureEncoder(True, bins_per_column=8).fit(table, weight, list(X))
     summary = FeatureEncoder(True, bins_per_column=8).fit(whole, None, list(X))
     assert (summary.names, summary.categories, summary.n_bins) == (rows.names, rows.categories, rows.n_bins)

@@ -42,7 +42,7 @@ def calibrated():
 
 def checked(model, table):
     """Return the table as `predict` checks it."""
-    return check_table(model, table, model.categorical_features, model.fitted_.encoder.categorical, False)
+    return check_table(model, table, model.categorical_features, model.fitted_.encoder.kinds, False)
 
 
 # ------------------------------------------------------------------------------- the public fields

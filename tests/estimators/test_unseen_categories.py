@@ -25,7 +25,7 @@ def unknown(table, names):
 
 
 def scores_by_member(model, table):
-    checked = check_table(model, table, "from_dtype", model.fitted_.encoder.categorical, reset=False)
+    checked = check_table(model, table, "from_dtype", model.fitted_.encoder.kinds, reset=False)
     return model.fitted_.raw_scores(checked, pooled=False)  # (K, n, out)
 
 
