@@ -181,7 +181,7 @@ def read(X: Any, categorical_features: Any, kinds: Sequence[Kind] | None = None)
 def _forget_missing(values: list[Array], found: list[Kind], kinds: Sequence[Kind]) -> None:
     """Give a column without any value the kind that it had when fitting: its dtype says nothing."""
     for j, (now, then) in enumerate(zip(found, kinds, strict=True)):
-        if now.times != then.times and missing(values[j]).all():
+        if (now.times, now.zone) != (then.times, then.zone) and missing(values[j]).all():
             values[j] = np.full(len(values[j]), *(("NaT", "M8[us]") if then.times else (None, object)))
             found[j] = then
 

@@ -66,18 +66,12 @@ ARRAYS = {
     "one axis": X[:, 0],
     "three axes": X[:, :, None],
     "no columns": X[:, :0],
-    "dates": (X * 100).astype("m8[D]") + np.datetime64("2020"),
-    "durations": (X * 100).astype("m8[D]"),
     "a date": with_value(pd.Timestamp("2020")),
     "an object": with_value({}),
 }
 FRAMES = {
-    "dates": FRAME.assign(b=DATES, c=DATES),
-    "dates with a zone": FRAME.assign(b=DATES.tz_localize("UTC")),
-    "date objects": FRAME.assign(b=pd.Series(DATES.date, dtype=object)),
-    "periods": FRAME.assign(b=DATES.to_period("D")),
-    "durations": FRAME.assign(b=DATES - DATES[0]),
-    "categories of dates": FRAME.assign(b=pd.Categorical(DATES)),
+    "offsets": FRAME.assign(b=pd.Series([pd.offsets.MonthEnd()] * N)),
+    "dates and numbers": FRAME.assign(b=pd.Series([DATES[0], 1.0] * 30, dtype=object)),
     "mixed types": FRAME.assign(b=[1, "a"] * 30),
     "mixed categories": FRAME.assign(b=pd.Categorical([1, "a"] * 30)),
     "complex": FRAME.assign(b=X[:, 1] + 1j),
@@ -87,6 +81,17 @@ FRAMES = {
     "a Series": FRAME["a"],
 }
 TABLES = {**ARRAYS, **{f"frame: {name}": frame for name, frame in FRAMES.items()}}
+TIMES = {
+    "dates in an array": (X * 100).astype("m8[D]") + np.datetime64("2020"),
+    "durations in an array": (X * 100).astype("m8[D]"),
+    "dates": FRAME.assign(b=DATES, c=DATES),
+    "dates with a zone": FRAME.assign(b=DATES.tz_localize("Europe/Berlin")),
+    "date objects": FRAME.assign(b=pd.Series(DATES.date, dtype=object)),
+    "periods": FRAME.assign(b=DATES.to_period("D")),
+    "durations": FRAME.assign(b=DATES - DATES[0]),
+    "categories of dates": FRAME.assign(b=pd.Categorical(DATES)),
+    "one date per partition": FRAME.assign(b=DATES[::20].repeat(20)),
+}
 TARGETS = {
     "text": np.array(["a", "b"] * 30),
     "object text": np.array(["a", "b"] * 30, dtype=object),
@@ -137,6 +142,18 @@ def test_tables_are_refused_as_in_memory(client, in_time, kind):
     mine = error_of(lambda: one.predict(table))
     assert_alike(mine, error_of(lambda: many.predict(lazy(table)).compute()))
     assert_alike(mine, error_of(lambda: many.score(lazy(table), Y)))
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_are_encoded_as_in_memory(client, in_time, kind):
+    table = TIMES[kind]
+    one, many = ScratchMLPRegressor(**SMALL).fit(table, Y), DaskScratchMLPRegressor(**SMALL).fit(lazy(table), Y)
+    assert many.fitted_.input_names == one.fitted_.input_names
+    # in double precision, sums are added in another order
+    np.testing.assert_allclose(many.predict(lazy(table)).compute(), one.predict(table), rtol=1e-6, atol=1e-9)
+    numbers = X if isinstance(table, np.ndarray) else FRAME
+    one, many = ScratchMLPRegressor(**SMALL).fit(numbers, Y), DaskScratchMLPRegressor(**SMALL).fit(lazy(numbers), Y)
+    assert_alike(error_of(lambda: one.predict(table)), error_of(lambda: many.predict(lazy(table)).compute()))
 
 
 @pytest.mark.parametrize("kind", TARGETS)
