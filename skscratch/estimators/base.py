@@ -105,9 +105,11 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         Parameters
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
-            Numbers in any units; in a DataFrame also strings, categories and booleans. Missing values are NaN, None or
-            pandas.NA. A memory-mapped array of 64 MB or more is not copied: its rows are read and encoded batch by
-            batch.
+            Numbers in any units; in a DataFrame also strings, categories and booleans. Dates, durations and times of
+            day become numbers of seconds. A date, in any unit and library, has beside it those of time of day, day of
+            the week and day of the year that vary in X, as sines and cosines, on the clock of its time zone. Missing
+            values are NaN, None, NaT or pandas.NA. A memory-mapped array of 64 MB or more is not copied: its rows are
+            read and encoded batch by batch.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels (or an indicator matrix) for the classifier, numbers for the regressor.
         sample_weight : array-like of shape (n_samples,), default=None

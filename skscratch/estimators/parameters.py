@@ -298,7 +298,7 @@ class HyperParameters(BaseEstimator):
         otherwise an array-like of column numbers, of names, or a mask; None selects no column. Up to 10 categories
         become one-hot columns, more get a learned embedding. Categories not seen in `fit` count as missing.""",
         frozen="network",
-        sklearn="New: strings, categories and missing values are encoded; scikit-learn rejects them.",
+        sklearn="New: strings, categories, dates and missing values are encoded; scikit-learn rejects them.",
     )
     scale_features: bool = parameter(
         True,

@@ -170,9 +170,11 @@ def _numbers(g: Graph, block: Numbers, raw: RawValues) -> str:
 def _dates(g: Graph, block: Dates, raw: RawValues) -> str:
     """Sines and cosines (n, width) of the parts of dates."""
     columns = []
-    for position, part in zip(block.positions.tolist(), block.parts, strict=True):
-        x = g("Gather", raw.numbers, [position], axis=1)
-        absent, angle = g("IsNaN", x), g("Mul", _phase(g, part, x), np.array(2 * np.pi))
+    for position, part, harmonic in zip(block.positions.tolist(), block.parts, block.harmonics, strict=True):
+        if harmonic == 1:  # the others of a part follow
+            x = g("Gather", raw.numbers, [position], axis=1)
+            absent, turns = g("IsNaN", x), g("Mul", _phase(g, part, x), np.array(2 * np.pi))
+        angle = g("Mul", turns, np.array(float(harmonic)))
         # cos a = sin(a + π/2): earlier versions of onnxruntime have no cosine in double precision
         for shifted in (angle, g("Add", angle, np.array(np.pi / 2))):
             columns.append(g("Where", absent, np.array(0.0), g("Sin", shifted)))

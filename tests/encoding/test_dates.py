@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.encoding.columns import RawTable, read
-from skscratch.encoding.dates import PARTS, Dates, phase, phase_ranges
+from skscratch.encoding.dates import HARMONICS, PARTS, Dates, phase, phase_ranges
 from skscratch.encoding.features import FeatureEncoder
 from skscratch.encoding.quantiles import merge, sketch
 from skscratch.encoding.times import DATES, DURATIONS, TIMES_OF_DAY, Kind
@@ -29,8 +29,15 @@ Y = {
     "classifier": np.asarray(HOURS.hour < 12).astype(int),
     "regressor": np.sin(2 * np.pi * HOURS.hour.to_numpy() / 24),
 }
-DAYS = [f"when_{part}_{function}" for part in PARTS[1:] for function in ("sin", "cos")]
-ALL = ["when_time_of_day_sin", "when_time_of_day_cos", *DAYS]
+
+
+def of_part(part, column="when"):
+    """Names of the columns of a part."""
+    numbers = ["", *map(str, range(2, 1 + HARMONICS[part]))]
+    return [f"{column}_{part}_{function}{number}" for number in numbers for function in ("sin", "cos")]
+
+
+CLOCK, WEEK, YEAR = map(of_part, PARTS)
 
 
 def new(kind="regressor", **options):
@@ -80,36 +87,39 @@ def test_the_block_computed_by_hand():
         np.c_[np.zeros(3), seconds(dt.datetime(2024, 1, 1, 6), dt.datetime(2024, 1, 2, 12), dt.datetime(1970, 1, 1))]
     )
     table.numbers[2, 1] = np.nan
-    block = Dates(np.array([1, 1]), np.array([4, 4]), ["time_of_day", "day_of_week"])
+    block = Dates(np.ones(3, int), np.full(3, 4), ["time_of_day", "day_of_week", "day_of_week"], [1, 1, 2])
     out = np.empty((3, block.width))
     block.write(table, out)
     a = 2 * math.pi / 7
-    np.testing.assert_allclose(out, [[1, 0, 0, 1], [0, -1, math.sin(a), math.cos(a)], [0, 0, 0, 0]], atol=1e-15)
+    tuesday = [0, -1, math.sin(a), math.cos(a), math.sin(2 * a), math.cos(2 * a)]
+    np.testing.assert_allclose(out, [[1, 0, 0, 1, 0, 1], tuesday, [0] * 6], atol=1e-15)
     assert block.names(["", "", "", "", "t"]) == [
         "t_time_of_day_sin",
         "t_time_of_day_cos",
         "t_day_of_week_sin",
         "t_day_of_week_cos",
+        "t_day_of_week_sin2",
+        "t_day_of_week_cos2",
     ]
-    assert block.sources().tolist() == [4] * 4
+    assert block.sources().tolist() == [4] * 6
 
 
 # ---------------------------------------------------------------- parts that vary
 
 
 def test_the_parts_that_vary_are_encoded():
-    assert names(HOURS) == ["when", *ALL]
-    assert names(pd.date_range("2020-01-31", periods=N)) == ["when", *DAYS]
-    assert names(pd.date_range("2020-01-31", periods=N, freq="7D")) == ["when", *DAYS[2:]]
-    assert names(pd.date_range("2020-01-31", periods=24, freq="h")) == ["when", *ALL[:2]]
-    assert names(pd.to_datetime([f"{year}-05-05" for year in range(1990, 2020)])) == ["when", *DAYS[:2]]
+    assert names(HOURS) == ["when", *CLOCK, *WEEK, *YEAR]
+    assert names(pd.date_range("2020-01-31", periods=N)) == ["when", *WEEK, *YEAR]
+    assert names(pd.date_range("2020-01-31", periods=N, freq="7D")) == ["when", *YEAR]
+    assert names(pd.date_range("2020-01-31", periods=24, freq="h")) == ["when", *CLOCK]
+    assert names(pd.to_datetime([f"{year}-05-05" for year in range(1990, 2020)])) == ["when", *WEEK]
 
 
 def test_other_times_and_constant_dates_have_no_parts_that_vary():
     assert names([pd.Timestamp("2020-01-01")] * 9) == ["when"]
     assert names(pd.to_timedelta(np.arange(9), unit="h")) == ["when"]
     clocks = [dt.time(hour, 30) for hour in range(9)]
-    assert names(clocks) == ["when", "when_time_of_day_sin", "when_time_of_day_cos"]
+    assert names(clocks) == ["when", *CLOCK]
     assert names(pd.Categorical(HOURS[:3])) == [
         f"when={d}" for d in ("2020-01-31", "2020-01-31T07:00:00", "2020-01-31T14:00:00")
     ]
@@ -117,10 +127,10 @@ def test_other_times_and_constant_dates_have_no_parts_that_vary():
 
 def test_missing_dates_have_a_flag():
     gaps = pd.Series(HOURS).where(np.arange(N) % 5 > 0)
-    assert names(gaps) == ["when", *ALL, "when missing"]
+    assert names(gaps) == ["when", *CLOCK, *WEEK, *YEAR, "when missing"]
     model = new().fit(pd.DataFrame({"when": gaps}), Y["regressor"])
     X = model.fitted_.encode(read(pd.DataFrame({"when": gaps}), None)).X
-    np.testing.assert_array_equal(X[0, :-1], [0] * 7 + [1])
+    np.testing.assert_array_equal(X[0, :-1], [0] * 15 + [1])
     none = pd.DataFrame({"when": pd.Series([pd.NaT] * N), "x": RNG.normal(size=N)})
     model = new().fit(none, Y["regressor"])
     assert model.fitted_.input_names == ["when", "x"]
@@ -140,7 +150,11 @@ def test_a_sketch_of_parts_of_a_table_finds_the_parts_that_vary_over_all():
     table = read(pd.DataFrame({"when": HOURS, "x": np.arange(N), "lag": HOURS - HOURS[0]}), None)
     parts = merge([sketch(table[i : i + 1], None, 4) for i in range(N)], 4)  # in no part does anything vary
     fitted = FeatureEncoder(True).fit(parts, None, table.names)
-    assert fitted.names == FeatureEncoder(True).fit(table, None, table.names).names == ["when", "x", "lag", *ALL]
+    assert (
+        fitted.names
+        == FeatureEncoder(True).fit(table, None, table.names).names
+        == ["when", "x", "lag", *CLOCK, *WEEK, *YEAR]
+    )
     days = sketch(table[:0], None, 4).phases[0]
     np.testing.assert_array_equal(days, phase_ranges(np.full(3, np.nan)))
 
@@ -204,7 +218,7 @@ def test_a_stream_has_all_parts(kind):
         for i in range(9)
     ]
     model = new(kind).partial_fit(chunks[0], np.arange(20) % 2, **classes)
-    assert model.fitted_.input_names == ["when", "clock", "lag", *ALL, "clock_time_of_day_sin", "clock_time_of_day_cos"]
+    assert model.fitted_.input_names == ["when", "clock", "lag", *CLOCK, *WEEK, *YEAR, *of_part("time_of_day", "clock")]
     for chunk in chunks[1:]:
         model.partial_fit(chunk, np.arange(20) % 2)
     assert np.isfinite(model.predict(chunks[0])).all()
