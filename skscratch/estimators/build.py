@@ -102,7 +102,7 @@ def build_model(
         bins = automatic_bins(len(rows), n_numbers) if isinstance(estimator.n_bins, str) else estimator.n_bins
     declared = declared_categories(rows.X) if incremental and isinstance(rows.data, ColumnTable) else []
     encoder = FeatureEncoder(estimator.scale_features, incremental, bins)
-    monotone = any(column_directions(estimator, names, getattr(rows.data, "categorical", None)))
+    monotone = any(column_directions(estimator, names, getattr(rows.data, "kinds", None)))
     encoder.fit(backend.statistics(rows), rows.weight, names, declared, monotone)
     targets = targets.fitted(rows.values, rows.weight, loss, incremental)
     network = build_network(estimator, encoder, targets.n_scores(loss))

@@ -8,6 +8,7 @@ import numpy as np
 from ..encoding.bins import Bins
 from ..encoding.features import FeatureEncoder
 from ..encoding.numeric import Numbers
+from ..encoding.times import DURATIONS, Kind
 
 __all__ = ["column_directions", "input_directions"]
 
@@ -18,7 +19,7 @@ def input_directions(estimator: Any, encoder: FeatureEncoder) -> tuple[int, ...]
     Components of bins and scaled numbers rise with their column.  The flag of a missing value has no constraint:
     nothing says whether a missing number is larger or smaller than another.
     """
-    of_columns = np.array(column_directions(estimator, encoder.feature_names, encoder.categorical))
+    of_columns = np.array(column_directions(estimator, encoder.feature_names, encoder.kinds))
     if not of_columns.any():
         return ()
     directions = np.zeros(encoder.width, dtype=int)
@@ -27,7 +28,7 @@ def input_directions(estimator: Any, encoder: FeatureEncoder) -> tuple[int, ...]
     return tuple(directions.tolist())
 
 
-def column_directions(estimator: Any, names: Sequence[str], categorical: Sequence[bool] | None) -> list[int]:
+def column_directions(estimator: Any, names: Sequence[str], kinds: Sequence[Kind] | None) -> list[int]:
     """Return 1, -1 or 0 for each column of the raw table, as `monotonic_cst` says.
 
     Parameters
@@ -35,13 +36,13 @@ def column_directions(estimator: Any, names: Sequence[str], categorical: Sequenc
     estimator : ScratchMLP
     names : sequence of str
         Names of the columns.
-    categorical : sequence of bool, or None
-        Which columns are categories.
+    kinds : sequence of Kind, or None
+        What each column holds; None if all are numbers.
 
     Raises
     ------
     ValueError
-        If `monotonic_cst` has another length, unknown names or other values, or constrains a category.
+        If `monotonic_cst` has another length, unknown names or other values, or constrains a category or a date.
     """
     given = estimator.monotonic_cst
     if given is None:
@@ -68,13 +69,16 @@ def column_directions(estimator: Any, names: Sequence[str], categorical: Sequenc
         others = [value for value in values if not _is_direction(value)]
         if others:
             raise ValueError(f"monotonic_cst must be an array-like of -1, 0 or 1. Observed values: {others}.")
-    categories = [
-        name
-        for name, value, is_category in zip(names, values, categorical or [False] * len(names), strict=True)
-        if value and is_category
+    constrained = [
+        (name, kind) for name, value, kind in zip(names, values, kinds or [Kind()] * len(names), strict=True) if value
     ]
-    if categories:
+    if categories := [name for name, kind in constrained if kind.is_category]:
         raise ValueError(f"Categorical features cannot have monotonic constraints: {categories}.")
+    if dates := [name for name, kind in constrained if kind.is_time and kind.times != DURATIONS]:
+        raise ValueError(
+            f"Dates and times of day cannot have monotonic constraints, because parts of them recur: {dates}. Convert "
+            "them to numbers, such as days since a date."
+        )
     return [int(value) for value in values]
 
 

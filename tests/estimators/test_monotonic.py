@@ -268,6 +268,17 @@ def test_other_tables(form):
 # ------------------------------------------------------------------- errors
 
 
+def test_dates_have_no_constraints_but_durations_have():
+    X, y = make_table()
+    X["when"] = pd.date_range("2024-01-01", periods=N, freq="7h")
+    X["taken"] = X["when"] - X["when"].iloc[0]
+    with pytest.raises(ValueError, match=r"Dates and times of day cannot have monotonic constraints, .*: \['when'\]"):
+        ScratchMLPRegressor(**QUICK, monotonic_cst={"when": 1}).fit(X, y)
+    model = ScratchMLPRegressor(**QUICK, monotonic_cst={"taken": 1}).fit(X, y)
+    rows = pd.concat([X.iloc[[0]]] * 40, ignore_index=True).assign(taken=pd.to_timedelta(np.arange(40), unit="D"))
+    assert (np.diff(model.predict(rows)) >= 0).all()
+
+
 @pytest.mark.parametrize(
     ("constraints", "kind", "message"),
     [
