@@ -44,6 +44,7 @@ from .conformal import Conformity
 from .constraints import check
 from .docstrings import documentation_address
 from .fitted import FittedNetwork, packed, unpacked
+from .importances import Importances, importance_sample
 from .parameters import HyperParameters
 from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
 from .scoring import score_of, with_known_scores
@@ -51,7 +52,7 @@ from .scoring import score_of, with_known_scores
 __all__ = ["ScratchMLP", "takes_steps"]
 
 
-class ScratchMLP(CallbackSupport, HyperParameters):
+class ScratchMLP(CallbackSupport, Importances, HyperParameters):
     """Fitting, and raw scores; the subclasses know about targets."""
 
     fitted_: FittedNetwork
@@ -193,6 +194,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
             new._check_finite(result, objective if evaluation is None else evaluation.objective, state)
             # 6 keep: the fitted attributes
             keep(new, result, state)
+            if not incremental:
+                new._importance_sample = importance_sample(objective, evaluation, result)
             new.__dict__.update(backend.attributes())
         self.__dict__ = new.__dict__
         return self
@@ -279,7 +282,7 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         self.validation_loss_curve_ = history.get("validation_loss")
         self.validation_scores_ = history.get("validation_score")
         self.best_validation_score_ = best.score if validated else None
-        self.oof_predictions_ = self.oof_score_ = None
+        self.oof_predictions_ = self.oof_score_ = self._importances = self._importance_sample = None
         if state.split.folds is not None and result.scores is not None and held_out is not None:
             X = held_out.X
             replaying: Any = with_known_scores(self, X, result.scores)
@@ -410,6 +413,8 @@ class ScratchMLP(CallbackSupport, HyperParameters):
         """Return the state for a file; that of training is left out unless the training may continue from the file."""
         state: TrainingState | None = getattr(self, "_state", None)
         continues = state is not None and (self.warm_start or state.incremental or state.is_snapshot)
+        if self._importance_sample is not None:
+            self._computed_importances("importances_")  # the file holds them, not the rows that they come from
         return packed(super().__getstate__(), continues)
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -80,6 +80,24 @@ ATTRIBUTES = (
         epoch is selected on the same predictions.""",
     ),
     Attribute(
+        "feature_importances_",
+        "ndarray of shape (n_features,)",
+        """Permutation importance of each column of X: the mean of `importances_` over the folds, at least 0, divided by
+        the sum. It is computed when it is first read, or when the estimator is pickled.""",
+    ),
+    Attribute(
+        "feature_importances_se_",
+        "ndarray of shape (n_features,)",
+        "Standard error of each of `feature_importances_` over the folds.",
+    ),
+    Attribute(
+        "importances_",
+        "ndarray of shape (n_folds, n_features)",
+        """Rise of the loss when a column of X is permuted within a fold, as the members that are not trained on the fold
+        predict it; estimated on up to 2048 rows. Without folds: in five random parts of the validation rows or, without
+        these, of the training rows.""",
+    ),
+    Attribute(
         "category_penalty_",
         "float or None",
         "The `category_penalty` in use; None if no column of X has a learned embedding.",

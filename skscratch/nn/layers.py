@@ -41,19 +41,19 @@ class Layer(Protocol):
         Parameters
         ----------
         p, g : namespace
-            Views (K, *slot.shape) of the parameters, and of their gradient; g is None where no gradient is needed.
+            Views (K, *slot.shape) of the parameters, and of their gradient; g is None where it is not needed.
         x : ndarray of shape (1 or K, B, n_in)
             The input.  The first layer may also get SparseRows or, if it is an Embedding, a Table.
         dx : ndarray of the shape of `x`, or None
-            Buffer for the loss's gradient with respect to x; None for the first layer.
+            Buffer for the loss's gradient with respect to x; None for the first layer, and where none is needed.
         rng : Generator or None
             Source of dropout masks in training; None for prediction.
 
         Returns
         -------
         y, dy : ndarray of shape (K, B, n_out)
-            The output, and the buffer for the loss's gradient with respect to y (None if g is None).  They are the next
-            layer's x and dx.
+            The output, and the buffer for the loss's gradient with respect to y (None if g and dx are).  They are the
+            next layer's x and dx.
         forward, backward : Tape
             `forward` computes y.  `backward` computes g and dx from dy; it overwrites them, so that they need not be
             zeroed.
@@ -150,12 +150,13 @@ class Dense:
         if self.bias:
             # NumPy adds a single number faster as an array without axes
             forward.add(y, p.b if p.b.size > 1 else p.b.reshape(()), out=y)  # y = x W + b
-        if g is None:
+        if g is None and dx is None:
             return y, None, forward, backward
         dy = np.empty_like(y)
-        backward.matmul(x.swapaxes(-1, -2), dy, out=g.W)  # dW = xᵀ dy
-        if self.bias:
-            backward.sum_rows(dy, out=g.b)  # db = Σ dy over the rows
+        if g is not None:
+            backward.matmul(x.swapaxes(-1, -2), dy, out=g.W)  # dW = xᵀ dy
+            if self.bias:
+                backward.sum_rows(dy, out=g.b)  # db = Σ dy over the rows
         if dx is not None:
             backward.matmul(dy, p.W.swapaxes(-1, -2), out=dx)  # dx = dy Wᵀ
         return y, dy, forward, backward

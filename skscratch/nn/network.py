@@ -15,7 +15,7 @@ from .monotone import never_falling, unit_directions
 from .parameters import Layout
 from .tape import Array, Tape
 
-__all__ = ["BoundNetwork", "Network", "build"]
+__all__ = ["BoundNetwork", "Network", "build", "first_input"]
 
 UserFunction = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
@@ -86,7 +86,7 @@ class Network:
         """
         p = self.layout.views(parameters)
         g = [None] * len(p) if gradient is None else self.layout.views(gradient)
-        y, dy = _input(batch), None
+        y, dy = first_input(batch), None
         forward, backward = Tape(), Tape()
         for i, layer in enumerate(self.layers):
             y, dy, layer_forward, layer_backward = layer.bind(p[i], g[i], y, dy, rng)
@@ -157,7 +157,7 @@ class Network:
 
         A tape begins with the Dense layer before, whose parameters have changed since they were last used.
         """
-        y, tape, hidden = _input(table.as_batch()), Tape(), []
+        y, tape, hidden = first_input(table.as_batch()), Tape(), []
         for layer, p in zip(self.layers[:-1], views[:-1], strict=True):
             y, _, forward, _ = layer.bind(p, None, y, None)
             tape += forward
@@ -195,8 +195,8 @@ def _assign(what: str, arrays: Sequence[Any], views: Sequence[Array]) -> None:
         view[...] = given
 
 
-def _input(batch: Table) -> Any:
-    """Input of the first layer: the block (1, B, d), the sparse rows, or the whole batch for an Embedding."""
+def first_input(batch: Table) -> Any:
+    """Return the input of the first layer: the block (1, B, d), the sparse rows, or the whole batch for an Embedding."""
     if batch.codes is not None:
         return batch
     return batch.X if isinstance(batch.X, SparseRows) else batch.X[None]

@@ -34,7 +34,7 @@ class FitResult:
     epoch: int  # whose parameters they are
     temperature: float = 1.0
     scores: Array | None = None  # (n, out), raw scores of the validation rows, divided by their own temperature
-    own_temperature: float = 1.0  # of these scores
+    validated: "FitResult | None" = None  # before the refit, with that temperature
     refitted: bool = False  # whether every member has seen all rows since
 
 
@@ -198,8 +198,8 @@ def _evaluated(result: FitResult, evaluation: Evaluation | None) -> FitResult:
     # Out of fold, each row is scored by one member; at prediction all are averaged.  The average is less confident, so
     # that it needs a temperature closer to 1.
     of_ensemble = temperature if evaluation.folds is None else temperature**ENSEMBLE_TEMPERATURE_POWER
-    scores = scored.scaled_by(temperature)
-    return replace(result, temperature=of_ensemble, scores=scores, own_temperature=temperature)
+    validated = replace(result, temperature=temperature)
+    return replace(result, temperature=of_ensemble, scores=scored.scaled_by(temperature), validated=validated)
 
 
 def _refitted(
