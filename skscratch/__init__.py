@@ -1,11 +1,12 @@
 """A neural network for tables, written from scratch in NumPy, as two scikit-learn estimators."""
 
-from .display import LossCurveDisplay, NetworkDisplay
+from .display import FeatureImportanceDisplay, LossCurveDisplay, NetworkDisplay
 from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
 from .search import search_space
 from .version import VERSION as __version__
 
 __all__ = [
+    "FeatureImportanceDisplay",
     "LossCurveDisplay",
     "NetworkDisplay",
     "ScratchMLPClassifier",

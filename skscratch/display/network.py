@@ -12,10 +12,9 @@ from ..inspection import find_network
 from ..nn.layers import Activation
 from ..nn.tape import Array
 from .canvas import HEAD_LINES, NEUTRAL, Canvas, Column, layout_columns, palette
+from .names import checked_names, names_of_features, shortened
 
 __all__ = ["NetworkDisplay"]
-
-MAX_NAME_LENGTH = 24
 
 
 class NetworkDisplay:
@@ -146,7 +145,7 @@ class NetworkDisplay:
         weights, signed = _weights_by_feature(model, coefs[0])
         display = cls(
             weights=[weights, *coefs[1:]],
-            feature_names=_checked_names("feature_names", feature_names, _feature_names(chain)),
+            feature_names=checked_names("feature_names", feature_names, names_of_features(chain)),
             target_names=_target_names(model, target_names),
             signed=signed,
             activations=_activation_names(model.fitted_),
@@ -221,7 +220,7 @@ class NetworkDisplay:
                 canvas.text(f"… {column.n_hidden:,} more", k, column.y[-1] - 1)
         for names, k, ha in ((self.feature_names, 0, "right"), (self.target_names, last, "left")):
             for unit, y in zip(columns[k].units, columns[k].y, strict=True):
-                canvas.text(_shortened(names[unit]), k, y, ha=ha)
+                canvas.text(shortened(names[unit]), k, y, ha=ha)
 
 
 def _weights_by_feature(model: ScratchMLP, W: Array) -> tuple[Array, Array]:
@@ -241,32 +240,14 @@ def _weights_by_feature(model: ScratchMLP, W: Array) -> tuple[Array, Array]:
     return np.where(signed[:, None], total, np.sqrt(squares)), signed
 
 
-def _feature_names(chain: list[Any]) -> list[str]:
-    """Return the names of the network's features in `fit`, or in the output of the steps of pipelines before it."""
-    model = chain[-1]
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        try:
-            for outer, inner in zip(chain[:-1], chain[1:], strict=True):
-                steps = [step for _, step in getattr(outer, "steps", [])]
-                n_before = next((i for i, step in enumerate(steps) if step is inner), 0)
-                if n_before:
-                    names = outer[:n_before].get_feature_names_out(names)
-        except (AttributeError, ValueError):  # a step has no names of its output
-            names = None
-    if names is None or len(names) != model.n_features_in_:
-        names = [f"x{j}" for j in range(model.n_features_in_)]
-    return [str(name) for name in names]
-
-
 def _target_names(model: Any, given: Any) -> list[str]:
     """Return the names of the network's outputs; the output of a binary classifier is that of the second class."""
     targets = model.fitted_.targets
     if not isinstance(targets, ClassTargets):
-        return _checked_names("target_names", given, _numeric_target_names(model))
+        return checked_names("target_names", given, _numeric_target_names(model))
     prefix = "label" if isinstance(targets, MultilabelTargets) else "class"
     default = [c if isinstance(c, str) else f"{prefix} {c}" for c in model.classes_]
-    names = _checked_names("target_names", given, default)
+    names = checked_names("target_names", given, default)
     return names[1:] if isinstance(targets, BinaryTargets) else names
 
 
@@ -278,31 +259,11 @@ def _numeric_target_names(model: Any) -> list[str]:
     return [f"y{j}" for j in range(n_outputs)] if n_outputs > 1 else ["y"]
 
 
-def _checked_names(parameter: str, given: Any, default: list[str]) -> list[str]:
-    """Return the given names, or the default; raise ValueError for another number of names."""
-    if given is None:
-        return default
-    if len(given) != len(default):
-        raise ValueError(
-            f"{parameter} has {len(given)} names, but there are {len(default)}: {', '.join(default[:6])}, ..."
-        )
-    return [str(name) for name in given]
-
-
 def _activation_names(model: FittedNetwork) -> list[str]:
     """Return the name of the activation of each layer; the last is the link."""
     names = [layer.function.name for layer in model.network.layers if isinstance(layer, Activation)]
-    return [*map(_shortened, names), model.loss.link.name]
+    return [*map(shortened, names), model.loss.link.name]
 
 
 def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' * (n != 1)}"
-
-
-def _shortened(name: str) -> str:
-    """Return a name on one line; a long name loses its middle, because names often differ at the end."""
-    name = " ".join(name.split())
-    half = MAX_NAME_LENGTH // 2
-    if len(name) <= MAX_NAME_LENGTH:
-        return name
-    return f"{name[:half].rstrip()}…{name[half - MAX_NAME_LENGTH + 1 :].lstrip()}"

@@ -93,9 +93,9 @@ ATTRIBUTES = (
     Attribute(
         "importances_",
         "ndarray of shape (n_folds, n_features)",
-        """Rise of the loss when a column of X is permuted within a fold, as the members that are not trained on the fold
-        predict it; estimated on up to 2048 rows. Without folds: in five random parts of the validation rows or, without
-        these, of the training rows.""",
+        """Rise of the loss when a column of X is permuted within a fold, for the predictions of the members that are
+        not trained on that fold; estimated on up to 2048 rows. Without folds: in five random parts of the validation
+        rows or, without these, of the training rows.""",
     ),
     Attribute(
         "category_penalty_",

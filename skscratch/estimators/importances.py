@@ -30,7 +30,7 @@ def importance_sample(
 
 
 class Importances:
-    """Importances of the columns of X, computed when they are read for the first time; a base class of the estimators."""
+    """Importances of the columns of X, computed when they are first read; a base class of the estimators."""
 
     fitted_: FittedNetwork
     n_features_in_: int
@@ -68,7 +68,7 @@ class Importances:
 
 
 def _normalised(importances: Array) -> tuple[Array, Array]:
-    """Return the means (n_columns,) of importances (n_parts, n_columns) and their standard errors, over the sum of means.
+    """Return means and standard errors (n_columns,) of importances (n_parts, n_columns), over the sum of the means.
 
     Negative means count as 0.
     """

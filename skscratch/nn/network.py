@@ -196,7 +196,7 @@ def _assign(what: str, arrays: Sequence[Any], views: Sequence[Array]) -> None:
 
 
 def first_input(batch: Table) -> Any:
-    """Return the input of the first layer: the block (1, B, d), the sparse rows, or the whole batch for an Embedding."""
+    """Return the first layer's input: the block (1, B, d), the sparse rows, or the whole batch for an Embedding."""
     if batch.codes is not None:
         return batch
     return batch.X if isinstance(batch.X, SparseRows) else batch.X[None]

@@ -1,7 +1,7 @@
 """SplitNetwork: a network cut behind its first Dense layer, whose output is a sum over the columns of the raw table.
 
-The first Dense layer computes h = b + Σ_j c_j, where the contribution c_j = x_j W_j comes from the encoded columns of raw
-column j: its bins, number, flag and one-hot columns, or its embedding.  If one raw column changes, one term of h
+The first Dense layer computes h = b + Σ_j c_j, where the contribution c_j = x_j W_j comes from the encoded columns of
+raw column j: its bins, number, flag and one-hot columns, or its embedding.  If one raw column changes, one term of h
 changes, and only the layers behind h have to run again.  A line between two rows of the encoded table is a line in h.
 """
 
@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from .batch import SparseRows, Table
 from .embedding import Embedding
@@ -115,8 +116,6 @@ class SplitNetwork:
         change : csr_matrix of shape (m, n_in)
             The change of the inputs of the first Dense layer.
         """
-        import scipy.sparse as sp
-
         difference = (rows.matrix[others] - rows.matrix).tocoo()
         differs = difference.data != 0
         row, inputs, values = difference.row[differs], difference.col[differs], difference.data[differs]

@@ -27,6 +27,7 @@ SAMPLE_VALUES = 2**20  # of the encoded sample, unless these are of fewer than M
 MIN_SAMPLE_ROWS = 256
 N_PARTS = 5  # of rows that all members score
 MAX_CHANGES = 2**18  # rows with a changed column that pass through the layers; a row takes about a microsecond
+MIN_ROWS = 16  # of a part, however many columns there are
 MAX_SHIFTS = 5  # permutations of each column
 BLOCK_ROWS = 256  # rows that a column is permuted among
 CHUNK_ROWS = 1024  # changed rows that pass through the layers at a time
@@ -117,7 +118,7 @@ def _rises(
 ) -> Array:
     """Return the rise of the mean loss of these rows for each permuted column, (n_columns,)."""
     columns_of_a_row = _columns_of_a_row(objective.table, n_columns)
-    rows = rows[: max(max_changes // columns_of_a_row, 16)]
+    rows = rows[: max(max_changes // columns_of_a_row, MIN_ROWS)]
     n_shifts = min(max(max_changes // max(columns_of_a_row * len(rows), 1), 1), MAX_SHIFTS)
     weight = np.ones(len(rows)) if objective.weight is None else objective.weight[0][rows].astype(np.float64)
     weight /= weight.max(initial=1e-300)

@@ -114,7 +114,7 @@ def test_all_names_what_other_modules_use(module):
 
 
 def test_the_package_exports_the_two_estimators_what_goes_with_them_and_its_version():
-    beside = {"LossCurveDisplay", "NetworkDisplay", "search_space"}
+    beside = {"FeatureImportanceDisplay", "LossCurveDisplay", "NetworkDisplay", "search_space"}
     assert set(skscratch.__all__) == {"ScratchMLPClassifier", "ScratchMLPRegressor", "__version__"} | beside
     assert all(hasattr(skscratch, name) for name in skscratch.__all__)
 

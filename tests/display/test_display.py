@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.display.canvas import COLORS, NEUTRAL, palette
+from skscratch.display.importances import FeatureImportanceDisplay
 from skscratch.display.loss_curve import LossCurveDisplay
 from skscratch.display.network import NetworkDisplay
 from tests.helpers.plain import plain
@@ -569,3 +570,53 @@ def test_a_display_can_be_drawn_again_and_changes_no_setting(display, wine):
     ax = first.ax_
     assert first.plot() is first and first.ax_ is not ax
     assert dict(matplotlib.rcParams) == before
+
+
+# ------------------------------------------------------------------ importances
+
+
+def test_importances_are_sorted_with_errors_and_names(wine):
+    display = FeatureImportanceDisplay.from_estimator(wine, max_features=5)
+    best = np.argsort(-wine.feature_importances_)[:5]
+    assert display.features_.tolist() == best.tolist()
+    np.testing.assert_allclose([bar.get_width() for bar in display.bars_], wine.feature_importances_[best])
+    segments = display.bars_.errorbar.lines[2][0].get_segments()
+    half = [(b[0] - a[0]) / 2 for a, b in segments]
+    np.testing.assert_allclose(half, wine.feature_importances_se_[best])
+    names = [text.get_text() for text in display.ax_.get_yticklabels()]
+    assert names == [WINE.feature_names[j] for j in best]
+    assert display.ax_.get_title() == "5 of 13 features"
+    display.figure_.canvas.draw()
+    tops = [bar.get_window_extent().y1 for bar in display.bars_]
+    assert tops == sorted(tops, reverse=True)
+
+
+def test_importances_inside_other_estimators_and_in_given_axes():
+    _, ax = pyplot.subplots()
+    pipeline = make_pipeline(StandardScaler(), small()).fit(IRIS.data, IRIS.target)
+    display = FeatureImportanceDisplay.from_estimator(pipeline, ax=ax, color="red")
+    assert display.ax_ is ax and ax.get_title() == "" and same_color(display.bars_[0].get_facecolor(), "red")
+    assert {text.get_text() for text in ax.get_yticklabels()} == set(IRIS.feature_names)
+    own = FeatureImportanceDisplay.from_estimator(pipeline, feature_names=["$a", "b_$", "c", "d"])
+    own.figure_.canvas.draw()  # dollar signs are no mathematics
+    assert {text.get_text() for text in own.ax_.get_yticklabels()} == {"$a", "b_$", "c", "d"}
+
+
+def test_importances_of_others():
+    display = FeatureImportanceDisplay(importances=[0.1, 0.5, 0.2]).plot()
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["x1", "x2", "x0"]
+    assert display.bars_.errorbar is None
+
+
+def test_importances_that_cannot_be_plotted():
+    model = small().fit(IRIS.data, IRIS.target)
+    with pytest.raises(ValueError, match="3 names, but there are 4"):
+        FeatureImportanceDisplay.from_estimator(model, feature_names=["a", "b", "c"])
+    with pytest.raises(ValueError, match="max_features must be at least 1"):
+        FeatureImportanceDisplay.from_estimator(model, max_features=0)
+    with pytest.raises(ValueError, match="the same length"):
+        FeatureImportanceDisplay(importances=[1, 2], errors=[1]).plot()
+    with pytest.raises(NotFittedError):
+        FeatureImportanceDisplay.from_estimator(small())
+    with pytest.raises(AttributeError, match="complete call of `fit`"):
+        FeatureImportanceDisplay.from_estimator(small().partial_fit(IRIS.data, IRIS.target, classes=[0, 1, 2]))
