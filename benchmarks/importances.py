@@ -6,9 +6,9 @@
 
 Each table has columns that determine y and columns that do not: noise, correlated copies of informative columns, and
 categories at random. Some columns act by pure interactions. A method ranks the columns; ``auc`` is the probability
-that it ranks an informative column above another, and ``rank_correlation`` is Spearman's with the permutation importance
-of the true function. ``importances.csv`` has a row for each table and method. ``importances_time.csv`` compares
-processor time, on one thread: of the importances beside the fit, and of `permutation_importance`.
+that it ranks an informative column above another, and ``rank_correlation`` is Spearman's with the permutation
+importance of the true function. ``importances.csv`` has a row for each table and method. ``importances_time.csv``
+compares processor time, on one thread: of the importances beside the fit, and of `permutation_importance`.
 """
 
 import argparse

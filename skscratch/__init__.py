@@ -2,6 +2,7 @@
 
 from .display import FeatureImportanceDisplay, LossCurveDisplay, NetworkDisplay
 from .estimators import ScratchMLPClassifier, ScratchMLPRegressor
+from .explanation import explain
 from .search import search_space
 from .version import VERSION as __version__
 
@@ -12,5 +13,6 @@ __all__ = [
     "ScratchMLPClassifier",
     "ScratchMLPRegressor",
     "__version__",
+    "explain",
     "search_space",
 ]

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .estimators.base import ScratchMLP
 
-__all__ = ["find_network", "networks_in_parameters", "unwrap"]
+__all__ = ["find_network", "names_of_features", "networks_in_parameters", "unwrap"]
 
 # the attributes of meta-estimators that contain the estimators that they fitted, or those that they were given
 FITTED = ("best_estimator_", "estimator_", "regressor_", "estimators_", "final_estimator_", "calibrated_classifiers_")
@@ -75,6 +75,24 @@ def _networks(thing: Any, path: str, chain: list[Any]) -> list[Found]:
         if found := [one for name, part in parts for one in _networks(part, f"{path}.{name}", [*chain, thing])]:
             return found
     return []
+
+
+def names_of_features(chain: list[Any]) -> list[str]:
+    """Return the names of the network's features in `fit`, or in the output of the steps of pipelines before it."""
+    model = chain[-1]
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        try:
+            for outer, inner in zip(chain[:-1], chain[1:], strict=True):
+                steps = [step for _, step in getattr(outer, "steps", [])]
+                n_before = next((i for i, step in enumerate(steps) if step is inner), 0)
+                if n_before:
+                    names = outer[:n_before].get_feature_names_out(names)
+        except (AttributeError, ValueError):  # a step has no names of its output
+            names = None
+    if names is None or len(names) != model.n_features_in_:
+        names = [f"x{j}" for j in range(model.n_features_in_)]
+    return [str(name) for name in names]
 
 
 def networks_in_parameters(estimator: Any) -> dict[str, ScratchMLP]:

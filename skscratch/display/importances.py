@@ -5,9 +5,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..inspection import find_network
+from ..inspection import find_network, names_of_features
 from .canvas import palette, pyplot
-from .names import checked_names, names_of_features, shortened
+from .names import checked_names, shortened
 
 __all__ = ["FeatureImportanceDisplay"]
 

@@ -8,11 +8,11 @@ import numpy as np
 from ..encoding.targets import BinaryTargets, ClassTargets, MultilabelTargets
 from ..estimators.base import ScratchMLP
 from ..estimators.fitted import FittedNetwork
-from ..inspection import find_network
+from ..inspection import find_network, names_of_features
 from ..nn.layers import Activation
 from ..nn.tape import Array
 from .canvas import HEAD_LINES, NEUTRAL, Canvas, Column, layout_columns, palette
-from .names import checked_names, names_of_features, shortened
+from .names import checked_names, shortened
 
 __all__ = ["NetworkDisplay"]
 

@@ -27,6 +27,7 @@ ALLOWED = {
     "estimators": {"encoding", "nn", "training", "version"},
     "inspection": {"estimators"},
     "search": {"estimators", "inspection"},
+    "explanation": CORE | {"inspection"},
     "atomic": set(),
     "files": {"atomic"},
     "callbacks": {"atomic"},
@@ -34,10 +35,21 @@ ALLOWED = {
     "display": CORE | {"inspection"},
     "onnx": CORE | {"inspection"},
     "dask": CORE,
-    "__init__": {"display", "estimators", "search", "version"},
+    "__init__": {"display", "estimators", "explanation", "search", "version"},
 }
 # where scikit-learn is the concern; the network and its training know nothing of it but its warning and its exceptions
-SCIKIT_LEARN = {"callbacks", "dask", "display", "encoding", "estimators", "files", "inspection", "onnx", "search"}
+SCIKIT_LEARN = {
+    "callbacks",
+    "dask",
+    "display",
+    "encoding",
+    "estimators",
+    "explanation",
+    "files",
+    "inspection",
+    "onnx",
+    "search",
+}
 
 
 def imports(module: str) -> set[str]:
@@ -114,7 +126,7 @@ def test_all_names_what_other_modules_use(module):
 
 
 def test_the_package_exports_the_two_estimators_what_goes_with_them_and_its_version():
-    beside = {"FeatureImportanceDisplay", "LossCurveDisplay", "NetworkDisplay", "search_space"}
+    beside = {"FeatureImportanceDisplay", "LossCurveDisplay", "NetworkDisplay", "explain", "search_space"}
     assert set(skscratch.__all__) == {"ScratchMLPClassifier", "ScratchMLPRegressor", "__version__"} | beside
     assert all(hasattr(skscratch, name) for name in skscratch.__all__)
 
