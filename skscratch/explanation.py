@@ -260,7 +260,7 @@ def _made_additive(values: Array, difference: Array) -> Array:
     largest = sizes.max(axis=1, keepdims=True, initial=0.0)
     sizes = np.divide(sizes, largest, out=np.ones_like(sizes), where=largest > 0)
     missing = difference - values.sum(axis=1)
-    return values + missing[:, None] * (sizes / sizes.sum(axis=1, keepdims=True))
+    return np.asarray(values + missing[:, None] * (sizes / sizes.sum(axis=1, keepdims=True)))
 
 
 def _output_names(model: Any) -> list[str]:
