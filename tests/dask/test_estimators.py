@@ -97,6 +97,10 @@ def agree(here, there, tolerance=1e-8):
             assert theirs is None
         else:
             np.testing.assert_allclose(theirs, mine, rtol=tolerance, atol=tolerance)
+    if hasattr(here, "importances_"):
+        np.testing.assert_allclose(there.importances_, here.importances_, rtol=tolerance, atol=tolerance)
+    else:
+        assert not hasattr(there, "importances_")
     if here.oof_predictions_ is not None and hasattr(there, "oof_predictions_"):  # they are not part of a pickle
         np.testing.assert_allclose(there.oof_predictions_, here.oof_predictions_, rtol=tolerance, atol=tolerance)
 
