@@ -184,13 +184,14 @@ _DETAILS = """
     collections or arrays in memory, in the order of the rows of X. For a Dask X, the prediction methods return Dask
     Arrays, which are computed on request. Tables in memory are fitted and predicted in memory.
 
-    Differences: with `batch_size='auto'` the batch grows above 5,000 rows with the square root of their number, up to
-    8,192, because each step costs a message to every worker. The masks of `dropout` depend on how the workers divide
-    the rows. The statistics of columns are exact for small tables; otherwise quantiles are off by at most 1/256 of the
-    rows. `oof_predictions_`, and a `scoring` other than 'loss', transfer the raw scores of the rows to the process that
-    runs `fit`; so does, for the importances, a sample of up to 2048 encoded rows. `partial_fit` keeps the scaling of the columns that its first call determines. Each worker uses one
-    thread: start as many workers as there are cores. The loss of a worker costs only time: its rows are computed again
-    from the source of X, and training continues from the last step.
+    Differences: with `batch_size='auto'` the batch grows above 5,000 rows with the square root of their number, up
+    to 8,192, because each step costs a message to every worker. The masks of `dropout` depend on how the workers
+    divide the rows. The statistics of columns are exact for small tables; otherwise quantiles are off by at most
+    1/256 of the rows. `oof_predictions_`, and a `scoring` other than 'loss', transfer the raw scores of the rows to
+    the process that runs `fit`; so does, for the importances, a sample of up to 2048 encoded rows. `partial_fit`
+    keeps the scaling of the columns that its first call determines. Each worker uses one thread: start as many
+    workers as there are cores. The loss of a worker costs only time: its rows are computed again from the source of
+    X, and training continues from the last step.
     """
 _ATTRIBUTES = [
     Attribute(
