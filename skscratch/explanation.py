@@ -124,7 +124,7 @@ def explain(estimator: Any, X: Any, background: Any = None, *, max_background: i
         raise ValueError(f"max_background must be at least 1. Got {max_background!r} instead.")
     chain = find_network(estimator)
     model: ScratchMLP = chain[-1]
-    fitted, kinds = model.fitted_, model.fitted_.encoder.categorical
+    fitted, kinds = model.fitted_, model.fitted_.encoder.kinds
     given = {"X": X} if background is None else {"X": X, "background": background}
     tables = {name: _transformed(chain, table, name) for name, table in given.items()}
     X = tables["X"]

@@ -254,7 +254,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
             return None
         by_fold = folds is not None and not result.refitted
         z = result.scores.astype(np.float64)
-        if by_fold and result.validated is not None:  # the members are compared with these scores as they predict, at the temperature of their mean
+        if by_fold and result.validated is not None:
+            # the members are compared with these scores as they predict, at the temperature of their mean
             z *= result.validated.temperature / result.temperature
         return set_conformity(targets.log_proba(z), rows.values, rows.weight, folds, by_fold)
 
