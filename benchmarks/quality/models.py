@@ -31,6 +31,7 @@ OURS, WITHOUT = "skscratch", "skscratch without "
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "strong": {"hidden_layer_sizes": (128, 128, 128)},
+    "of ten members": {"n_members": 10},
 }
 
 # Components of the default, and the parameters that remove each of them. An estimator ignores parameters it lacks.
