@@ -207,7 +207,8 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
           epoch and of the divisor, which uses the same rows;
         - with the default ``refit``, none for finite samples: all members have seen all rows. The interval is around
           `predict`, with the residuals of networks that were trained on fewer rows and not averaged. In simulations
-          its coverage is that asked for, or higher.
+          at 0.9, its mean coverage is 0.89 to 0.94 (with quantiles 0.88 to 0.94), lowest for 50 rows. With ``refit=0``
+          it is 0.89 to 0.96.
 
         References
         ----------
