@@ -239,7 +239,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
     def _make_loss(self, targets: ClassTargets) -> Loss:
         if self.monotonic_cst is not None and (targets.kind == "multilabel" or len(targets.classes) > 2):
-            raise ValueError(f"monotonic constraints are not supported for {targets.kind} classification.")
+            raise ValueError(
+                f"monotonic_cst: monotonic constraints are not supported for {targets.kind} classification."
+            )
         fits_any = len(targets.classes) == 1 and self.out_activation == "logistic"  # of two classes, in another fold
         if self.out_activation not in ("auto", targets.link) and not fits_any:
             raise ValueError(
