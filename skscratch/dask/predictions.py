@@ -38,7 +38,7 @@ def no_predictions(local: ScratchMLP, method: str) -> Array:
 
 def _zero_scores(local: ScratchMLP) -> Array:
     model = local.fitted_
-    return np.zeros((1, model.targets.n_scores(model.loss)), model.dtype)
+    return np.zeros((1, model.targets.n_scores(model.loss)))
 
 
 def map_partitions(local: ScratchMLP, function: Callable[[Any], Array], empty: Array, X: Any) -> Any:

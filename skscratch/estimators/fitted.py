@@ -93,8 +93,8 @@ class FittedNetwork:
     def raw_scores(self, data: Any, pooled: bool = True) -> Array:
         """Return the raw scores of a checked table over the temperature, in chunks of rows.
 
-        They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out).  Raise ValueError
-        if they are not all finite.
+        They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out), and in double
+        precision whatever that of the network.  Raise ValueError if they are not all finite.
         """
         n = data.shape[0]
         size = max(PREDICT_CHUNK_VALUES // max(self.encoder.width, 1), 1)
@@ -109,8 +109,9 @@ class FittedNetwork:
     def _raw_scores(self, data: Any, pooled: bool) -> Array:
         z = self.network.scores(self.parameters, self.encode(data))  # (K, n, out)
         if pooled:
-            z = z[0] if len(z) == 1 else z.mean(axis=0)
-        z = z if self.temperature == 1 else z / z.dtype.type(self.temperature)
+            z = z[0] if len(z) == 1 else z.mean(axis=0, dtype=np.float64)
+        z = z.astype(np.float64, copy=False)
+        z = z if self.temperature == 1 else z / self.temperature
         if not np.isfinite(z.sum()) and not np.isfinite(z).all():
             cause = "a callable activation returns NaN or infinity"
             if not self.encoder.scale:

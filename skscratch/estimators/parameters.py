@@ -352,7 +352,8 @@ class HyperParameters(BaseEstimator):
         "auto",
         c.float_type,
         "running",
-        "Precision of the network. 'auto' is float64 for tables with up to 200 rows and float32 otherwise.",
+        """Precision of the network. 'auto' is float64 for tables with up to 200 rows and float32 otherwise. Predictions
+        are float64 in any case.""",
         frozen="network",
         sklearn="New: float32, or float64 for up to 200 rows; scikit-learn uses float64, unless X is float32.",
     )

@@ -15,7 +15,7 @@ __all__ = ["score_of", "with_known_scores"]
 def with_known_scores(estimator: Any, X: Any, z: np.ndarray) -> Any:
     """Return a copy of an estimator that predicts for `X` from its known raw scores `z` (n, out)."""
     replaying = copy.copy(estimator)
-    replaying._known = (X, z)
+    replaying._known = (X, z.astype(np.float64, copy=False))
     return replaying
 
 

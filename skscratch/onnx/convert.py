@@ -102,7 +102,7 @@ def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any)
     model : onnx.ModelProto
         The outputs of a classifier are "label" (n,), strings or int64, and "probabilities" (n, n_classes); the output
         of a regressor is "variable" (n, n_outputs). Numbers are float32 if the first float or double input is float32,
-        else float64.
+        else float64. The estimators themselves return float64 always.
 
     Raises
     ------

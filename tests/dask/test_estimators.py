@@ -147,7 +147,9 @@ def test_single_precision_differs_by_its_rounding(client):
     one = ScratchMLPClassifier(**options).fit(X, Y["two"])
     many = DaskScratchMLPClassifier(**options).fit(rows(X), rows(Y["two"]))
     agree(one, many, 1e-4)  # float32 has seven digits, and some forty steps stand between
-    assert many.predict_proba(rows(X)).dtype == np.float32
+    for method in ("predict_proba", "predict_log_proba", "decision_function"):
+        lazy = getattr(many, method)(rows(X))
+        assert lazy.dtype == lazy._meta.dtype == lazy.compute().dtype == np.float64
 
 
 def test_frames_with_categories_and_missing_values(client):

@@ -1,5 +1,6 @@
 """The attributes of a fitted estimator."""
 
+import json
 import pickle
 
 import numpy as np
@@ -83,11 +84,43 @@ def test_dtype(kind, n, options, expected, given):
     y = (table[:, 0] > 0).astype(int) if kind == "classifier" else table[:, 0]
     model = make(kind, **options).fit(table, y)
     assert {array.dtype for array in [*model.coefs_, *model.intercepts_]} == {np.dtype(expected)}
-    if kind == "classifier":
-        assert model.predict_proba(table).dtype == expected and model.decision_function(table).dtype == expected
     if options.get("solver") != "lbfgs":
         model.partial_fit(table, y)
         assert model.coefs_[0].dtype == expected
+
+
+@pytest.mark.parametrize("n_members", [1, 4])
+@pytest.mark.parametrize("n", [50, 201])
+def test_predictions_are_double_precision(kind, n, n_members):
+    rng = np.random.RandomState(0)
+    table = rng.normal(size=(n, 2)).astype(np.float32)
+    y = (table[:, 0] > 0).astype(int) if kind == "classifier" else table[:, 0]  # float32 too
+    model = make_with_folds(kind, n_members=n_members, dtype="float32").fit(table, y)
+    if kind == "classifier":
+        predictions = [model.predict_proba(table), model.predict_log_proba(table), model.decision_function(table)]
+        sums = model.predict_proba(table).sum(axis=1)
+        np.testing.assert_allclose(sums, 1, rtol=1e-15)  # to the rounding of double precision
+    else:
+        mean, std = model.predict(table, return_std=True)
+        predictions = [model.predict(table), mean, std]
+        np.testing.assert_array_equal(mean, predictions[0])
+    if n_members > 1:
+        predictions.append(model.oof_predictions_)
+    for values in predictions:
+        assert values.dtype == np.float64
+        assert json.loads(json.dumps(list(values.ravel()))) == values.ravel().tolist()
+
+
+def test_several_outputs_are_double_precision(kind):
+    rng = np.random.RandomState(0)
+    table = rng.normal(size=(201, 2))
+    y = (table > 0).astype(int) if kind == "classifier" else table
+    model = make(kind).fit(table, y)
+    assert model.coefs_[0].dtype == np.float32
+    assert (model.predict_proba if kind == "classifier" else model.predict)(table).dtype == np.float64
+    unscaled = make(kind, **({} if kind == "classifier" else {"scale_target": False, "clip_target": False}))
+    unscaled.partial_fit(table, y, **({"classes": [0, 1]} if kind == "classifier" else {}))
+    assert (unscaled.predict_proba if kind == "classifier" else unscaled.predict)(table).dtype == np.float64
 
 
 def test_attributes_of_folds(kind):
