@@ -28,6 +28,7 @@ from ..estimators.classifier import CLASSES, ScratchMLPClassifier
 from ..estimators.conformal import check_coverage
 from ..estimators.constraints import either, integer, nothing, parameter, special
 from ..estimators.docstrings import Attribute, documented
+from ..estimators.hints import with_hints
 from ..estimators.regressor import ScratchMLPRegressor
 from ..estimators.scoring import with_known_scores
 from ..nn.tape import Array
@@ -219,6 +220,7 @@ _ATTRIBUTES = [
         >>> model.to_local().predict(X[:5].compute())  # doctest: +SKIP
     """,
 )
+@with_hints
 @dataclass(kw_only=True, eq=False, repr=False)
 class DaskScratchMLPClassifier(_DaskMLP, ScratchMLPClassifier):
     """Neural network classifier for tables whose rows are on the workers of a Dask cluster."""
@@ -266,6 +268,7 @@ class DaskScratchMLPClassifier(_DaskMLP, ScratchMLPClassifier):
         >>> model.to_local().predict(X[:5].compute())  # doctest: +SKIP
     """,
 )
+@with_hints
 @dataclass(kw_only=True, eq=False, repr=False)
 class DaskScratchMLPRegressor(_DaskMLP, ScratchMLPRegressor):
     """Neural network regressor for tables whose rows are on the workers of a Dask cluster."""

@@ -44,6 +44,7 @@ from .conformal import Conformity
 from .constraints import check
 from .docstrings import documentation_address
 from .fitted import FittedNetwork, packed, unpacked
+from .hints import hinted
 from .importances import Importances, importance_sample
 from .parameters import HyperParameters
 from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
@@ -91,6 +92,7 @@ class ScratchMLP(CallbackSupport, Importances, HyperParameters):
 
     # ---------------------------------------------------------------- fitting
 
+    @hinted
     def fit(
         self,
         X: Any,

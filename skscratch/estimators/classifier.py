@@ -20,6 +20,7 @@ from .constraints import choice, either, function, parameter, real
 from .docstrings import Attribute, documented
 from .fitted import FittedNetwork
 from .from_sklearn import from_sklearn
+from .hints import hinted, with_hints
 from .sklearn_types import ClassifierMixin, available_if
 
 __all__ = ["CLASSES", "ClassificationLoss", "ScratchMLPClassifier"]
@@ -41,6 +42,7 @@ CLASSES = Attribute("classes_", "ndarray of shape (n_classes,)", "Class labels."
         True
     """,
 )
+@with_hints
 @dataclass(kw_only=True, eq=False, repr=False)
 class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     """Neural network classifier for tables: numbers in any units, categories, missing values."""
@@ -73,6 +75,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     _target_type = ClassTargets
 
     @available_if(takes_steps)
+    @hinted
     def partial_fit(
         self,
         X: Any,

@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 import numpy as np
 from sklearn.utils import check_random_state
 
+from .hints import hint_for_value
+
 __all__ = [
     "GROUPS",
     "ActivationName",
@@ -143,6 +145,7 @@ def check(estimator: object) -> None:
         if value is not declared.default and not declared.constraint.holds(value):
             raise InvalidParameterError(
                 f"The {name!r} parameter of {cls.__name__} must be {declared.constraint.words}. Got {value!r} instead."
+                f"{hint_for_value(name, value)}"
             )
 
 

@@ -5,13 +5,14 @@ table of differences from scikit-learn all follow from the declarations.
 """
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from . import constraints as c
 from .constraints import boolean, choice, either, function, integer, nothing, parameter, real
+from .hints import hint_for_names
 from .sklearn_types import BaseEstimator
 
 __all__ = ["HyperParameters"]
@@ -390,3 +391,29 @@ class HyperParameters(BaseEstimator):
         not set up logging.""",
         sklearn="A line for each epoch goes to a logger; scikit-learn prints the loss.",
     )
+
+    # ---------------------------------------------------------------- changes
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name of the parameter.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of that name; the message says what it is called here.
+        """
+        known = [field.name for field in fields(self)]
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            raise ValueError(f"{error}{hint_for_names((n for n in params if n not in known), known)}") from None

@@ -20,6 +20,7 @@ from .constraints import boolean, choice, either, function, parameter, real
 from .docstrings import documented
 from .fitted import FittedNetwork
 from .from_sklearn import from_sklearn
+from .hints import hinted, with_hints
 from .sklearn_types import RegressorMixin, available_if
 
 __all__ = ["RegressionLoss", "ScratchMLPRegressor"]
@@ -37,6 +38,7 @@ RegressionLoss: TypeAlias = Literal["squared_error", "absolute_error", "huber", 
         True
     """,
 )
+@with_hints
 @dataclass(kw_only=True, eq=False, repr=False)
 class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
     """Neural network regressor for tables: numbers in any units, categories, missing values."""
@@ -91,6 +93,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
     _target_type = NumericTargets
 
     @available_if(takes_steps)
+    @hinted
     def partial_fit(
         self,
         X: Any,

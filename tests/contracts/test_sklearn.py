@@ -133,7 +133,11 @@ SETTINGS = {
         {},
     ),
     "classifier-unscaled-selu": (ScratchMLPClassifier, {"scale_features": False, "activation": "selu"}, {}),
-    "classifier-float32-mish": (ScratchMLPClassifier, {"dtype": "float32", "activation": "mish"}, unequal(ROUNDING)),
+    "classifier-float32-mish": (
+        ScratchMLPClassifier,
+        {"dtype": "float32", "activation": "mish"},
+        {**unequal(ROUNDING), **BATCHES},
+    ),
     "classifier-float64-softplus": (ScratchMLPClassifier, {"dtype": "float64", "activation": "softplus"}, {}),
     "classifier-squared_error-list": (
         ScratchMLPClassifier,
