@@ -34,7 +34,7 @@ class LocalStepsEpoch(Epoch):
     ):
         super().__init__(objective, state, settings, rng, members)
         self.objective = objective
-        settings = replace(settings, schedule=float)  # workers receive learning rates, and no schedule
+        settings = replace(settings, schedule=float, pace=None)  # workers receive learning rates, and no schedule
         args = (objective.folds is not None, settings, state.optimizer, state.parameters, self.total)
         objective.table.pool.on_rebuild(lambda: objective.call("begin_local_steps", *args))
 
@@ -46,16 +46,22 @@ class LocalStepsEpoch(Epoch):
         penalty = self.penalty()
         done = (progress.epoch - progress.start) * self.n_batches
         planned = max(progress.n_planned, 1) * self.n_batches
-        rate = 0.0
+        rate, pace, seen = 0.0, self.settings.pace, np.zeros(1)
         for start in range(0, self.n_batches, sync_every):
             steps = range(start, min(start + sync_every, self.n_batches))
-            rates = [self.learning_rate((done + index) / planned) for index in steps]
+            shares = [(done + index) / planned if pace is None else pace((done + index) / planned) for index in steps]
+            rates = [self.learning_rate(u) for u in shares]
             batches = [order[index * self.size : (index + 1) * self.size] for index in steps]
             round_losses, weights = self._run_round(batches, rates, state.optimizer.count + start)
             losses, rate = losses + round_losses.sum(axis=0), rates[-1]
             for loss, weight in zip(round_losses, weights, strict=True):
                 np.copyto(first_losses, loss / weight, where=np.isnan(first_losses) & (weight > 0))
-        return (losses + penalty) / self.total, first_losses, rate
+            if pace is not None:
+                self.n_done, seen = steps.stop, seen + weights.sum(axis=0)
+                if shares[-1] >= 1:
+                    break
+        total = self.total if self.n_done == self.n_batches else np.maximum(seen, 1e-30)
+        return (losses + penalty) / total, first_losses, rate
 
     def _run_round(self, batches: list[Array], rates: list[float], count: int) -> tuple[Array, Array]:
         """Take one step on each batch; return losses (n_steps, K) and weights (n_steps, 1 or K) of all workers."""

@@ -29,6 +29,7 @@ from ..training.listeners import Listener
 from ..training.objective import Objective
 from ..training.state import Split, TrainingState
 from ..training.threads import training_context
+from ..training.time_limit import TimeLimit
 from .build import (
     LocalBackend,
     build_model,
@@ -148,6 +149,7 @@ class ScratchMLP(CallbackSupport, Importances, HyperParameters):
 
     def _fit(self, inputs: Inputs, listener: Listener, incremental: bool = False, classes: Any = None) -> Self:
         """Fit a copy of this estimator, and take over its attributes at once: an error changes nothing."""
+        time_limit = None if self.max_time is None or incremental else TimeLimit(self.max_time)
         new = copy.copy(self)
         before = self.fitted_ if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
         check_together(self, None if before is None else before.built_with)
@@ -190,7 +192,14 @@ class ScratchMLP(CallbackSupport, Importances, HyperParameters):
             listener.on_fit_begin(lambda result: new._attributes_so_far(keep, result, state, held_out))
             mean_weight = 1.0 if rows.weight is None else float(rows.weight.mean())
             plan = training_plan(
-                self, len(rows), incremental, backend.max_batch, backend.epoch_type, rows.weight_exponent, mean_weight
+                self,
+                len(rows),
+                incremental,
+                backend.max_batch,
+                backend.epoch_type,
+                rows.weight_exponent,
+                mean_weight,
+                time_limit,
             )
             result = fit_network(plan, objective, evaluation, state, listener)
             new._check_finite(result, objective if evaluation is None else evaluation.objective, state)

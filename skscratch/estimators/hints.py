@@ -100,6 +100,7 @@ _NAMES_BY_HINT: tuple[tuple[str, str], ...] = (
     ("epochs n_epochs num_epochs max_epochs n_epoch nb_epoch n_iter", EPOCHS),
     ("num_boost_round num_iterations iterations num_round num_rounds n_rounds", EPOCHS),
     ("early_stopping_rounds early_stopping_round patience n_iter_early_stop od_wait es_patience", PATIENCE),
+    ("time_limit timeout time_limit_s time_budget max_runtime max_train_time", "max_time limits a fit, in seconds."),
     ("min_delta early_stopping_min_delta", "tol is the smallest improvement that counts."),
     (
         "validation_split val_fraction val_split val_size valid_fraction eval_fraction test_size",

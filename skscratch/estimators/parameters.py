@@ -231,6 +231,17 @@ class HyperParameters(BaseEstimator):
         "Maximum number of epochs, or of iterations with the solver 'lbfgs'.",
         sklearn="scikit-learn's default is `200`.",
     )
+    max_time: float | None = parameter(
+        None,
+        either(nothing, real(0, closed="neither")),
+        "stopping",
+        """Maximum duration of `fit` in seconds. If all epochs would take longer, the schedule of the learning rate runs
+        over the time instead of the epochs, so that the rate falls to its end in time; evaluations and the refit have
+        their share of it. Training gets at least half of the time, however long the encoding of the table takes. A fit
+        that ends earlier on its own is not affected. The results of a fit that is cut depend on the speed of the
+        machine. 'lbfgs' and schedules without an end just stop. `partial_fit` has no limit.""",
+        sklearn="New: limits the duration of a fit.",
+    )
     tol: float = parameter(
         1e-4,
         real(0),
@@ -387,9 +398,10 @@ class HyperParameters(BaseEstimator):
         False,
         either(boolean, integer(0)),
         "running",
-        """Whether each epoch is reported in a line, to the logger "skscratch"; the line is printed if the program has
-        not set up logging.""",
-        sklearn="A line for each epoch goes to a logger; scikit-learn prints the loss.",
+        """Number of epochs from one line of progress to the next; True is 1, and False or 0 no lines. The last line
+        says why training ended, which epoch is kept, and whether a refit follows. Lines go to the logger "skscratch",
+        which prints them if the program has not set up logging.""",
+        sklearn="A line for each epoch, or each n-th one, goes to a logger; scikit-learn prints the loss.",
     )
 
     # ---------------------------------------------------------------- changes

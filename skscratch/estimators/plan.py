@@ -18,6 +18,7 @@ from ..training.plan import TrainingPlan
 from ..training.schedules import SCHEDULES, Schedule, checked, with_warmup
 from ..training.state import Split, TrainingState
 from ..training.threads import allowed_threads
+from ..training.time_limit import TimeLimit
 from .constraints import InvalidParameterError, frozen, is_activation_pair
 from .parameters import HyperParameters
 
@@ -51,6 +52,7 @@ def training_plan(
     epoch_type: type[Epoch] = Epoch,
     weight_exponent: int = 0,
     mean_weight: float = 1.0,
+    time_limit: TimeLimit | None = None,
 ) -> TrainingPlan:
     """Return the plan of a training on `n_rows` rows.
 
@@ -72,7 +74,8 @@ def training_plan(
         category_penalty=None if isinstance(h.category_penalty, str) else float(h.category_penalty),
         mean_weight=mean_weight,
         adaptive_rate=_learning_rate(h, 64) if h.learning_rate == "adaptive" else None,
-        verbose=bool(h.verbose),
+        verbose=int(h.verbose),
+        time_limit=time_limit,
         shows_score=h.scoring != "loss",
         n_threads=_n_threads(h),
         epoch_type=epoch_type,

@@ -52,6 +52,11 @@ class Evaluation:
         z = scored.scaled_by(temperature)
         return loss, self.scorer(z) if np.isfinite(z).all() else float("nan")
 
+    @property
+    def n_folds(self) -> int:
+        """Number of folds; 1 without folds."""
+        return 1 if self.folds is None else int(self.folds.max()) + 1
+
     def score(self, parameters: Array) -> ScoredRows:
         """Return the rows with their raw scores."""
         return self.objective.score(parameters, self.folds)

@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -38,6 +38,8 @@ class Record:
 class Listener:
     """A listener that does nothing; subclasses override what they need."""
 
+    reason = "a callback ended it"  # why it stopped the training, where it did
+
     def on_fit_begin(self, attributes_of: "Callable[[Any], dict[str, Any]]") -> None:
         """A fit begins; `attributes_of` maps a result to the attributes of an estimator that is fitted with it."""
 
@@ -61,6 +63,7 @@ class Listeners(Listener):
 
     def __init__(self, listeners: Sequence[Listener]):
         self.listeners = listeners
+        self.stopped_by: Listener | None = None  # the first listener that stopped the training
 
     def on_train_begin(self, result_so_far: "Callable[[], Any]") -> None:
         """Call all listeners."""
@@ -74,11 +77,17 @@ class Listeners(Listener):
 
     def on_epoch_end(self, record: Record) -> bool:
         """Call all listeners; return whether any stops the training."""
-        return any([listener.on_epoch_end(record) for listener in self.listeners])
+        return self._any_stops([listener.on_epoch_end(record) for listener in self.listeners])
 
     def on_epoch_counted(self) -> bool:
         """Call all listeners; return whether any stops the training."""
-        return any([listener.on_epoch_counted() for listener in self.listeners])
+        return self._any_stops([listener.on_epoch_counted() for listener in self.listeners])
+
+    def _any_stops(self, answers: list[bool]) -> bool:
+        for listener, stops in zip(self.listeners, answers, strict=True):
+            if stops:
+                self.stopped_by = self.stopped_by or listener
+        return any(answers)
 
 
 class EarlyStopping(Listener):
@@ -91,7 +100,7 @@ class EarlyStopping(Listener):
         Maps parameters (K, P) to (validation loss, validation score).  Without it the training loss decides.
     evaluate_at : callable or None
         Maps an epoch to whether it is validated; None validates every epoch.
-    cycle_ends : collection of int
+    cycle_ends : container of int
         Epochs after which training stops, unless the best score has improved by the share `MIN_CYCLE_GAIN` since the
         last of them.
     patience : float
@@ -112,7 +121,7 @@ class EarlyStopping(Listener):
         *,
         evaluate: Callable[[Array], tuple[float, float]] | None = None,
         evaluate_at: Callable[[int], bool] | None = None,
-        cycle_ends: Collection[int] = (),
+        cycle_ends: Container[int] = (),
         patience: float = math.inf,
         tol: float = 0.0,
         adaptive_rate: float | None = None,
@@ -128,7 +137,12 @@ class EarlyStopping(Listener):
         counts = self._validate(record)  # first: an interruption in it changes nothing
         self._append_to_history(record)
         self._update_best(record, counts)
-        self.state.finished = self._out_of_patience() | self._cycle_gained_too_little(record.epoch)
+        out_of_patience, gained_too_little = self._out_of_patience(), self._cycle_gained_too_little(record.epoch)
+        if out_of_patience:
+            self.reason = f"no improvement of {self.tol:g} in {self.patience:g} epochs"
+        elif gained_too_little:
+            self.reason = f"the last cycle of the learning rate gained less than {MIN_CYCLE_GAIN:.1%}"
+        self.state.finished = out_of_patience | gained_too_little
         return self.state.finished
 
     def _validate(self, record: Record) -> bool:
@@ -191,7 +205,7 @@ class EarlyStopping(Listener):
 
 
 class ProgressLines(Listener):
-    """One aligned line per epoch for the logger "skscratch": losses, learning rate, seconds left.
+    """Aligned lines of epochs for the logger "skscratch": losses, learning rate, seconds left.
 
     A program that has set up logging receives records of level INFO; otherwise they are printed.
 
@@ -201,10 +215,25 @@ class ProgressLines(Listener):
         The epochs that this call of fit plans.  Training may stop earlier.
     scored : bool
         Whether validation has a score that is not its loss.
+    every : int, default=1
+        Number of epochs from one line to the next.
+    dash : str, default=""
+        What a dash for the validation loss means, in a line before the first one.
+    seconds_left : callable, optional
+        Returns the seconds that a time limit leaves.
     """
 
-    def __init__(self, first: int, last: int, scored: bool):
-        self._first, self._last, self._scored = first, last, scored
+    def __init__(
+        self,
+        first: int,
+        last: int,
+        scored: bool,
+        every: int = 1,
+        dash: str = "",
+        seconds_left: Callable[[], float] | None = None,
+    ):
+        self._first, self._last, self._scored, self._every, self._dash = first, last, scored, every, dash
+        self._seconds_left = seconds_left
         self._logger = logging.getLogger("skscratch")
         if not self._logger.hasHandlers():
             self._logger.addHandler(_ToScreen())
@@ -213,6 +242,11 @@ class ProgressLines(Listener):
 
     def on_epoch_end(self, record: Record) -> bool:
         """Write the line of one epoch; a dash stands for a value that this epoch does not have."""
+        if record.epoch % self._every:
+            return False
+        if self._dash and math.isnan(record.validation_loss):
+            self._logger.info(f"(-: {self._dash})")
+            self._dash = ""
         width = len(str(self._last))
         words = [f"epoch {record.epoch:{width}d}/{self._last}", f"loss {record.loss:11.5g}"]
         words.append(f"validation {_or_dash(record.validation_loss):>11}")
@@ -220,9 +254,18 @@ class ProgressLines(Listener):
             words.append(f"score {_or_dash(record.validation_score):>11}")
         words.append(f"rate {_or_dash(record.learning_rate):>10}")
         left = record.seconds / (record.epoch - self._first + 1) * (self._last - record.epoch)
+        if self._seconds_left is not None:
+            left = max(min(left, self._seconds_left()), 0.0)
         words.append(f"{left:6.1f} s left")
         self._logger.info("  ".join(words))
         return False
+
+    def end(self, reason: str, epoch: int, n_refit: int) -> None:
+        """Write why the training ended, which epoch's weights are kept, and how many epochs of the refit follow."""
+        line = f"Training ends: {reason}. The weights of epoch {epoch} are kept."
+        if n_refit:
+            line += f" A refit on all rows follows, of {n_refit} epoch{'s' * (n_refit > 1)}."
+        self._logger.info(line)
 
 
 def _or_dash(value: float) -> str:

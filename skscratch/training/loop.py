@@ -16,6 +16,7 @@ from ..nn.tape import Array, Tape
 from .listeners import Listener, Record, warn
 from .objective import Objective, Step
 from .state import Rollback, TrainingState
+from .time_limit import Pace
 
 __all__ = ["Epoch", "StepSettings", "train"]
 
@@ -33,6 +34,7 @@ class StepSettings:
     weight_decay: float = 0.0  # decoupled: each step multiplies the weights by 1 - rate · weight_decay
     clip_norm: float | None = None
     power_t: float | None = None  # exponent of "invscaling"
+    pace: Pace | None = None  # maps progress in steps to progress in steps or time, where the time is limited
 
 
 def train(
@@ -46,10 +48,12 @@ def train(
 ) -> bool:
     """Train until `stop_at` epochs are done; return whether the listener or the user stopped earlier.
 
+    Where the time is limited, it may end the training earlier, and its last epoch too.
+
     Only `state` changes.  An epoch that diverges or is interrupted leaves the state as it was before that epoch; after
     a divergence the epoch runs again with a smaller learning rate.  The number of threads changes no bit.
     """
-    progress, n, state.interrupted = state.progress, len(objective), False
+    progress, n, pace, state.interrupted = state.progress, len(objective), settings.pace, False
     with _MemberThreads(objective, state, settings, n_threads, epoch_type or Epoch) as epoch:
         rollback, began, stopped = Rollback(state), perf_counter(), False
         while progress.epoch < stop_at and not stopped:
@@ -64,12 +68,16 @@ def train(
                     rollback.retry()
                     stopped = rollback.exhausted
                     continue
+                if pace is not None:
+                    pace.end_epoch((progress.epoch + 1 - progress.start) / max(progress.n_planned, 1))
                 record = Record(progress.epoch + 1, loss, learning_rate, perf_counter() - began)
                 stopped = listener.on_epoch_end(record)
                 rollback.accept(loss)
-                progress.finish_epoch(n)
+                progress.finish_epoch(epoch.n_seen)
                 epoch_is_open = False
                 stopped |= listener.on_epoch_counted()
+                if pace is not None and pace.is_over():
+                    break
             except KeyboardInterrupt:
                 if epoch_is_open:
                     rollback.undo()
@@ -111,7 +119,7 @@ class Epoch:
         objective = objective.for_members(members)
         self.state, self.settings, self.rng, self.halted = state, settings, rng, False
         self.size = min(settings.batch_size, n)  # B
-        self.n_batches = -(-n // self.size)
+        self.n_batches = self.n_done = -(-n // self.size)  # n_done: steps of the last run
         parameters = state.parameters[members]  # (K, P)
         self.gradient = np.empty_like(parameters)
         last = n - self.size * (self.n_batches - 1)
@@ -144,16 +152,23 @@ class Epoch:
         done = (progress.epoch - progress.start) * self.n_batches
         planned = max(progress.n_planned, 1) * self.n_batches
         rate, count = 0.0, state.optimizer.count if state.optimizer else 0
+        pace, seen = self.settings.pace, np.zeros(1)
         for index in range(self.n_batches):
             rows = order[index * self.size : (index + 1) * self.size]
-            step, count, rate = self.steps[len(rows)], count + 1, self.learning_rate((done + index) / planned)
+            u = (done + index) / planned if pace is None else pace((done + index) / planned)
+            step, count, rate = self.steps[len(rows)], count + 1, self.learning_rate(u)
             losses += self.advance(step, rows, rate, count)
             if progress.first_loss is None and np.isnan(first_losses).any():
                 weight = step.total_weight()
                 np.copyto(first_losses, step.loss / weight, where=np.isnan(first_losses) & (weight > 0))
             if self.halted:
                 break
-        return (losses + penalty) / self.total, first_losses, rate
+            if pace is not None:
+                self.n_done, seen = index + 1, seen + step.total_weight()
+                if u >= 1:
+                    break
+        total = self.total if self.n_done == self.n_batches else np.maximum(seen, 1e-30)
+        return (losses + penalty) / total, first_losses, rate
 
     def advance(self, step: Step, rows: Array, rate: float, count: int) -> Array:
         """Take optimizer step number `count` on these rows; return the weighted sum of their losses (K,)."""
@@ -236,6 +251,7 @@ class _MemberThreads:
         dropout = objective.network.random
         self.rng = np.random.Generator(np.random.SFC64(0)) if dropout else None
         self.state, n_members = state, len(state.parameters)
+        self.n_seen = 0  # rows of the last run
         n_parts = 1 if dropout or objective.is_remote else min(n_threads, n_members)
         edges = np.linspace(0, n_members, n_parts + 1).round().astype(int).tolist()
         self.parts: list[Epoch] = []
@@ -267,7 +283,8 @@ class _MemberThreads:
             for part in self.parts:
                 part.halted = False
             raise
-        optimizer.count += first.n_batches
+        optimizer.count += first.n_done
+        self.n_seen = min(first.n_done * first.size, len(order))
         losses, first_losses = (np.concatenate([result[i] for result in results]) for i in (0, 1))
         if progress.first_loss is None and np.isfinite(first_losses).any():
             progress.first_loss = float(np.max(first_losses[np.isfinite(first_losses)]))

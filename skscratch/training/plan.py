@@ -7,6 +7,7 @@ from ..nn.tape import Array
 from .loop import Epoch, StepSettings
 from .optimizers import SGD, Adam
 from .schedules import Schedule
+from .time_limit import TimeLimit
 
 __all__ = ["TrainingPlan"]
 
@@ -32,8 +33,11 @@ class TrainingPlan:
         Whether the parameters of the best epoch are kept, where a loss or score chooses one.
     refit : float
         Number of refit epochs as a share of the best epoch; 0 for no refit.
-    n_iter_no_change, tol, max_evaluations, verbose
+    n_iter_no_change, tol, max_evaluations
         As the hyper-parameters of these names.
+    verbose : int
+        Number of epochs from one progress line to the next; 0 for none.
+    time_limit : TimeLimit or None
     category_penalty : float or None
         The penalty of embeddings, for weights of mean 1; None lets the first epochs choose it.
     mean_weight : float
@@ -61,7 +65,8 @@ class TrainingPlan:
     category_penalty: float | None = 0.0
     mean_weight: float = 1.0
     adaptive_rate: float | None = None
-    verbose: bool = False
+    verbose: int = 0
+    time_limit: TimeLimit | None = None
     shows_score: bool = False
     n_threads: int = 1
     epoch_type: type[Epoch] = Epoch

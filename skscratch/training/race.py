@@ -19,12 +19,14 @@ from .objective import Objective
 from .plan import TrainingPlan
 from .schedules import hann_window
 from .state import Progress, TrainingState
+from .time_limit import Pace
 
 __all__ = ["CATEGORY_PENALTIES", "DEFAULT_CATEGORY_PENALTY", "choose_category_penalty"]
 
 CATEGORY_PENALTIES = (0.0, 1.0, 5.0, 30.0)
 DEFAULT_CATEGORY_PENALTY = 3.0  # where nothing validates the training
 N_EPOCHS = 4  # of each trial; 12 lower the loss by 1 % more and lengthen the fit by half
+SHARE_OF_TIME = 0.25  # at most, of a limited time; without a limit it is about as much
 TOLERANCE = 0.02  # a small penalty is ahead early and behind later, when rare categories are memorised
 
 
@@ -33,15 +35,19 @@ def choose_category_penalty(
 ) -> float | None:
     """Return the largest penalty whose validation loss is within `TOLERANCE` of the lowest, after a few epochs each.
 
-    The state stays as it is.  If the user interrupts a trial, the result is None, and the state says so.
+    The state stays as it is.  If the user interrupts a trial, the result is None, and the state says so.  Where the
+    time is too short for the first trial, it is the default.
     """
-    losses = []
+    losses: list[float] = []
+    seconds = None if plan.time_limit is None else SHARE_OF_TIME * plan.time_limit.left() / len(CATEGORY_PENALTIES)
     for penalty in CATEGORY_PENALTIES:
         trial = state.snapshot()
-        _train_briefly(plan, objective, trial, penalty)
+        _train_briefly(plan, objective, trial, penalty, seconds)
         if trial.interrupted:
             state.interrupted = True
             return None
+        if seconds is not None and not losses and trial.progress.n_seen < N_EPOCHS * len(objective):
+            return DEFAULT_CATEGORY_PENALTY
         scored = evaluation.score(trial.parameters)
         losses.append(evaluation.loss_and_temperature(scored)[0] if scored.is_finite() else np.inf)
     highest = min(losses) + TOLERANCE * abs(min(losses))
@@ -49,14 +55,17 @@ def choose_category_penalty(
     return max(chosen) if np.isfinite(highest) else DEFAULT_CATEGORY_PENALTY
 
 
-def _train_briefly(plan: TrainingPlan, objective: Objective, trial: TrainingState, penalty: float) -> None:
-    """Train along one Hann window of the learning rate."""
+def _train_briefly(
+    plan: TrainingPlan, objective: Objective, trial: TrainingState, penalty: float, seconds: float | None
+) -> None:
+    """Train along one Hann window of the learning rate, for so many seconds at most."""
     assert plan.make_optimizer is not None
     trial.progress, trial.optimizer = Progress(end=N_EPOCHS), plan.make_optimizer(trial.parameters)
     settings = replace(
         plan.settings,
         schedule=hann_window(plan.settings.batch_size, len(objective), N_EPOCHS),
         category_penalty=penalty * plan.mean_weight,
+        pace=None if seconds is None else Pace(seconds),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # if a trial diverges, so does the training, which warns

@@ -485,3 +485,14 @@ def test_intervals_and_sets_that_there_are_not_are_refused_before_anything_is_co
     labels = DaskScratchMLPClassifier(**SMALL).fit(X, (X > 0).astype(int))
     with pytest.raises(ValueError, match="y was multilabel"):
         labels.predict_set(rows(X))
+
+
+@pytest.mark.parametrize("sync_every", [1, 4])
+def test_a_time_limit(client, sync_every):
+    """However fast the machine is: no limit is reached here, or it is reached in the first step."""
+    options = {**SMALL, "batch_size": 50, "sync_every": sync_every}
+    fit = [rows(X), rows(Y["two"])]
+    free, ample, none = (DaskScratchMLPClassifier(**options, max_time=t).fit(*fit) for t in (None, 1e6, 1e-9))
+    np.testing.assert_array_equal(ample.coefs_[0], free.coefs_[0])
+    assert none.n_iter_ == 1 and none.t_ == 50 * sync_every < free.t_
+    assert np.isfinite(none.predict_proba(X)).all() and np.isfinite(none.loss_)

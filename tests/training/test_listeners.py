@@ -405,7 +405,9 @@ def test_a_warm_start_counts_the_epochs_of_its_own_call(caplog):
     caplog.set_level("INFO", "skscratch")
     model = ScratchMLPRegressor(max_iter=3, n_members=1, early_stopping=False, warm_start=True, random_state=0)
     model.fit(X, y).set_params(verbose=True).fit(X, y)
-    assert [line.split("  ")[0] for line in caplog.messages] == ["epoch 4/6", "epoch 5/6", "epoch 6/6"]
+    lines = [line.split("  ")[0] for line in caplog.messages if line.startswith("epoch")]
+    assert lines == ["epoch 4/6", "epoch 5/6", "epoch 6/6"]
+    assert caplog.messages[-1] == "Training ends: all 3 epochs are done. The weights of epoch 6 are kept."
 
 
 SCRIPT = """
@@ -420,6 +422,9 @@ for _ in range(2):
 """
 
 
+LINES = ["(-: no ro", "epoch 1/2", "epoch 2/2", "Training "]  # their first letters
+
+
 def printed(setup="", later=""):
     code = SCRIPT.format(setup=setup, later=later)
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
@@ -428,20 +433,20 @@ def printed(setup="", later=""):
 
 def test_without_logging_each_line_is_printed_once():
     out, err = printed()
-    assert ([line[:9] for line in out], err) == (["epoch 1/2", "epoch 2/2"] * 2, [])
+    assert ([line[:9] for line in out], err) == (LINES * 2, [])
 
 
 @pytest.mark.slow
 def test_with_logging_set_up_lines_go_there_only():
     out, err = printed(setup="logging.basicConfig(format='%(name)s|%(message)s')")
-    assert (out, [line[:19] for line in err]) == ([], ["skscratch|epoch 1/2", "skscratch|epoch 2/2"] * 2)
+    assert (out, [line[:19] for line in err]) == ([], [f"skscratch|{line}" for line in LINES] * 2)
 
 
 @pytest.mark.slow
 def test_logging_that_is_set_up_later_takes_over():
     later = "logging.basicConfig(); ScratchMLPRegressor(max_iter=1, n_members=1, verbose=True).fit(X, X[:, 0])"
     out, err = printed(later=later)
-    assert (len(out), len(err)) == (4, 1)
+    assert (len(out), len(err)) == (2 * len(LINES), 3)  # a dash explained, one epoch, and the end
 
 
 @pytest.mark.slow
@@ -453,3 +458,85 @@ def test_the_level_that_the_user_set_applies():
 def test_the_root_logger_stays_unchanged():
     assert logging.getLogger().handlers is not logging.getLogger("skscratch").handlers
     assert logging.getLogger("skscratch").propagate
+
+
+# ------------------------------------------------------------------------ every n-th line, and the last one
+
+
+def messages(caplog, **options):
+    caplog.set_level("INFO", "skscratch")
+    caplog.clear()
+    model = ScratchMLPRegressor(**{"hidden_layer_sizes": (8,), "random_state": 0, "verbose": 4, **options}).fit(X, y)
+    return model, caplog.messages
+
+
+@pytest.mark.parametrize("verbose", [True, 1, 4, 7])
+def test_every_nth_epoch_has_a_line(verbose, caplog):
+    model, lines = messages(caplog, verbose=verbose, max_iter=9, early_stopping=False)
+    epochs = [int(line.split("/")[0].split()[1]) for line in lines if line.startswith("epoch")]
+    assert epochs == list(range(int(verbose), 10, int(verbose)))
+
+
+def test_a_dash_is_explained_once(caplog):
+    _, lines = messages(caplog, verbose=1)
+    assert [line.startswith("(-: not validated") for line in lines].count(True) == 1
+    assert "  validation           -" in lines[lines.index(next(line for line in lines if "(-:" in line)) + 1]
+    _, lines = messages(caplog, max_iter=4, early_stopping=False)
+    assert lines[0] == "(-: no rows are held out, so that no epoch is validated)"
+    _, lines = messages(caplog, max_iter=8, early_stopping=True)
+    assert not any("(-" in line for line in lines)
+
+
+def test_the_last_line_names_the_epoch_and_the_refit(caplog):
+    model, lines = messages(caplog, max_iter=8)
+    n_refit = max(round(0.2 * model.best_iteration_), 1)
+    end = f"The weights of epoch {model.best_iteration_} are kept. A refit on all rows follows, of {n_refit} epoch"
+    assert end in lines[-1]
+    _, lines = messages(caplog, max_iter=8, refit=0.0)
+    assert lines[-1].endswith("are kept.")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"early_stopping": False, "max_iter": 4}, "all 4 epochs are done"),
+        ({"solver": "lbfgs", "max_iter": 3}, "all 3 iterations are done"),
+        ({"solver": "lbfgs", "max_iter": 2000, "tol": 1.0}, "it converged"),
+        (
+            {"early_stopping": True, "learning_rate": "constant", "n_iter_no_change": 2, "tol": 9.0},
+            "no improvement of 9 in 2 epochs",
+        ),
+        ({"max_time": 1e-6}, "the time limit of 1e-06 s is reached"),
+        ({"learning_rate_init": 1e300, "dtype": "float64", "max_iter": 2}, "it diverged with any learning rate"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_last_line_says_why_training_ended(options, reason, caplog):
+    _, lines = messages(caplog, **options)
+    assert lines[-1].startswith(f"Training ends: {reason}. The weights of epoch ")
+
+
+def test_a_cycle_that_gains_too_little_is_named(caplog, monkeypatch):
+    monkeypatch.setattr("skscratch.training.listeners.MIN_CYCLE_GAIN", 0.9)
+    _, lines = messages(caplog)
+    assert lines[-1].startswith("Training ends: the last cycle of the learning rate gained less than 90.0%. ")
+
+
+def test_an_interruption_is_named(caplog, monkeypatch):
+    def interrupted(self, record):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EarlyStopping, "_append_to_history", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"):
+        _, lines = messages(caplog)
+    assert lines[-1].startswith("Training ends: it was interrupted. ")
+
+
+def test_partial_fit_has_lines_of_epochs_alone(caplog):
+    caplog.set_level("INFO", "skscratch")
+    model = ScratchMLPRegressor(hidden_layer_sizes=(3,), verbose=2)
+    for _ in range(4):
+        model.partial_fit(X, y)
+    assert [line[:8] for line in caplog.messages if line.startswith("epoch")] == ["epoch  2", "epoch  4"]
+    assert not any("Training ends" in line for line in caplog.messages)
