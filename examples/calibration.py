@@ -1,9 +1,14 @@
-"""Calibration curves on a table with categories and missing values.
+"""Calibration curves on a mixed table
+===================================
+
+Calibration curves on a table with categories and missing values.
 
 If a classifier is calibrated, eight of ten passengers with a predicted probability of 0.8 survive. A single network
 that is trained for all its epochs is overconfident. `CalibratedClassifierCV` corrects this at the cost of five more
 fits. The default estimator needs no correction: the mean of five networks is less confident than each of them, and
 a temperature is fitted to out-of-fold predictions.
+
+::
 
     python calibration.py [calibration.png]
 """

@@ -1,4 +1,7 @@
-"""Cross-validation and grid search on scikit-learn's diabetes table: 442 patients, ten columns in their original units.
+"""Cross-validation and grid search on diabetes
+============================================
+
+Cross-validation and grid search on scikit-learn's diabetes table: 442 patients, ten columns in their original units.
 
 The default estimator needs no scaler, a scaler in front of it does no harm, and a grid search accepts all its
 parameters. Ridge and scikit-learn's MLPRegressor are evaluated on the same five folds.

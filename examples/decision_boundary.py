@@ -1,9 +1,14 @@
-"""Decision boundaries on a DataFrame: of two numeric columns, and of a categorical and a numeric column.
+"""Decision boundaries on a DataFrame
+==================================
+
+Decision boundaries on a DataFrame: of two numeric columns, and of a categorical and a numeric column.
 
 `DecisionBoundaryDisplay` evaluates the model on a grid over two columns. Two numeric columns work directly. A
 column of strings does not, because scikit-learn computes the grid from its minimum and maximum, and most tables
 have more than two columns. A Pipeline solves both problems: its first step turns grid points into complete rows. It
 replaces the number of a category by its name and fills the other columns with fixed values.
+
+::
 
     python decision_boundary.py [boundaries.png]
 """

@@ -1,7 +1,12 @@
-"""A learning curve on a table with categories and missing values, which shows the benefit of more rows.
+"""Learning curve: would more rows help?
+=====================================
+
+A learning curve on a table with categories and missing values, which shows the benefit of more rows.
 
 `learning_curve` fits increasing numbers of rows and scores held-out rows. Where the curve still rises, more rows
 improve the model. The score on the training rows does not show this. The table is that of `partial_dependence.py`.
+
+::
 
     python learning_curve.py [curve.png]
 """

@@ -1,4 +1,7 @@
-"""A raw table: strings, categories, booleans and numbers, with missing values in every column.
+"""A raw table with missing values
+===============================
+
+A raw table: strings, categories, booleans and numbers, with missing values in every column.
 
 The estimator accepts the DataFrame without encoding, scaling or imputation. At prediction time, an unseen category
 is treated as missing. Permutation importance refers to the columns of the table.

@@ -1,4 +1,7 @@
-"""A neural network for tables in about 100 lines of NumPy: dense layers, SiLU, backpropagation and Adam.
+"""A neural network in 100 lines of NumPy
+======================================
+
+A neural network for tables in about 100 lines of NumPy: dense layers, SiLU, backpropagation and Adam.
 
 The script classifies irises (softmax output) and predicts the progression of diabetes (linear output). With one
 member, ScratchMLPClassifier and ScratchMLPRegressor take the same steps; a test compares the weights after each.

@@ -1,4 +1,7 @@
-"""One batch, file by file: from the diabetes table to an update of all weights, with the real shapes and numbers.
+"""One batch through the code, file by file
+========================================
+
+One batch, file by file: from the diabetes table to an update of all weights, with the real shapes and numbers.
 
 The script makes the calls that `ScratchMLPRegressor(random_state=0).fit(X, y)` makes, in the same order. The output
 layer starts at zero, so that the first batch changes only that layer: it runs in one call, as in training, and the

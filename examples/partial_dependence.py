@@ -1,4 +1,7 @@
-"""Partial dependence on categories and numbers: learned effects on bicycle hires, and the true effects.
+"""Partial dependence on categories and numbers
+============================================
+
+Partial dependence on categories and numbers: learned effects on bicycle hires, and the true effects.
 
 The table is generated, so the true effects are known. The hires per hour depend on season, weather and temperature,
 and on the hour of the day, differently on workdays and free days. scikit-learn's `partial_dependence` sets one
@@ -7,6 +10,8 @@ true rate are the true effects.
 
 `partial_dependence` cannot make a grid from a column with missing values. `present` drops the rows in which that
 column is missing; missing values in the other columns stay.
+
+::
 
     python partial_dependence.py [dependence.png]
 """

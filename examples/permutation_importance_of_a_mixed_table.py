@@ -1,9 +1,14 @@
-"""Permutation importance of the columns of a table: strings, categories, booleans and numbers, with missing values.
+"""Permutation importance of a mixed table
+=======================================
+
+Permutation importance of the columns of a table: strings, categories, booleans and numbers, with missing values.
 
 The importance of a column is the decrease of the score when the column is shuffled among held-out rows. Because
 nothing is encoded beforehand, each column has one importance, however many categories it has. The table is that of
 `partial_dependence.py`, so a perfect model is available for comparison. An additional column with 20 clerks has no
 effect: a large number of categories does not make a column important.
+
+::
 
     python permutation_importance_of_a_mixed_table.py [importance.png]
 """

@@ -1,10 +1,15 @@
-"""Prediction intervals from one fit, and how they differ from the spread of the ensemble.
+"""Prediction intervals from one fit
+=================================
+
+Prediction intervals from one fit, and how they differ from the spread of the ensemble.
 
 One regressor predicts seven quantiles of disease progression, which bound intervals of three sizes. The out-of-fold
 predictions show by how much to widen or narrow the intervals (conformalised quantile regression, Romano et al.
 2019, equations 5 and 6); no rows have to be set aside for this. `predict(X, return_std=True)` measures something
 else: the disagreement between the networks of one fit. It decreases with more rows, and it is not the distance of y
 from the prediction.
+
+::
 
     python prediction_intervals.py [intervals.png]
 """

@@ -1,4 +1,7 @@
-"""Cross-validation and a grid search on a Dask cluster, with scikit-learn's own functions and joblib's backend "dask".
+"""Cross-validation and search on a Dask cluster
+=============================================
+
+Cross-validation and a grid search on a Dask cluster, with scikit-learn's own functions and joblib's backend "dask".
 
 The scores are bit for bit those of one machine. Each fit uses one thread; the cluster runs as many fits at a time
 as it has threads. This script starts a cluster of two processes on this machine; `Client("host:8786")` connects to

@@ -1,4 +1,7 @@
-"""From a fit on a mixed table to an ONNX file, which onnxruntime runs without Python and without this package.
+"""From a mixed table to an ONNX file
+==================================
+
+From a fit on a mixed table to an ONNX file, which onnxruntime runs without Python and without this package.
 
 The model in the file has one named input per column. It accepts strings ("" means missing), numbers (NaN means
 missing) and unseen categories. It predicts the same values as `predict`, in less time.

@@ -1,4 +1,7 @@
-"""A table ten times as large as the available memory: `partial_fit` on a stream is as accurate as `fit` on all rows.
+"""A table ten times as large as the memory
+========================================
+
+A table ten times as large as the available memory: `partial_fit` on a stream is as accurate as `fit` on all rows.
 
 The script writes the table to a Parquet file, or to CSV without pyarrow. It then trains twice: with `fit` on all
 rows in this process, and with `partial_fit`, chunk by chunk, in a process with limited memory. After imports and a
@@ -9,6 +12,8 @@ not fit.
 The distribution of the sensors drifts from the first row to the last. The first chunk therefore says little about
 the scale of later ones, and the scaling follows the stream. The last call of each pass has validation rows for
 early stopping.
+
+::
 
     python stream_a_large_table.py [megabytes, 12 by default]
 """

@@ -1,4 +1,7 @@
-"""Tune a network on scikit-learn's breast cancer table: six draws from its search space, compared with the defaults.
+"""Tune a network with six random draws
+====================================
+
+Tune a network on scikit-learn's breast cancer table: six draws from its search space, compared with the defaults.
 
 `search_space` finds the network in a pipeline and returns its parameters with the pipeline's names. The search uses
 the training rows only; a third of the table is held out for the comparison with the defaults.

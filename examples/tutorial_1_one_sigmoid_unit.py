@@ -1,7 +1,12 @@
-"""Tutorial 1: one sigmoid unit that learns one row at a time, and why the table needs a hidden layer.
+"""Tutorial 1: one sigmoid unit, one row at a time
+===============================================
+
+One sigmoid unit that learns one row at a time, and why the table needs a hidden layer.
 
 After Real Python's "Build a Neural Network & Make Predictions": dot products, the forward pass, a wrong step and a
 right step, and 10,000 steps of online gradient descent with an error curve.
+
+::
 
     python tutorial_1_one_sigmoid_unit.py [curve.png]
 """

@@ -1,4 +1,7 @@
-"""Tutorial 2: a perceptron that learns a table of five patients.
+"""Tutorial 2: a perceptron on five patients
+=========================================
+
+A perceptron that learns a table of five patients.
 
 After Stack Abuse's "Creating a Neural Network from Scratch": three yes/no columns, one sigmoid unit, 20,000 epochs of
 full-batch gradient descent, and predictions for two new people.

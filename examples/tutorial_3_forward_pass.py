@@ -1,4 +1,7 @@
-"""Tutorial 3: the forward pass of one sigmoid unit, by hand and with the estimator.
+"""Tutorial 3: a forward pass by hand
+==================================
+
+The forward pass of one sigmoid unit, by hand and with the estimator.
 
 After Hashnode's "Neural Networking using Python": a weighted sum, the sigmoid function, a threshold of one half. The
 estimator's methods for these are `decision_function`, `predict_proba` and `predict`.

@@ -1,8 +1,13 @@
-"""Tutorial 4: from hours of study and sleep to a test score, with three hidden units and no biases.
+"""Tutorial 4: from hours of study to a test score
+===============================================
+
+From hours of study and sleep to a test score, with three hidden units and no biases.
 
 After Enlight's "Neural Network from Scratch": one forward pass in detail, 1,000 and 100,000 epochs of backpropagation,
 both weight matrices saved as text, and the score for four hours of study and eight hours of sleep. The last part shows
 a common mistake: a new row must be scaled like the training rows.
+
+::
 
     python tutorial_4_hours_of_study_and_sleep.py [folder for the weights]
 """

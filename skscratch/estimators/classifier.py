@@ -133,7 +133,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,) for one or two classes, otherwise (n_samples, n_outputs_)
+        scores : ndarray of shape (n_samples,) for one or two classes, otherwise `(n_samples, n_outputs_)`
             The mean over the members, divided by the temperature. The scores of a single class say nothing.
         """
         model, z = self._raw_scores(X)
@@ -148,7 +148,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,), or (n_samples, n_outputs_) for a multilabel target
+        y : ndarray of shape (n_samples,), or `(n_samples, n_outputs_)` for a multilabel target
         """
         model, z = self._raw_scores(X)
         return _targets(model).decode(z)

@@ -41,7 +41,7 @@ class Layer(Protocol):
         Parameters
         ----------
         p, g : namespace
-            Views (K, *slot.shape) of the parameters, and of their gradient; g is None where it is not needed.
+            Views `(K, *slot.shape)` of the parameters, and of their gradient; g is None where it is not needed.
         x : ndarray of shape (1 or K, B, n_in)
             The input.  The first layer may also get SparseRows or, if it is an Embedding, a Table.
         dx : ndarray of the shape of `x`, or None

@@ -88,7 +88,7 @@ class Layout:
         return views
 
     def views(self, array: Array) -> list[SimpleNamespace]:
-        """One namespace a layer, whose attributes are views (K, *slot.shape) into `array` (K, P).
+        """One namespace a layer, whose attributes are views `(K, *slot.shape)` into `array` (K, P).
 
         Where a layer's bias b lies next to its weights W, the namespace has a view of both too: Wb = [W; b].
         """

@@ -192,7 +192,7 @@ class Epoch:
         )
 
     def penalty(self) -> Array:
-        """½ α |W|² + ½ λ |E|² of the weights and the embeddings before the epoch, (K,)."""
+        """`½ α |W|² + ½ λ |E|²` of the weights and the embeddings before the epoch, (K,)."""
         penalty = np.zeros(len(self.gradient))
         for strength, values, _ in self.penalised:
             penalty += 0.5 * strength * np.einsum("kp,kp->k", values, values)

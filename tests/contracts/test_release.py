@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-FOR_DEVELOPERS = {"test", "dev", "bench", "recipes"}
+FOR_DEVELOPERS = {"test", "dev", "bench", "doc", "recipes"}
 PYTHONS = [
     tuple(map(int, found.groups()))
     for found in (re.fullmatch(r"Programming Language :: Python :: (\d+)\.(\d+)", c) for c in PROJECT["classifiers"])
@@ -89,7 +89,7 @@ def test_the_extra_all_is_the_sum_of_those_for_users():
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_an_extra_is_documented(extra):
-    place = "CONTRIBUTING.md" if extra == "dev" else "README.md"
+    place = "CONTRIBUTING.md" if extra in {"dev", "doc"} else "README.md"
     text = (ROOT / place).read_text(encoding="utf-8")
     assert f"`{extra}`" in text or re.search(rf"\[([a-z]+,)*{extra}(,[a-z]+)*\]", text)
 

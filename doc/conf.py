@@ -1,0 +1,86 @@
+"""Settings of Sphinx. ``python -m sphinx -W --keep-going doc doc/_build/html`` builds the site, without a network."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "extensions"), str(HERE.parent)]
+
+from gallery import GALLERY  # noqa: E402  # beside this file
+from inventories import write_inventories  # noqa: E402
+
+from skscratch import __version__  # noqa: E402
+
+project = "skscratch"
+author = "The skscratch developers"
+copyright = "the skscratch developers"
+version = release = __version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+    "figures",
+    "differences",
+]
+exclude_patterns = ["_build", "extensions", "auto_examples/*.ipynb", "auto_examples/*.py", "auto_examples/**/sg_*"]
+suppress_warnings = ["config.cache"]  # the settings of the gallery hold functions
+default_role = "literal"  # a single backtick in docstrings stands for code
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r".*")]  # types in docstrings are words; links in pages are checked all the same
+
+# ------------------------------------------------------------------------------------------------------- pages
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+html_math_renderer = "mathml"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# --------------------------------------------------------------------------------------------------- reference
+templates_path = ["templates"]
+autosummary_generate = True
+autodoc_default_options = {"members": True, "inherited-members": True, "member-order": "bysource"}
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+# ------------------------------------------------------------------- names of other packages, without a network
+intersphinx_mapping = write_inventories(HERE / "_build" / "inventories")
+
+# ----------------------------------------------------------------------------------------------------- gallery
+sphinx_gallery_conf = GALLERY
+
+# ------------------------------------------------------------------------------------------------------- theme
+html_theme = "pydata_sphinx_theme"
+html_title = "skscratch"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "skscratch"},
+    "header_links_before_dropdown": 7,
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_sidebars = {"index": [], "changelog": [], "contributing": [], "getting_started": []}
+
+
+def setup(app):
+    """Correct the links of files that pages include: they are relative to the root of the project."""
+    app.connect("include-read", lambda app, path, name, content: _relink(content))
+
+
+def _relink(content):
+    content[0] = content[0].replace("](CHANGELOG.md)", "](changelog.md)")

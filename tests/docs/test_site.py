@@ -1,0 +1,94 @@
+"""Every code block of the site runs, and prints what the page says; every picture and file that a page names exists."""
+
+import contextlib
+import doctest
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+DOC = Path(__file__).parents[2] / "doc"
+PAGES = sorted(page for page in DOC.glob("**/*.md") if "_build" not in page.parts and "auto_examples" not in page.parts)
+DECIMAL = re.compile(r"-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
+NEEDS = {  # package → the text of a page that shows that the page needs it
+    "sklearn.callback": "sklearn.callback",
+    "matplotlib": "Display",
+    "onnxruntime": "onnx",
+    "optuna": "optuna",
+    "dask": "dask",
+}
+
+
+class Rounded(doctest.OutputChecker):
+    """Compares text exactly, and a decimal number up to one unit of the last digit that the page shows.
+
+    The last bits of a product of matrices depend on the processor and on the version of BLAS.
+    """
+
+    def check_output(self, want, got, optionflags):
+        if super().check_output(want, got, optionflags):
+            return True
+        want, got = (" ".join(text.split()).replace("[ ", "[") for text in (want, got))  # arrays are padded
+        wanted, printed = DECIMAL.findall(want), DECIMAL.findall(got)
+        if DECIMAL.sub("#", want) != DECIMAL.sub("#", got):
+            return False
+        return all(abs(float(w) - float(g)) <= 1.01 * unit(w) for w, g in zip(wanted, printed, strict=True))
+
+
+def unit(number):
+    """Return the size of one unit of the last digit of a number in text."""
+    mantissa, _, exponent = number.partition("e")
+    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
+def blocks(page):
+    """Return the examples of the fenced "pycon" blocks of a page as one test: a block continues those before it."""
+    text = page.read_text(encoding="utf-8")
+    kept = [""] * (text.count("\n") + 1)  # with the line numbers of the page
+    for found in re.finditer(r"^```pycon\n(.*?)^```$", text, re.M | re.S):
+        first = text.count("\n", 0, found.start(1))
+        for i, line in enumerate(found.group(1).splitlines()):
+            kept[first + i] = line
+    name = page.relative_to(DOC).as_posix()
+    return doctest.DocTestParser().get_doctest("\n".join(kept), {"__name__": "__main__"}, name, str(page), 0)
+
+
+CODE = {test.name: test for test in map(blocks, PAGES) if test.examples}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CODE)
+def test_the_code_of_a_page_prints_what_the_page_says(name, tmp_path, monkeypatch):
+    test = CODE[name]
+    source = "".join(example.source for example in test.examples)
+    for package, mark in NEEDS.items():
+        if mark in source:
+            pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(Rounded(), optionflags=doctest.ELLIPSIS)
+    report = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()):
+        failed, _ = runner.run(test, out=report.write, clear_globs=False)
+    assert not failed, report.getvalue()
+
+
+def test_no_code_of_a_page_is_left_out():
+    for page in PAGES:
+        fences = re.findall(r"^ *```+(\w*)$", page.read_text(encoding="utf-8"), re.M)
+        assert "python" not in fences, f"{page}: use pycon, which is run"
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "same"),
+    [
+        ("0.49\n", "0.50\n", True),
+        ("0.49\n", "0.51\n", False),
+        ("[ 1.  2.5]\n", "[1.  2.4]\n", True),
+        ("(5, 64)\n", "(5, 65)\n", False),
+        ("1.2e-05\n", "1.3e-05\n", True),
+        ("a 0.5\n", "b 0.5\n", False),
+    ],
+)
+def test_decimal_numbers_are_compared_to_the_digits_shown(want, got, same):
+    assert Rounded().check_output(want, got, 0) == same
