@@ -28,6 +28,7 @@ extensions = [
     "mathml",
     "figures",
     "differences",
+    "results",
 ]
 exclude_patterns = ["_build", "extensions", "auto_examples/*.ipynb", "auto_examples/*.py", "auto_examples/**/sg_*"]
 suppress_warnings = ["config.cache"]  # the settings of the gallery hold functions

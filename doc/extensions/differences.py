@@ -1,5 +1,6 @@
 """The directive `differences`: the table of parameters that differ from scikit-learn's MLP, from their declarations."""
 
+from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
@@ -13,15 +14,9 @@ class Differences(Directive):
     def run(self):
         """Return the parsed table."""
         table = differences({"classifier": ScratchMLPClassifier, "regressor": ScratchMLPRegressor})
-        self.state.nested_parse(StringList(table.splitlines(), "differences"), self.content_offset, self.parent())
-        return self._parent.children
-
-    def parent(self):
-        """Make the node that receives the table."""
-        from docutils import nodes
-
-        self._parent = nodes.container()
-        return self._parent
+        container = nodes.container()
+        self.state.nested_parse(StringList(table.splitlines(), "differences"), self.content_offset, container)
+        return container.children
 
 
 def setup(app):

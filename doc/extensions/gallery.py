@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 from sphinx_gallery.scrapers import figure_rst
-from sphinx_gallery.sorting import ExplicitOrder  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 PICTURES = Path(tempfile.gettempdir()) / "skscratch-gallery"
@@ -24,11 +23,11 @@ class PictureFile:
 
     def __call__(self, block, block_vars, gallery_conf):
         """Move the pictures of the script that has just run into the gallery."""
+        pictures = sorted(path for path in PICTURES.glob("**/*.png") if "_dark" not in path.name)
         names = []
-        for path, target in zip(sorted(PICTURES.glob("**/*.png")), block_vars["image_path_iterator"], strict=False):
-            if "_dark" not in path.name:
-                shutil.move(path, target)
-                names.append(target)
+        for path in pictures:
+            names.append(next(block_vars["image_path_iterator"]))
+            shutil.move(path, names[-1])
         return figure_rst(names, gallery_conf["src_dir"])
 
 
