@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import ziamath
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 FONT = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"
@@ -15,20 +16,14 @@ FONT = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"
 def visit_inline(translator, node):
     """Write a formula within a line."""
     translator.body.append(f'<span class="math">{convert(node.astext(), display="inline")}</span>')
-    raise _skip()
+    raise SkipNode
 
 
 def visit_block(translator, node):
     """Write a formula of its own; an empty line in LaTeX is not allowed."""
     formula = convert(node.astext().strip(), display="block")
-    translator.body.append(f'<div class="math" tabindex="0">{formula}</div>')
-    raise _skip()
-
-
-def _skip():
-    from docutils.nodes import SkipNode
-
-    return SkipNode()
+    translator.body.append(f'<div class="formula" tabindex="0">{formula}</div>')
+    raise SkipNode
 
 
 def copy_font(app, error):

@@ -5,7 +5,7 @@
     :where: threads == 1
     ```
 
-Each column has the name of the file's column, optionally a heading and " = " before it, and " :" and a format behind it.
+Each column has the name of the file's column, optionally with a heading and " = " before it, and " :" and a format behind.
 """
 
 import re
