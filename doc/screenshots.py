@@ -32,7 +32,7 @@ OVERFLOW = """() => {
     let parent = element.parentElement, scrolls = false;
     for (; parent; parent = parent.parentElement) {
       const style = getComputedStyle(parent);
-      if (['auto', 'scroll', 'hidden'].includes(style.overflowX)) { scrolls = true; break; }
+      if (['auto', 'scroll'].includes(style.overflowX)) { scrolls = true; break; }
     }
     if (!scrolls) wide.push(element.tagName + '.' + element.className + ': ' + element.textContent.slice(0, 60));
   }

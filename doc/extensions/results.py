@@ -5,7 +5,8 @@
     :where: threads == 1
     ```
 
-Each column has the name of the file's column, optionally with a heading and " = " before it, and " :" and a format behind.
+Each column has the name of the file's column, after an optional heading and " = ", and before an optional " :" and its
+format.
 """
 
 import re
@@ -16,6 +17,17 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from docutils.statemachine import StringList
 
+NAMES = {
+    "catboost": "CatBoost",
+    "hgb": "HistGradientBoosting",
+    "lgbm": "LightGBM",
+    "messy": "business",
+    "fresh": "scientific",
+    "mlp": "scikit-learn's MLP",
+    "realmlp_td": "RealMLP-TD",
+    "realmlp_td_s": "RealMLP-TD-S",
+    "xgb": "XGBoost",
+}  # names in the files → names on the page
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
@@ -47,7 +59,7 @@ class Results(Directive):
 def _formatted(value, spec):
     if pd.isna(value):
         return "–"
-    return re.sub(r"[<>*_`|\[\]]", r"\\\g<0>", format(value, spec) if spec else str(value))
+    return re.sub(r"[<>*_`|\[\]]", r"\\\g<0>", format(value, spec) if spec else NAMES.get(value, str(value)))
 
 
 def setup(app):
