@@ -156,11 +156,11 @@ def test_the_error_says_what_is_wrong_with_a_wheel(tmp_path, files, tag, message
         script("check_wheel").check(wheel(tmp_path, files, tag))
 
 
-def test_contributing_has_four_commands_and_their_tools_are_installed_by_the_first():
+def test_contributing_has_five_commands_and_their_tools_are_installed_by_them():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     commands = re.findall(r"^```sh\n(.*)\n```$", text, re.M)
-    assert len(commands) == 4 and '".[dev]"' in commands[0]
-    installed = {requirement.name for requirement in required("dev")}
+    assert len(commands) == 5 and '".[dev]"' in commands[0] and '".[doc]"' in commands[-1]
+    installed = {requirement.name for requirement in [*required("dev"), *required("doc")]}
     tools = set(re.findall(r"\.venv/bin/(?:python -m )?(\w+)", " ".join(commands))) - {"pip"}
-    assert tools == {"pytest", "ruff", "mypy"} and tools <= installed
+    assert tools == {"pytest", "ruff", "mypy", "sphinx"} and tools <= installed
     assert set(re.findall(r"`bash (\S+)`", text)) == {".ci/run"} and (ROOT / ".ci" / "run").exists()
