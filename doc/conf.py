@@ -33,8 +33,7 @@ extensions = [
 exclude_patterns = ["_build", "extensions", "auto_examples/*.ipynb", "auto_examples/*.py", "auto_examples/**/sg_*"]
 suppress_warnings = ["config.cache"]  # the settings of the gallery hold functions
 default_role = "literal"  # a single backtick in docstrings stands for code
-nitpicky = True
-nitpick_ignore_regex = [("py:.*", r".*")]  # types in docstrings are words; links in pages are checked all the same
+nitpicky = True  # a link to a name that does not exist is an error
 
 # ------------------------------------------------------------------------------------------------------- pages
 myst_enable_extensions = ["colon_fence", "dollarmath"]
