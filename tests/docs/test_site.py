@@ -11,6 +11,12 @@ import pytest
 DOC = Path(__file__).parents[2] / "doc"
 PAGES = sorted(page for page in DOC.glob("**/*.md") if "_build" not in page.parts and "auto_examples" not in page.parts)
 DECIMAL = re.compile(r"-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
+EXTERNAL = {  # the addresses that pages link to; nothing checks that they are reached
+    "https://enlight.nyc/projects/neural-network",
+    "https://realpython.com/python-ai-neural-network/",
+    "https://stackabuse.com/creating-a-neural-network-from-scratch-in-python/",
+    "https://www.dask.org",
+}
 NEEDS = {  # package → the text of a page that shows that the page needs it
     "sklearn.callback": "sklearn.callback",
     "matplotlib": "Display",
@@ -78,6 +84,11 @@ def test_no_code_of_a_page_is_left_out(page):
     opened = re.findall(r"^( *)```+([\w{}-]+)", page.read_text(encoding="utf-8"), re.M)
     assert {language for _, language in opened if "{" not in language} <= {"pycon", "sh", "text"}
     assert not [indent for indent, language in opened if indent and language == "pycon"]  # `blocks` would miss it
+
+
+def test_external_links_are_listed():
+    links = {link for page in PAGES for link in re.findall(r"\]\((https?:[^)]+)\)", page.read_text(encoding="utf-8"))}
+    assert links == EXTERNAL
 
 
 @pytest.mark.parametrize(
