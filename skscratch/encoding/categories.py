@@ -21,6 +21,7 @@ __all__ = ["MAX_ONE_HOT", "ONE_HOT_VALUE", "OneHot", "Vocabulary"]
 # place of 50 lowers the loss by 2 % (geometric mean; standard error 2 %) and lengthens a fit by a tenth; 5 lowers it by
 # 4 % and takes 1.7 times as long.
 MAX_ONE_HOT = 10
+MAX_ONE_HOT_IN_0_1_0 = 50  # whose files do not state it
 # a rare 0/1 column has the median 0 and the half range 1/2: its ones are scaled to u = 2, and clipped smoothly
 ONE_HOT_VALUE = 2 / (1 + (2 / CLIP_LIMIT) ** 2) ** 0.5
 
@@ -35,10 +36,13 @@ class Vocabulary:
         Which columns of the raw table are categories.
     values : list of ndarray of objects
         Categories of each of these columns, sorted.
+    max_one_hot : int
+        Largest number of categories of a column that becomes one-hot columns.
     """
 
     columns: Array
     values: list[Array]
+    max_one_hot: int = MAX_ONE_HOT
 
     @classmethod
     def learn(cls, data: Sequence[Array], columns: Array, declared: Sequence[Sequence[Any]] = ()) -> Self:
@@ -58,7 +62,7 @@ class Vocabulary:
     @cached_property
     def is_embedded(self) -> Array:
         """Which columns have a learned embedding, (c,)."""
-        return self.counts > MAX_ONE_HOT
+        return self.counts > self.max_one_hot
 
     def codes(self, data: Sequence[Array], names: Sequence[str] = ()) -> Array:
         """Codes (n, c) of category columns (n,), as int32; `names` are those of the raw table's columns."""
@@ -73,15 +77,17 @@ class Vocabulary:
 
     def to_state(self) -> dict[str, Any]:
         """The categories as a dictionary of lists."""
-        return {"columns": self.columns, "values": [_plain(values) for values in self.values]}
+        values = [_plain(values) for values in self.values]
+        return {"columns": self.columns, "values": values, "max_one_hot": self.max_one_hot}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The vocabulary that `to_state` described."""
-        return cls(state["columns"], [_objects(values) for values in state["values"]])
+        values = [_objects(values) for values in state["values"]]
+        return cls(state["columns"], values, state.get("max_one_hot", MAX_ONE_HOT_IN_0_1_0))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"columns": self.columns, "values": self.values}
+        return {"columns": self.columns, "values": self.values, "max_one_hot": self.max_one_hot}
 
 
 @dataclass(frozen=True, eq=False)

@@ -160,6 +160,16 @@ def test_a_vocabulary_is_restored_from_its_state():
     assert empty.counts.tolist() == [0] and OneHot(empty, 1.0).width == 0
 
 
+def test_a_state_keeps_which_columns_are_one_hot():
+    vocabulary = Vocabulary.learn([np.array([f"v{k:02d}" for k in range(50)], dtype=object)], np.array([0]))
+    state = vocabulary.to_state()
+    assert Vocabulary.from_state(state).is_embedded.tolist() == [True]
+    del state["max_one_hot"]  # as in files of version 0.1.0, whose limit was 50
+    old = Vocabulary.from_state(state)
+    assert old.is_embedded.tolist() == [False] and OneHot(old, 1.0).width == 50
+    assert Vocabulary.from_state(old.to_state()).is_embedded.tolist() == [False]
+
+
 cells = st.one_of(st.none(), st.text("abcdeé ", max_size=2))
 
 
