@@ -34,7 +34,14 @@ from ..estimators.scoring import with_known_scores
 from ..nn.tape import Array
 from .backend import open_cluster
 from .partitions import compute_together, direct_to_workers
-from .predictions import map_partitions, no_predictions, no_scores, raw_scores_of
+from .predictions import (
+    hidden_outputs_of,
+    map_partitions,
+    no_hidden_outputs,
+    no_predictions,
+    no_scores,
+    raw_scores_of,
+)
 
 __all__ = ["DaskScratchMLPClassifier", "DaskScratchMLPRegressor"]
 
@@ -49,7 +56,7 @@ _client = either(
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _DaskMLP(ScratchMLP):
+class _DaskMLP(ScratchMLP, auto_wrap_output_keys=None):
     """Training and scoring on a cluster; a base class to precede that of an ordinary estimator."""
 
     client: Client | None = parameter(
@@ -151,6 +158,13 @@ class _DaskMLP(ScratchMLP):
             local = with_known_scores(local, X, z)
         return float(local.score(X, y, sample_weight))
 
+    def transform(self, X: Any) -> Any:
+        """Return the outputs of the last hidden layer; for a Dask collection a Dask Array."""
+        if not is_dask_collection(X):
+            return super().transform(X)
+        local = self.to_local()
+        return map_partitions(local, partial(hidden_outputs_of, local), no_hidden_outputs(local), X)
+
     def _lazy(self, method: str, X: Any) -> Any:
         """Return a Dask Array of what a method of the ordinary estimator returns for a Dask collection."""
         local = self.to_local()
@@ -188,11 +202,11 @@ _DETAILS = """
     Differences: with `batch_size='auto'` the batch grows above 5,000 rows with the square root of their number, up
     to 8,192, because each step costs a message to every worker. The masks of `dropout` depend on how the workers
     divide the rows. The statistics of columns are exact for small tables; otherwise quantiles are off by at most
-    1/256 of the rows. `oof_predictions_`, and a `scoring` other than 'loss', transfer the raw scores of the rows to
-    the process that runs `fit`; so does, for the importances, a sample of up to 2048 encoded rows. `partial_fit`
-    keeps the scaling of the columns that its first call determines. Each worker uses one thread: start as many
-    workers as there are cores. The loss of a worker costs only time: its rows are computed again from the source of
-    X, and training continues from the last step.
+    1/256 of the rows. There is no `set_output`: `transform` returns arrays, of NumPy or Dask. `oof_predictions_`, and
+    a `scoring` other than 'loss', transfer the raw scores of the rows to the process that runs `fit`; so does, for the
+    importances, a sample of up to 2048 encoded rows. `partial_fit` keeps the scaling of the columns that its first
+    call determines. Each worker uses one thread: start as many workers as there are cores. The loss of a worker costs
+    only time: its rows are computed again from the source of X, and training continues from the last step.
     """
 _ATTRIBUTES = [
     Attribute(
@@ -222,7 +236,7 @@ _ATTRIBUTES = [
 )
 @with_hints
 @dataclass(kw_only=True, eq=False, repr=False)
-class DaskScratchMLPClassifier(_DaskMLP, ScratchMLPClassifier):
+class DaskScratchMLPClassifier(_DaskMLP, ScratchMLPClassifier, auto_wrap_output_keys=None):
     """Neural network classifier for tables whose rows are on the workers of a Dask cluster."""
 
     _local_class = ScratchMLPClassifier
@@ -270,7 +284,7 @@ class DaskScratchMLPClassifier(_DaskMLP, ScratchMLPClassifier):
 )
 @with_hints
 @dataclass(kw_only=True, eq=False, repr=False)
-class DaskScratchMLPRegressor(_DaskMLP, ScratchMLPRegressor):
+class DaskScratchMLPRegressor(_DaskMLP, ScratchMLPRegressor, auto_wrap_output_keys=None):
     """Neural network regressor for tables whose rows are on the workers of a Dask cluster."""
 
     _local_class = ScratchMLPRegressor

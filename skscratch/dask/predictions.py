@@ -12,15 +12,35 @@ from ..estimators.scoring import with_known_scores
 from ..nn.tape import Array
 from .partitions import partitions
 
-__all__ = ["map_partitions", "no_predictions", "no_scores", "raw_scores_of"]
+__all__ = [
+    "hidden_outputs_of",
+    "map_partitions",
+    "no_hidden_outputs",
+    "no_predictions",
+    "no_scores",
+    "raw_scores_of",
+]
 
 TEXT_OR_OBJECTS = "OUS"  # kinds of dtypes whose values decide whether a column is accepted, not the dtype
 
 
 def raw_scores_of(local: ScratchMLP, X: Any) -> Array:
     """Return the raw scores (n, out) of a partition."""
-    model = local.fitted_
-    return model.raw_scores(check_table(local, X, local.categorical_features, model.encoder.kinds, False))
+    return local.fitted_.raw_scores(_checked(local, X))
+
+
+def hidden_outputs_of(local: ScratchMLP, X: Any) -> Array:
+    """Return the outputs of the last hidden layer (n, K * width) for a partition."""
+    return local.fitted_.hidden_outputs(_checked(local, X))
+
+
+def _checked(local: ScratchMLP, X: Any) -> Any:
+    return check_table(local, X, local.categorical_features, local.fitted_.encoder.kinds, False)
+
+
+def no_hidden_outputs(local: ScratchMLP) -> Array:
+    """Return the outputs of the last hidden layer (0, K * width) for no rows."""
+    return np.empty((0, len(local.get_feature_names_out())))
 
 
 def no_scores(local: ScratchMLP) -> Array:

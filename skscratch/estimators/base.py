@@ -50,12 +50,13 @@ from .importances import Importances, importance_sample
 from .parameters import HyperParameters
 from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
 from .scoring import score_of, with_known_scores
+from .sklearn_types import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 __all__ = ["ScratchMLP", "takes_steps"]
 
 
-class ScratchMLP(CallbackSupport, Importances, HyperParameters):
-    """Fitting, and raw scores; the subclasses know about targets."""
+class ScratchMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport, Importances, HyperParameters):
+    """Fitting, raw scores and hidden outputs; the subclasses know about targets."""
 
     fitted_: FittedNetwork
     category_penalty_: float | None
@@ -372,6 +373,38 @@ class ScratchMLP(CallbackSupport, Importances, HyperParameters):
         if conformity.n_groups == 1:
             return model, conformity, z[None]
         return model, conformity, z.reshape(-1, conformity.n_groups, *z.shape[1:]).mean(axis=0)
+
+    def transform(self, X: Any) -> Any:
+        """Return the outputs of the last hidden layer: an embedding in which rows of similar targets are close.
+
+        In a pipeline, the steps behind the network receive this embedding. For rows of training it knows their targets,
+        so that only other rows tell how good a model on top of it is: cross-validate the whole pipeline.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        outputs : ndarray of shape (n_samples, n_members * n_units)
+            Those of the first member come first. There is no mean over the members, because their units are not
+            related. After `set_output` a DataFrame, with the names that `get_feature_names_out` returns.
+
+        Raises
+        ------
+        ValueError
+            If the network has no hidden layer, or if X does not fit.
+        """
+        now = copy.copy(self)
+        check_is_fitted(now)
+        model = now.fitted_
+        table = check_table(now, X, now.categorical_features, model.encoder.kinds, reset=False)
+        return model.hidden_outputs(table)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns that `transform` returns, for scikit-learn's `get_feature_names_out`."""
+        return self._require_fitted("_n_features_out").n_hidden_outputs
 
     @property
     def coefs_(self) -> list[Array]:

@@ -69,6 +69,15 @@ class FittedNetwork:
         return len(self.parameters)
 
     @property
+    def n_hidden_outputs(self) -> int:
+        """Number of units of the last hidden layer, over all members; raise ValueError if there is no such layer."""
+        if not self.network.n_hidden:
+            raise ValueError(
+                "transform returns the outputs of the last hidden layer, and with hidden_layer_sizes=() there is none."
+            )
+        return self.n_members * self.network.n_hidden
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Precision of the network."""
         return self.parameters.dtype
@@ -96,14 +105,26 @@ class FittedNetwork:
         They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out), and in double
         precision whatever that of the network.  Raise ValueError if they are not all finite.
         """
+        return self._in_chunks(data, lambda chunk: self._raw_scores(chunk, pooled))
+
+    def hidden_outputs(self, data: Any) -> Array:
+        """Return the outputs of the last hidden layer for a checked table, (n, K * width), in double precision.
+
+        The outputs of the first member come first.  Raise ValueError if they are not all finite, or if there is no
+        hidden layer.
+        """
+        assert self.n_hidden_outputs
+        return self._in_chunks(data, self._hidden_outputs)
+
+    def _in_chunks(self, data: Any, function: Callable[[Any], Array]) -> Array:
+        """Return what `function` returns for the rows, which are the last axis but one, in chunks of them."""
         n = data.shape[0]
         size = max(PREDICT_CHUNK_VALUES // max(self.encoder.width, 1), 1)
         serial = nullcontext() if n * self.parameters.size <= SERIAL_MULTIPLICATIONS else one_blas_thread()
         with serial, np.errstate(all="ignore"):
             if n <= size:
-                return self._raw_scores(data, pooled)
-            starts = range(0, n, size)
-            parts = [self._raw_scores(data[start : min(start + size, n)], pooled) for start in starts]
+                return function(data)
+            parts = [function(data[start : min(start + size, n)]) for start in range(0, n, size)]
             return np.concatenate(parts, axis=-2)
 
     def _raw_scores(self, data: Any, pooled: bool) -> Array:
@@ -112,12 +133,20 @@ class FittedNetwork:
             z = z[0] if len(z) == 1 else z.mean(axis=0, dtype=np.float64)
         z = z.astype(np.float64, copy=False)
         z = z if self.temperature == 1 else z / self.temperature
-        if not np.isfinite(z.sum()) and not np.isfinite(z).all():
+        return self._finite(z)
+
+    def _hidden_outputs(self, data: Any) -> Array:
+        y = self.network.hidden(self.parameters, self.encode(data))  # (K, n, width)
+        return self._finite(np.concatenate(y.astype(np.float64, copy=False), axis=1))
+
+    def _finite(self, outputs: Array) -> Array:
+        """Return the outputs; raise ValueError if they are not all finite."""
+        if not np.isfinite(outputs.sum()) and not np.isfinite(outputs).all():
             cause = "a callable activation returns NaN or infinity"
             if not self.encoder.scale:
                 cause = f"X has values too large for a network without scaling (scale_features=False), or {cause}"
             raise ValueError(f"The network's output is NaN or infinite for some rows of X: {cause}.")
-        return z
+        return outputs
 
     def to_state(self) -> dict[str, Any]:
         """Return plain values and arrays; network and loss are built again from `built_with`."""

@@ -8,7 +8,14 @@ It sees the declarations below instead; at run time the names are those of sciki
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-__all__ = ["BaseEstimator", "ClassifierMixin", "RegressorMixin", "available_if"]
+__all__ = [
+    "BaseEstimator",
+    "ClassNamePrefixFeaturesOutMixin",
+    "ClassifierMixin",
+    "RegressorMixin",
+    "TransformerMixin",
+    "available_if",
+]
 
 if TYPE_CHECKING:
     Method = TypeVar("Method", bound=Callable[..., Any])
@@ -34,8 +41,22 @@ if TYPE_CHECKING:
         def score(self, X: Any, y: Any, sample_weight: Any = None) -> float: ...
         def __sklearn_tags__(self) -> Any: ...
 
+    class TransformerMixin:
+        def __init_subclass__(cls, auto_wrap_output_keys: tuple[str, ...] | None = ("transform",)) -> None: ...
+        def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any: ...
+        def set_output(self, *, transform: str | None = None) -> Self: ...
+
+    class ClassNamePrefixFeaturesOutMixin:
+        def get_feature_names_out(self, input_features: Any = None) -> Any: ...
+
     def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...
 
 else:
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.base import (
+        BaseEstimator,
+        ClassifierMixin,
+        ClassNamePrefixFeaturesOutMixin,
+        RegressorMixin,
+        TransformerMixin,
+    )
     from sklearn.utils.metaestimators import available_if

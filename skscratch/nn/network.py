@@ -70,8 +70,20 @@ class Network:
                 return True
         return False
 
+    @property
+    def n_hidden(self) -> int:
+        """Number of units of the last hidden layer; 0 without hidden layers."""
+        last = self.layers[-1]
+        assert isinstance(last, Dense)
+        return last.n_in if any(isinstance(layer, Activation) for layer in self.layers) else 0
+
     def bind(
-        self, parameters: Array, gradient: Array | None, batch: Table, rng: np.random.Generator | None = None
+        self,
+        parameters: Array,
+        gradient: Array | None,
+        batch: Table,
+        rng: np.random.Generator | None = None,
+        n_layers: int | None = None,
     ) -> BoundNetwork:
         """Record the passes for the buffers of `batch`.
 
@@ -83,12 +95,14 @@ class Network:
         batch : Table
         rng : Generator or None
             Source of dropout masks; None for prediction.
+        n_layers : int or None
+            Number of layers to pass through, by default all; z is the output of the last of them.
         """
         p = self.layout.views(parameters)
         g = [None] * len(p) if gradient is None else self.layout.views(gradient)
         y, dy = first_input(batch), None
         forward, backward = Tape(), Tape()
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self.layers[:n_layers]):
             y, dy, layer_forward, layer_backward = layer.bind(p[i], g[i], y, dy, rng)
             forward += layer_forward  # first layer to last
             backward[:0] = layer_backward  # last layer to first
@@ -99,19 +113,29 @@ class Network:
 
         Rows are taken `chunk` at a time, so that the outputs of hidden layers stay in the cache.
         """
+        return self._outputs(parameters, table, rows, chunk, len(self.layers), self.n_out)
+
+    def hidden(self, parameters: Array, table: Table, chunk: int = 1024) -> Array:
+        """Outputs (K, n, n_hidden) of the last hidden layer for all rows of `table`; there must be one."""
+        return self._outputs(parameters, table, None, chunk, len(self.layers) - 1, self.n_hidden)
+
+    def _outputs(
+        self, parameters: Array, table: Table, rows: Array | None, chunk: int, n_layers: int, width: int
+    ) -> Array:
+        """Outputs (K, n, width) of the first `n_layers` layers."""
         n = len(table) if rows is None else len(rows)
         if rows is None and n <= chunk:
-            bound = self.bind(parameters, None, table.as_batch())
+            bound = self.bind(parameters, None, table.as_batch(), None, n_layers)
             bound.forward.run()
             return bound.z
-        z = np.empty((len(parameters), n, self.n_out), parameters.dtype)
+        z = np.empty((len(parameters), n, width), parameters.dtype)
         size = 0
         for start in range(0, n, chunk):
             stop = min(start + chunk, n)
             if stop - start != size:  # the first chunk, and the last if it is smaller
                 size = stop - start
                 batch = table.buffer(size)
-                bound = self.bind(parameters, None, batch)
+                bound = self.bind(parameters, None, batch, None, n_layers)
             if rows is None:
                 table.load(start, stop, batch)
             else:

@@ -30,7 +30,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
@@ -42,11 +42,13 @@ from sklearn.ensemble import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ..encoding.check_input import check_names
 from ..encoding.columns import column_values, is_frame, missing
 from ..encoding.times import DATES, as_instants, kind_of, seconds
+from ..estimators.base import ScratchMLP
 from ..estimators.classifier import ScratchMLPClassifier
 from ..estimators.regressor import ScratchMLPRegressor
 from ..inspection import unwrap
@@ -113,8 +115,8 @@ def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any)
     NotImplementedError
         If a part of the estimator cannot be converted. The message says which, and what to do instead.
     ValueError, TypeError
-        If X does not match the estimator, or if ONNX cannot express a part of it: an activation given as functions, or
-        a category that is neither a string nor a number.
+        If X does not match the estimator, or if ONNX cannot express a part of it: an activation given as functions, a
+        category that is neither a string nor a number, or the `transform` of a network that other steps follow.
 
     Notes
     -----
@@ -133,6 +135,7 @@ def to_onnx(estimator: Any, X: Any, *, target_opset: Any = None, **options: Any)
 
     check_is_fitted(estimator)
     refuse(estimator)
+    _refuse_transformers(unwrap(estimator))
     zones: dict[str, str] = {}
     tensors = _tensors(X[:1] if sp.issparse(X) else X, zones)
     _check_columns(estimator, X, sum(values.shape[1] for values in tensors.values()))
@@ -242,6 +245,24 @@ def _explained_errors(name: str) -> Iterator[None]:
             f"skl2onnx converts a part of this {name} for a matrix of numbers only, not for a DataFrame: {error} "
             "Convert with X.to_numpy() if all columns are numbers."
         ) from error
+
+
+def _refuse_transformers(estimator: Any) -> None:
+    """Raise ValueError for a network that a pipeline uses by `transform`, which skl2onnx takes for its predictions."""
+    for part in [estimator, *estimator.get_params().values()]:
+        steps = []
+        if isinstance(part, Pipeline):
+            steps = part.steps[:-1]
+        elif isinstance(part, FeatureUnion):
+            steps = part.transformer_list
+        elif isinstance(part, ColumnTransformer):
+            steps = [(name, step) for name, step, _ in part.transformers]
+        for name, step in steps:
+            if isinstance(step, ScratchMLP):
+                raise ValueError(
+                    f"ONNX has no converter for the `transform` of a network, which {type(part).__name__} uses in its "
+                    f"step {name!r}: convert the network alone."
+                )
 
 
 def _check_columns(estimator: Any, X: Any, n_columns: int) -> None:

@@ -496,3 +496,21 @@ def test_a_time_limit(client, sync_every):
     np.testing.assert_array_equal(ample.coefs_[0], free.coefs_[0])
     assert none.n_iter_ == 1 and none.t_ == 50 * sync_every < free.t_
     assert np.isfinite(none.predict_proba(X)).all() and np.isfinite(none.loss_)
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_transform_is_lazy_and_there_is_no_set_output(client, kind):
+    many = PAIRS[kind][1](**SMALL).fit(rows(X), rows(Y["two"]))
+    lazy = many.transform(rows(X))
+    assert isinstance(lazy, da.Array) and lazy.shape == (300, 40) and lazy.dtype == np.float64
+    local = many.to_local()
+    np.testing.assert_allclose(lazy.compute(), local.transform(X), rtol=1e-12)
+    np.testing.assert_array_equal(many.transform(X), local.transform(X))
+    frame = dd.from_pandas(pd.DataFrame(X), npartitions=3)
+    assert many.transform(frame).compute().shape == (300, 40)
+    assert many.fit_transform(rows(X), rows(Y["two"])).shape == (300, 40)
+    assert many.get_feature_names_out()[0] == f"{type(many).__name__.lower()}0"
+    assert not hasattr(many, "set_output")
+    linear = PAIRS[kind][1](**{**SMALL, "hidden_layer_sizes": ()}).fit(rows(X), rows(Y["two"]))
+    with pytest.raises(ValueError, match="last hidden layer"):
+        linear.transform(rows(X))

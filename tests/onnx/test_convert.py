@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
@@ -794,3 +794,17 @@ def test_rows_that_do_not_match_the_model():
     feed = onnx.input_feed(model, X.assign(city=None, age=None))
     assert set(feed["city"].ravel()) == {""}
     assert np.isnan(feed["age"]).all()
+
+
+def test_a_network_that_other_steps_follow_is_refused():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(60, 3)), np.arange(60) % 2
+    net = ScratchMLPClassifier(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    columns = ColumnTransformer([("net", net, [0, 1])])
+    for pipeline, step in (
+        (make_pipeline(net, LogisticRegression()), "scratchmlpclassifier"),
+        (make_pipeline(columns, LogisticRegression()), "net"),
+        (make_pipeline(make_union(net), LogisticRegression()), "scratchmlpclassifier"),
+    ):
+        with pytest.raises(ValueError, match=f"no converter for the `transform` of a network.* step '{step}'"):
+            onnx.to_onnx(pipeline.fit(X, y), X)
