@@ -1,11 +1,8 @@
 """A neural network in 100 lines of NumPy
 ======================================
 
-A neural network for tables in about 100 lines of NumPy: dense layers, SiLU, backpropagation and Adam.
-
-The script classifies irises (softmax output) and predicts the progression of diabetes (linear output). With one
-member, ScratchMLPClassifier and ScratchMLPRegressor take the same steps; a test compares the weights after each.
-
+Dense layers, SiLU, backpropagation and Adam. The script classifies irises (softmax output) and predicts the progression
+of diabetes (linear output). With one member, ScratchMLPClassifier and ScratchMLPRegressor take the same steps.
 Shapes: B rows in a batch; n inputs and m outputs of a layer; K outputs of the network.
 """
 

@@ -50,12 +50,12 @@ from .importances import Importances, importance_sample
 from .parameters import HyperParameters
 from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
 from .scoring import score_of, with_known_scores
-from .sklearn_types import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from .sklearn_types import TransformerMixin
 
 __all__ = ["ScratchMLP", "takes_steps"]
 
 
-class ScratchMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport, Importances, HyperParameters):
+class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters):
     """Fitting, raw scores and hidden outputs; the subclasses know about targets."""
 
     fitted_: FittedNetwork
@@ -401,10 +401,26 @@ class ScratchMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupp
         table = check_table(now, X, now.categorical_features, model.encoder.kinds, reset=False)
         return model.hidden_outputs(table)
 
-    @property
-    def _n_features_out(self) -> int:
-        """Number of columns that `transform` returns, for scikit-learn's `get_feature_names_out`."""
-        return self._require_fitted("_n_features_out").n_hidden_outputs
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Return the name of each column that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored; for the API of scikit-learn.
+
+        Returns
+        -------
+        names : ndarray of str, shape (n_members * n_units,)
+
+        Raises
+        ------
+        ValueError
+            If the network has no hidden layer.
+        """
+        check_is_fitted(self)
+        names = [f"{type(self).__name__.lower()}{i}" for i in range(self.fitted_.n_hidden_outputs)]
+        return np.array(names, dtype=object)
 
     @property
     def coefs_(self) -> list[Array]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 __all__ = [
     "BaseEstimator",
-    "ClassNamePrefixFeaturesOutMixin",
     "ClassifierMixin",
     "RegressorMixin",
     "TransformerMixin",
@@ -46,16 +45,12 @@ if TYPE_CHECKING:
         def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any: ...
         def set_output(self, *, transform: str | None = None) -> Self: ...
 
-    class ClassNamePrefixFeaturesOutMixin:
-        def get_feature_names_out(self, input_features: Any = None) -> Any: ...
-
     def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...
 
 else:
     from sklearn.base import (
         BaseEstimator,
         ClassifierMixin,
-        ClassNamePrefixFeaturesOutMixin,
         RegressorMixin,
         TransformerMixin,
     )

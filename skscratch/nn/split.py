@@ -81,7 +81,8 @@ class SplitNetwork:
         """Inputs in the order of their raw columns; each raw column with the span of its inputs; W in this order."""
         order = np.argsort(self.input_sources, kind="stable")
         columns, starts = np.unique(self.input_sources[order], return_index=True)
-        spans = zip(columns.tolist(), starts.tolist(), [*starts.tolist()[1:], len(order)], strict=True)
+        stops = np.append(starts, len(order))[1:]  # none where no column has inputs
+        spans = zip(columns.tolist(), starts.tolist(), stops.tolist(), strict=True)
         return order, list(spans), self.weights[:, order]
 
     def contributions(self, x: Array) -> Iterator[tuple[int, Array]]:

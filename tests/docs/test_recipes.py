@@ -45,8 +45,6 @@ def test_each_recipe_states_what_it_prints():
 
 
 def test_links_of_the_page_are_valid():
-    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
-    titles = {title.lower() for title in re.findall(r"^#+ (.*)$", readme, re.M)}
     links = re.findall(r"\]\(([^)]+)\)", TEXT)
     assert links
-    assert set(links) <= {f"../README.md#{title.replace(' ', '-')}" for title in titles}
+    assert all((PAGE.parent / link).is_file() for link in links)

@@ -114,6 +114,7 @@ def test_without_a_hidden_layer_there_is_nothing_to_return(kind):
     for call in (lambda: model.transform(X), model.get_feature_names_out):
         with pytest.raises(ValueError, match=r"outputs of the last hidden layer, and with hidden_layer_sizes=\(\)"):
             call()
+    assert "predict" in dir(model)
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
