@@ -60,7 +60,7 @@ def test_biases_and_embeddings_are_free():
     parameters = np.full((2, network.layout.size), -1.0)
     network.layout.project(parameters)
     embedding, first, _, last = network.layout.views(parameters)
-    assert np.all(embedding.E0 == -1) and np.all(first.b == -1) and np.all(last.b == -1)
+    assert np.all(embedding.E == -1) and np.all(first.b == -1) and np.all(last.b == -1)
     # three free units, which do not see the first two inputs, then units that rise, fall and rise
     np.testing.assert_array_equal(first.W[0, :3], [[0, 0, 0, 0, -1, 0], [0, 0, 0, -1, 0, -1], [-1] * 6])
     np.testing.assert_array_equal(last.W[0, :, 0], [-1, -1, -1, 0, -1, 0])
