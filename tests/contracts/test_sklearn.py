@@ -410,6 +410,7 @@ GRIDS = {
     "dropout": [0.0, 0.3],
     "clip_norm": [None, 0.1],
     "max_iter": [1, 4],
+    "max_time": [None, 1e6],
     "tol": [0.0, 1e-3],
     "n_iter_no_change": [2, np.inf],
     "early_stopping": ["folds", True, False],
