@@ -130,14 +130,14 @@ def test_verbose_writes_one_line_per_epoch(kind, caplog, capsys):
     make(kind).fit(X, Y[kind])
     assert (caplog.messages, capsys.readouterr().out) == ([], "")
     model = make(kind, verbose=True, early_stopping=True).fit(X, Y[kind])
-    assert len(caplog.messages) == 3
-    for i, line in enumerate(caplog.messages):
+    assert len(caplog.messages) == 4 and "all 3 epochs are done" in caplog.messages[-1]
+    for i, line in enumerate(caplog.messages[:3]):
         loss, validation = model.loss_curve_[i], model.validation_loss_curve_[i]
         assert line.startswith(f"epoch {i + 1}/3  loss {loss:11.5g}  validation {validation:11.5g}  rate ")
         assert "score" not in line
     caplog.clear()
     model = make(kind, verbose=True, early_stopping=True, scoring=None).fit(X, Y[kind])
-    assert f"score {model.validation_scores_[-1]:11.5g}  rate" in caplog.messages[-1]
+    assert f"score {model.validation_scores_[-1]:11.5g}  rate" in caplog.messages[-2]
 
 
 def test_random_state(kind):
