@@ -423,7 +423,6 @@ GRIDS = {
     "numeric_embedding": ["bins", None],
     "n_bins": ["auto", 2, 9],
     "n_jobs": [None, 1, 2],
-    "max_time": [None, 1e6],
     "dtype": ["float32", "float64"],
     "random_state": [0, 1],
     "warm_start": [True, False],
