@@ -111,7 +111,8 @@ def test_several_quantiles_do_not_cross_and_cover(levels, n_members):
     below = (y[:, None] <= predicted[:300]).mean(axis=0)
     np.testing.assert_allclose(below, levels, atol=0.07)  # 300 rows: two standard errors are 0.06
     expected = [d2_pinball_score(y, p, alpha=q) for p, q in zip(predicted[:300].T, levels, strict=True)]
-    assert model.score(table, y) == pytest.approx(np.mean(expected), rel=1e-12)
+    # float32 sums of the network in another batch
+    assert model.score(table, y) == pytest.approx(np.mean(expected), rel=1e-6)
     weight = rng.uniform(size=300)
     expected = [
         d2_pinball_score(y, p, alpha=q, sample_weight=weight) for p, q in zip(predicted[:300].T, levels, strict=True)
