@@ -163,6 +163,7 @@ def _numbers(g: Graph, block: Numbers, raw: RawValues) -> str:
     u = g("Max", g("Min", u, MAX_SCALED), -MAX_SCALED)  # the square of MAX_SCALED is finite
     square = g("Mul", u, u)
     if block.monotone:  # sign(u) / sqrt(1 / u² + (1 / CLIP_LIMIT)²)
+        square = g("Max", square, 1e-30)  # onnxruntime 1.20 has no square root of infinity in single precision
         return g("Div", g("Sign", u), g("Sqrt", g("Add", g("Div", 1.0, square), CLIP_LIMIT**-2)))
     return g("Div", u, g("Sqrt", g("Add", g("Mul", square, CLIP_LIMIT**-2), 1.0)))
 
