@@ -23,7 +23,12 @@ NAMES = {
                 "sklearn.preprocessing.StandardScaler",
                 "sklearn.utils.metadata_routing.MetadataRequest",
             ],
-            "std:label": ["metadata_routing|metadata_routing.html#metadata-routing|Metadata Routing"],
+            "std:label": [
+                "df_output_transform|auto_examples/miscellaneous/plot_set_output.html|Introducing the set_output API",
+                "metadata_routing|metadata_routing.html#metadata-routing|Metadata Routing",
+                "sphx_glr_auto_examples_miscellaneous_plot_set_output.py"
+                "|auto_examples/miscellaneous/plot_set_output.html|Introducing the set_output API",
+            ],
             "std:term": ["meta-estimator|glossary.html#term-meta-estimator|-"],
             "py:function": [
                 "sklearn.inspection.permutation_importance",
