@@ -377,8 +377,8 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
     def transform(self, X: Any) -> Any:
         """Return the outputs of the last hidden layer: an embedding in which rows of similar targets are close.
 
-        In a pipeline, the steps behind the network receive this embedding. For rows of training it knows their targets,
-        so that only other rows tell how good a model on top of it is: cross-validate the whole pipeline.
+        In a pipeline, the steps behind the network receive this embedding. The network has seen the targets of the
+        training rows, so that a model on top of it looks better on them than it is. Cross-validate the whole pipeline.
 
         Parameters
         ----------
@@ -387,8 +387,8 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         Returns
         -------
         outputs : ndarray of shape (n_samples, n_members * n_units)
-            Those of the first member come first. There is no mean over the members, because their units are not
-            related. After `set_output` a DataFrame, with the names that `get_feature_names_out` returns.
+            The columns of the first member come first. Members are not averaged, because their units do not correspond.
+            After `set_output`, a DataFrame with the names that `get_feature_names_out` returns.
 
         Raises
         ------
