@@ -15,9 +15,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.frozen import FrozenEstimator
 
-from .encoding.check_input import check_table
 from .encoding.targets import ClassTargets, MultilabelTargets, NumericTargets
 from .estimators.base import ScratchMLP
+from .estimators.check import table_to_predict
 from .estimators.fitted import FittedNetwork
 from .inspection import find_network, names_of_features
 from .nn.split import SplitNetwork
@@ -124,11 +124,11 @@ def explain(estimator: Any, X: Any, background: Any = None, *, max_background: i
         raise ValueError(f"max_background must be at least 1. Got {max_background!r} instead.")
     chain = find_network(estimator)
     model: ScratchMLP = chain[-1]
-    fitted, kinds = model.fitted_, model.fitted_.encoder.kinds
+    fitted = model.fitted_
     given = {"X": X} if background is None else {"X": X, "background": background}
     tables = {name: _transformed(chain, table, name) for name, table in given.items()}
     X = tables["X"]
-    checked = {n: check_table(model, t, model.categorical_features, kinds, reset=False) for n, t in tables.items()}
+    checked = {name: table_to_predict(model, table) for name, table in tables.items()}
     for name, table in checked.items():
         _refuse_sparse(table, name)
     rows: Any = checked["X"]

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..encoding.check_input import check_names, check_table
+from ..encoding.check_input import check_names
 from ..estimators.base import ScratchMLP
+from ..estimators.check import table_to_predict
 from ..estimators.scoring import with_known_scores
 from ..nn.tape import Array
 from .partitions import partitions
@@ -26,16 +27,12 @@ TEXT_OR_OBJECTS = "OUS"  # kinds of dtypes whose values decide whether a column 
 
 def raw_scores_of(local: ScratchMLP, X: Any) -> Array:
     """Return the raw scores (n, out) of a partition."""
-    return local.fitted_.raw_scores(_checked(local, X))
+    return local.fitted_.raw_scores(table_to_predict(local, X))
 
 
 def hidden_outputs_of(local: ScratchMLP, X: Any) -> Array:
     """Return the outputs of the last hidden layer (n, K * width) for a partition."""
-    return local.fitted_.hidden_outputs(_checked(local, X))
-
-
-def _checked(local: ScratchMLP, X: Any) -> Any:
-    return check_table(local, X, local.categorical_features, local.fitted_.encoder.kinds, False)
+    return local.fitted_.hidden_outputs(table_to_predict(local, X))
 
 
 def no_hidden_outputs(local: ScratchMLP) -> Array:

@@ -16,7 +16,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..encoding.check_input import Rows, check_table
+from ..encoding.check_input import Rows
 from ..encoding.features import FeatureEncoder
 from ..encoding.out_of_core import StreamSample
 from ..encoding.targets import TargetEncoder
@@ -40,7 +40,7 @@ from .build import (
     initial_parameters,
 )
 from .callback_support import CallbackSupport, fit_with_callbacks
-from .check import Inputs, check_input
+from .check import Inputs, check_input, table_to_predict
 from .conformal import Conformity
 from .constraints import check
 from .docstrings import documentation_address
@@ -348,7 +348,7 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         if not now.__sklearn_is_fitted__():
             check_is_fitted(now)  # raises NotFittedError
         model = now.fitted_
-        table = check_table(now, X, now.categorical_features, model.encoder.kinds, reset=False)
+        table = table_to_predict(now, X)
         return model, model.raw_scores(table, pooled)
 
     def _require_conformity(self) -> Conformity:
@@ -398,7 +398,7 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         now = copy.copy(self)
         check_is_fitted(now)
         model = now.fitted_
-        table = check_table(now, X, now.categorical_features, model.encoder.kinds, reset=False)
+        table = table_to_predict(now, X)
         return model.hidden_outputs(table)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:

@@ -1,4 +1,7 @@
-"""The first phase of a fit: the arguments of `fit` become checked rows, a target encoder and a loss."""
+"""The first phase of a fit: the arguments of `fit` become checked rows, a target encoder and a loss.
+
+`table_to_predict` checks the X of a prediction in the same way.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
-from ..encoding.check_input import Rows, check_weight
+from ..encoding.check_input import Rows, check_table, check_weight
 from ..encoding.out_of_core import MemmapTable
 from ..encoding.targets import TargetEncoder
 from ..encoding.times import Kind
@@ -15,7 +18,7 @@ from ..nn.losses import Loss
 from .build import LocalBackend
 from .fitted import FittedNetwork
 
-__all__ = ["Inputs", "check_input"]
+__all__ = ["Inputs", "check_input", "table_to_predict"]
 
 
 @dataclass
@@ -103,3 +106,9 @@ def _check_same_output(loss: Loss, before: Loss) -> None:
             f"{before.link.name!r} and is now for {loss.name!r} with {loss.link.name!r}. For a new network call fit, "
             "with warm_start=False."
         )
+
+
+def table_to_predict(estimator: Any, X: Any) -> Any:
+    """Return X checked against the columns that a fitted estimator has learned; see `check_table`."""
+    kinds = estimator.fitted_.encoder.kinds
+    return check_table(estimator, X, estimator.categorical_features, kinds, reset=False)
