@@ -106,7 +106,8 @@ def build_model(
     encoder.fit(backend.statistics(rows), rows.weight, names, declared, monotone)
     targets = targets.fitted(rows.values, rows.weight, loss, incremental)
     network = build_network(estimator, encoder, targets.n_scores(loss))
-    parameters = np.zeros((estimator.n_members, network.layout.size), automatic_dtype(estimator, len(rows)))
+    size = network.layout.size
+    parameters = np.zeros((estimator.n_members, size), automatic_dtype(estimator, len(rows), size))
     return FittedNetwork(encoder, targets, network, loss, parameters, 1.0, build_parameters(estimator))
 
 

@@ -364,10 +364,11 @@ class HyperParameters(BaseEstimator):
         "auto",
         c.float_type,
         "running",
-        """Precision of the network. 'auto' is float64 for tables with up to 200 rows and float32 otherwise. Predictions
+        """Precision of the network. 'auto' is float64 for tables of at most 200 rows whose
+        members have at most 100,000 parameters, and float32 otherwise. Predictions
         are float64 in any case.""",
         frozen="network",
-        sklearn="New: float32, or float64 for up to 200 rows; scikit-learn uses float64, unless X is float32.",
+        sklearn="New: float32, float64 for small tables and networks; scikit-learn uses float64 unless X is float32.",
     )
     n_jobs: int | None = parameter(
         None,

@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 FULL_BATCH_UP_TO = FEW_ROWS  # tables this small are trained full-batch, without bins
-FLOAT64_UP_TO = 200  # rows: small tables are trained in double precision, where precision matters more than speed
+# Small networks on small tables are trained in double precision: there, precision matters more than speed.
+FLOAT64_UP_TO = 200  # rows
+FLOAT64_PARAMETERS = 100_000  # of a member: those of 1,500 inputs at the defaults
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
 MAX_BATCH = 256  # rows of a step that "auto" chooses at most
@@ -175,10 +177,11 @@ def _n_folds(h: HyperParameters, n_rows: int) -> int:
     return min(possible, key=lambda f: (abs(f - h.n_folds), f)) if possible else 0
 
 
-def automatic_dtype(h: HyperParameters, n_rows: int) -> np.dtype[Any]:
-    """Return the precision of the network."""
+def automatic_dtype(h: HyperParameters, n_rows: int, n_parameters: int) -> np.dtype[Any]:
+    """Return the precision of a network whose members have so many parameters."""
     if isinstance(h.dtype, str) and h.dtype == "auto":
-        return np.dtype(np.float64 if n_rows <= FLOAT64_UP_TO else np.float32)
+        is_small = n_rows <= FLOAT64_UP_TO and n_parameters <= FLOAT64_PARAMETERS
+        return np.dtype(np.float64 if is_small else np.float32)
     return np.dtype(h.dtype)
 
 

@@ -84,14 +84,15 @@ class Embedding:
         forward.append(look_up)
         if g is None:
             return y, None, forward, backward
-        dy = np.empty_like(y)
+        dy = np.empty((n_members, n_rows, y.shape[-1] - self.n_numeric), y.dtype)  # of the vectors (and the ones) alone
         ones, each = np.ones(n_rows * n_codes, y.dtype), np.arange(n_rows * n_codes + 1)
 
         def gradient() -> None:
             # the transpose of the one-hot matrix (B · c, n_vectors) adds up the rows that share a code
             one_hot = sp.csr_matrix((ones, (x.codes + first).ravel(), each), shape=(len(ones), self.n_vectors))
-            for k in range(n_members):
-                g.E[k] = one_hot.T @ dy[k][:, vectors].reshape(-1, self.width)  # dE[o_j + code] = Σ dy_j over its rows
+            rows = dy[..., : self.width * n_codes].reshape(n_members, len(ones), self.width)
+            sums = one_hot.T @ rows.swapaxes(0, 1).reshape(len(ones), -1)  # (n_vectors, K · width), of all members
+            g.E[...] = sums.reshape(-1, n_members, self.width).swapaxes(0, 1)  # dE[o_j + code] = Σ dy_j over its rows
 
         backward.append(gradient)
         return y, dy, forward, backward

@@ -44,8 +44,9 @@ class Layer(Protocol):
             Views `(K, *slot.shape)` of the parameters, and of their gradient; g is None where it is not needed.
         x : ndarray of shape (1 or K, B, n_in)
             The input.  The first layer may also get SparseRows or, if it is an Embedding, a Table.
-        dx : ndarray of the shape of `x`, or None
-            Buffer for the loss's gradient with respect to x; None for the first layer, and where none is needed.
+        dx : ndarray of shape (1 or K, B, n), or None
+            Buffer for the loss's gradient with respect to the last n columns of x; None for the first layer, and where
+            none is needed.  An Embedding, whose numbers need none, has a narrower one than x.
         rng : Generator or None
             Source of dropout masks in training; None for prediction.
 
@@ -143,7 +144,7 @@ class Dense:
         if x.shape[-1] > self.n_in:  # x ends in a column of ones
             if self.bias:
                 return self._bind_with_ones(p, g, x, dx)
-            x = x[..., : self.n_in]
+            x, dx = x[..., : self.n_in], dx if dx is None else dx[..., :-1]
         forward, backward = Tape(), Tape()
         y = np.empty((len(p.W), x.shape[1], self.n_out), p.W.dtype)
         self._record_product(forward, x, p.W, y, g is None)  # y = x W
@@ -158,7 +159,8 @@ class Dense:
             if self.bias:
                 backward.sum_rows(dy, out=g.b)  # db = Σ dy over the rows
         if dx is not None:
-            backward.matmul(dy, p.W.swapaxes(-1, -2), out=dx)  # dx = dy Wᵀ
+            W = p.W[:, self.n_in - dx.shape[-1] :]  # the rows of the inputs that need a gradient: of all, as a rule
+            backward.matmul(dy, W.swapaxes(-1, -2), out=dx)  # dx = dy Wᵀ
         return y, dy, forward, backward
 
     def _bind_with_ones(self, p: Any, g: Any, x: Array, dx: Array | None) -> BoundLayer:
@@ -171,7 +173,8 @@ class Dense:
         dy = np.empty_like(y)
         backward.matmul(x.swapaxes(-1, -2), dy, out=g.Wb)  # [dW; db] = [x, 1]ᵀ dy
         if dx is not None:
-            backward.matmul(dy, p.Wb.swapaxes(-1, -2), out=dx)  # [dx, ·] = dy [W; b]ᵀ
+            W = p.Wb[:, self.n_in + 1 - dx.shape[-1] :]
+            backward.matmul(dy, W.swapaxes(-1, -2), out=dx)  # [dx, ·] = dy [W; b]ᵀ
         return y, dy, forward, backward
 
     def _record_product(self, tape: Tape, x: Array, W: Array, y: Array, predicts: bool) -> None:

@@ -6,7 +6,7 @@ mixes members, so that some members can be bound alone, as p = parameters[member
 """
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ __all__ = ["SGD", "Adam", "Optimizer"]
 
 Step = Callable[[float, int], None]
 ALL = slice(None)
+BLOCK = 2**17  # parameters: with those of one block in the cache, the update of 2.5 million takes 0.65 of the time
 
 
 class Optimizer:
@@ -69,19 +70,25 @@ class SGD(Optimizer):
 
     def bind(self, p: Array, g: Array, rates: Array | None = None, members: slice = ALL) -> Step:
         """Record the update of `p` (K, P) by its gradient `g`; `rates` (P,) are factors on the learning rate."""
-        tape, v, move = Tape(), self.velocity[members], np.empty_like(p)
+        tape, (blocks, buffer) = Tape(), _blocks(p)
         minus_rate = np.array(0, p.dtype)  # -η, set at each step
-        tape.multiply(g, minus_rate, out=move)  # -η g
-        if rates is not None:
-            tape.multiply(move, rates.astype(p.dtype), out=move)
-        tape.multiply(v, self.momentum, out=v)
-        tape.add(v, move, out=v)  # v ← μ v - η g
-        if self.nesterov:
-            tape.add(p, move, out=p)
-            tape.multiply(v, self.momentum, out=move)
-            tape.add(p, move, out=p)  # p ← p - η g + μ v
-        else:
-            tape.add(p, v, out=p)  # p ← p + v
+
+        def record(p: Array, g: Array, v: Array, factor: Array | None) -> None:
+            move = buffer[:, : p.shape[1]]
+            tape.multiply(g, minus_rate, out=move)  # -η g
+            if factor is not None:
+                tape.multiply(move, factor, out=move)
+            tape.multiply(v, self.momentum, out=v)
+            tape.add(v, move, out=v)  # v ← μ v - η g
+            if self.nesterov:
+                tape.add(p, move, out=p)
+                tape.multiply(v, self.momentum, out=move)
+                tape.add(p, move, out=p)  # p ← p - η g + μ v
+            else:
+                tape.add(p, v, out=p)  # p ← p + v
+
+        for block in blocks:
+            record(p[:, block], g[:, block], self.velocity[members, block], _part(rates, block, p.dtype))
 
         def step(learning_rate: float, count: int) -> None:
             minus_rate[()] = -learning_rate
@@ -113,21 +120,28 @@ class Adam(Optimizer):
 
     def bind(self, p: Array, g: Array, rates: Array | None = None, members: slice = ALL) -> Step:
         """Record the update of `p` (K, P) by its gradient `g`; `rates` (P,) are factors on the learning rate."""
-        tape, m, v, move = Tape(), self.m[members], self.v[members], np.empty_like(p)
+        tape, (blocks, buffer) = Tape(), _blocks(p)
         size = np.array(0, p.dtype)  # η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · (1 - β₁) / √(1 - β₂), set at each step
         root = (1 - self.beta_2) ** 0.5
-        tape.multiply(m, self.beta_1, out=m)
-        tape.add(m, g, out=m)  # m ← β₁ m + g
-        tape.multiply(v, self.beta_2, out=v)
-        tape.multiply(g, g, out=move)
-        tape.add(v, move, out=v)  # v ← β₂ v + g²
-        tape.sqrt(v, out=move)
-        tape.add(move, self.epsilon / root, out=move)  # √v + ε / √(1 - β₂)
-        tape.divide(m, move, out=move)
-        tape.multiply(move, size, out=move)
-        if rates is not None:
-            tape.multiply(move, rates.astype(p.dtype), out=move)
-        tape.subtract(p, move, out=p)  # p ← p - size · m / (√v + ε / √(1 - β₂))
+
+        def record(p: Array, g: Array, m: Array, v: Array, factor: Array | None) -> None:
+            move = buffer[:, : p.shape[1]]
+            tape.multiply(m, self.beta_1, out=m)
+            tape.add(m, g, out=m)  # m ← β₁ m + g
+            tape.multiply(v, self.beta_2, out=v)
+            tape.multiply(g, g, out=move)
+            tape.add(v, move, out=v)  # v ← β₂ v + g²
+            tape.sqrt(v, out=move)
+            tape.add(move, self.epsilon / root, out=move)  # √v + ε / √(1 - β₂)
+            tape.divide(m, move, out=move)
+            tape.multiply(move, size, out=move)
+            if factor is not None:
+                tape.multiply(move, factor, out=move)
+            tape.subtract(p, move, out=p)  # p ← p - size · m / (√v + ε / √(1 - β₂))
+
+        for block in blocks:
+            moments = self.m[members, block], self.v[members, block]
+            record(p[:, block], g[:, block], *moments, _part(rates, block, p.dtype))
 
         def step(learning_rate: float, count: int) -> None:
             correction = (1 - self.beta_2**count) ** 0.5 / (1 - self.beta_1**count)
@@ -135,3 +149,15 @@ class Adam(Optimizer):
             tape.run()
 
         return step
+
+
+def _blocks(p: Array) -> tuple[list[slice], Array]:
+    """Divide the parameters of all members into blocks of at most `BLOCK`; return them and a buffer for one block."""
+    n_members, n_parameters = p.shape
+    width = min(max(BLOCK // n_members, 1), n_parameters)
+    return [slice(start, start + width) for start in range(0, n_parameters, width)], np.empty_like(p[:, :width])
+
+
+def _part(rates: Array | None, block: slice, dtype: np.dtype[Any]) -> Array | None:
+    """Return the factors of a block."""
+    return None if rates is None else rates[block].astype(dtype)
