@@ -354,13 +354,7 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
     def _require_conformity(self) -> Conformity:
         """Return the conformity scores of the last fit; raise NotFittedError or ValueError if there are none."""
         check_is_fitted(self)
-        if self.fitted_.conformity is None:
-            raise ValueError(
-                "Prediction intervals and sets need scores of rows that members have not seen, and the last call of "
-                "fit or partial_fit has none. Fit with early_stopping='folds', n_members of 2 or more and a solver "
-                "other than 'lbfgs'; or pass X_val and y_val."
-            )
-        return self.fitted_.conformity
+        return self.fitted_.required_conformity
 
     def _scores_by_group(self, X: Any) -> tuple[FittedNetwork, Conformity, Array]:
         """Return the fitted model, its conformity scores and, for each group of these, raw scores (n_groups, n, out).

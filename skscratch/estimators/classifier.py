@@ -264,14 +264,6 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         z = result.scores.astype(np.float64) * (result.validated.temperature / result.temperature)
         return set_conformity(targets.log_proba(z), rows.values, rows.weight, folds, by_fold)
 
-    def _require_conformity(self) -> Conformity:
-        if self.__sklearn_is_fitted__() and _targets(self.fitted_).kind == "multilabel":
-            raise ValueError(
-                "predict_set is for one column of classes, and y was multilabel. Fit one classifier per label "
-                "(sklearn.multioutput.MultiOutputClassifier)."
-            )
-        return super()._require_conformity()
-
     def _keep_structure(self, model: FittedNetwork) -> None:
         super()._keep_structure(model)
         self.classes_: Array = _targets(model).classes

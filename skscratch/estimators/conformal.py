@@ -77,6 +77,14 @@ class SortedScores:
         """Return the number of rows whose score is above each of `scores`."""
         return np.asarray(self.n_above[np.searchsorted(self.scores, scores, side="right")])
 
+    def bound(self, allowed: float) -> float:
+        """Return the lowest score that no more than `allowed` rows are above; infinity if `allowed` is negative."""
+        enough = np.flatnonzero(self.above(self.scores) <= allowed)
+        return float(self.scores[enough[0]]) if allowed >= 0 else np.inf
+
+
+Side = tuple[list[SortedScores], float]  # of an output
+
 
 @dataclass(frozen=True)
 class LocalScale:
@@ -118,6 +126,11 @@ class Conformity:
     def n_groups(self) -> int:
         """Number of groups of rows."""
         return len(self.upper[0])
+
+    def sides(self, coverage: float) -> list[list[Side]]:
+        """Return lower and upper side: for each output, scores by group and the number of rows that may be above."""
+        miscoverage, lower = (1 - coverage) / (2 if self.lower else 1), self.lower or self.upper
+        return [[(groups, _allowed(groups, miscoverage)) for groups in side] for side in (lower, self.upper)]
 
     def to_state(self) -> dict[str, Any]:
         """Return plain lists and arrays."""
@@ -192,24 +205,21 @@ def interval(conformity: Conformity, low: Array, high: Array, coverage: float) -
     `low` and `high` (n_groups, n, n_outputs) are the predictions of the members that have not seen each group, or those
     of all members.
     """
-    signed = bool(conformity.lower)
-    miscoverage = (1 - coverage) / 2 if signed else 1 - coverage
     bounds = np.empty((*low.shape[1:], 2))
-    for j, (upper, scale) in enumerate(zip(conformity.upper, conformity.scales, strict=True)):
-        lower = conformity.lower[j] if signed else upper
+    for j, (scale, lower, upper) in enumerate(zip(conformity.scales, *conformity.sides(coverage), strict=True)):
         below, above = low[..., j], high[..., j]
-        bounds[:, j, 0] = -_upper_bound(lower, -below, scale(below), miscoverage)
-        bounds[:, j, 1] = _upper_bound(upper, above, scale(above), miscoverage)
+        bounds[:, j, 0] = -_upper_bound(lower, -below, scale(below))
+        bounds[:, j, 1] = _upper_bound(upper, above, scale(above))
     return np.sort(bounds, axis=-1)  # negative scores of quantiles may cross the bounds
 
 
-def _upper_bound(groups: Sequence[SortedScores], start: Array, scale: Array, miscoverage: float) -> Array:
+def _upper_bound(side: Side, start: Array, scale: Array) -> Array:
     """Return the ⌈(1 - miscoverage)(n + 1)⌉-th smallest of all start + scale · score, (rows,), or infinity.
 
     `start` and `scale` are of shape (n_groups, rows).  In each group a bisection finds the lowest such value that few
     enough of all of them exceed; the lowest of these is the bound.
     """
-    allowed = _allowed(groups, miscoverage)
+    groups, allowed = side
     bound = np.full(start.shape[1], np.inf)
     if allowed < 0:
         return bound
@@ -223,7 +233,7 @@ def _upper_bound(groups: Sequence[SortedScores], start: Array, scale: Array, mis
                 value = start[k] + scale[k] * score
                 for other, s, d in zip(_others(groups, k), _others(start, k), _others(scale, k), strict=True):
                     n_above = n_above + other.above((value - s) / d)
-            enough = (n_above <= allowed + TOLERANCE) & (first < last)
+            enough = (n_above <= allowed) & (first < last)
             last = np.where(enough, middle, last)
             first = np.where(~enough & (first < last), middle + 1, first)
         found = first < len(group.scores)
@@ -305,9 +315,9 @@ def prediction_set(conformity: Conformity, log_p: Array, coverage: float) -> Arr
     A class belongs to it if its score is not too rare: 1 + Σ 1[score_i ≥ score] > (1 - coverage)(n + 1).  The most
     probable class always does.
     """
-    groups = conformity.upper[0]
+    _, [(groups, allowed)] = conformity.sides(coverage)
     n_above = np.sum([group.at_or_above(-p) for group, p in zip(groups, log_p, strict=True)], axis=0)
-    chosen = n_above > _allowed(groups, 1 - coverage) + TOLERANCE
+    chosen = n_above > allowed
     np.put_along_axis(chosen, log_p.mean(axis=0).argmax(axis=1)[:, None], True, axis=1)
     return np.asarray(chosen)
 
@@ -328,8 +338,7 @@ def _allowed(groups: Sequence[SortedScores], miscoverage: float) -> float:
 
     The new row weighs as much as a row of mean weight.
     """
-    allowed = miscoverage * (sum(float(group.n_above[0]) for group in groups) + 1) - 1
-    return 0.0 if -TOLERANCE < allowed < 0 else allowed
+    return miscoverage * (sum(float(group.n_above[0]) for group in groups) + 1) - 1 + TOLERANCE
 
 
 def _relative(weight: Array | None, n: int) -> Array:

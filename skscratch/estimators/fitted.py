@@ -12,7 +12,7 @@ import numpy as np
 
 from ..encoding.features import FeatureEncoder
 from ..encoding.out_of_core import MemmapTable, encode_lazily
-from ..encoding.targets import TargetEncoder, target_encoder
+from ..encoding.targets import MultilabelTargets, TargetEncoder, target_encoder
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
@@ -91,6 +91,22 @@ class FittedNetwork:
     def input_columns(self) -> Array:
         """Index of the raw column that each of `input_names`, and then each embedding, comes from."""
         return self.encoder.sources
+
+    @property
+    def required_conformity(self) -> Conformity:
+        """The conformity scores of the last fit; raise ValueError if there are none."""
+        if isinstance(self.targets, MultilabelTargets):
+            raise ValueError(
+                "predict_set is for one column of classes, and y was multilabel. Fit one classifier per label "
+                "(sklearn.multioutput.MultiOutputClassifier)."
+            )
+        if self.conformity is None:
+            raise ValueError(
+                "Prediction intervals and sets need scores of rows that members have not seen, and the last call of "
+                "fit or partial_fit has none. Fit with early_stopping='folds', n_members of 2 or more and a solver "
+                "other than 'lbfgs'; or pass X_val and y_val."
+            )
+        return self.conformity
 
     def encode(self, data: Any, dtype: Any = None) -> Any:
         """Return the encoded rows of a checked table: a Table, or a LazyTable of a memory-mapped one."""

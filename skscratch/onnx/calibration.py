@@ -80,12 +80,13 @@ def emit_interpolation(g: Graph, z: str, x: Any, y: Any) -> str:
     z : str
         Name of the arguments (n, 1), in double precision.
     x, y : array-like of shape (m,)
-        Nodes, ascending without ties, and their values.
+        Nodes, ascending, and their values. The function jumps between two nodes that are the same number.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(x) == 1:
         return g("Add", g("Mul", z, 0.0), float(y[0]))
-    part = g("Max", g("Min", g("Div", g("Sub", z, x[None, :-1]), np.diff(x)[None]), 1.0), 0.0)
+    width = np.maximum(np.diff(x), np.finfo(np.float64).tiny)
+    part = g("Max", g("Min", g("Div", g("Sub", z, x[None, :-1]), width[None]), 1.0), 0.0)
     return g("Add", g("MatMul", part, np.diff(y)[:, None]), float(y[0]))
 
 

@@ -21,6 +21,9 @@ __all__ = [
     "convert_classifier",
     "convert_regressor",
     "emit_class",
+    "emit_classification",
+    "emit_members",
+    "emit_regression",
     "emit_result",
     "float_type",
     "regressor_types",
@@ -81,23 +84,33 @@ def _are_strings(classes: Array) -> bool:
 
 def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     """Append the nodes of a ScratchMLPClassifier."""
-    model: FittedNetwork = operator.raw_operator.fitted_
-    labels, probabilities = operator.outputs
-    options = container.get_options(operator.raw_operator, {"nocl": False, "raw_scores": False})
-    g = Graph(scope, container, model.dtype)
-    emit = TARGET_EMITTERS[type(model.targets)]
-    z = emit.scores(g, _raw_scores(g, operator))
-    emit.labels(g, z, operator.raw_operator.classes_, labels, options["nocl"])
-    emit_result(g, z if options["raw_scores"] else LINK_EMITTERS[model.loss.link.name](g, z), probabilities)
+    g = Graph(scope, container, operator.raw_operator.fitted_.dtype)
+    emit_classification(g, operator, emit_members(g, operator))
 
 
 def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     """Append the nodes of a ScratchMLPRegressor."""
+    g = Graph(scope, container, operator.raw_operator.fitted_.dtype)
+    emit_regression(g, operator, emit_members(g, operator))
+
+
+def emit_classification(g: Graph, operator: Any, members: str) -> None:
+    """Append labels and probabilities, for the raw scores of the members (K, n, out)."""
+    model: FittedNetwork = operator.raw_operator.fitted_
+    labels, probabilities = operator.outputs
+    options = g.container.get_options(operator.raw_operator, {"nocl": False, "raw_scores": False})
+    emit = TARGET_EMITTERS[type(model.targets)]
+    z = emit.scores(g, _mean(g, members, model))
+    emit.labels(g, z, operator.raw_operator.classes_, labels, options["nocl"])
+    emit_result(g, z if options["raw_scores"] else LINK_EMITTERS[model.loss.link.name](g, z), probabilities)
+
+
+def emit_regression(g: Graph, operator: Any, members: str) -> None:
+    """Append predictions, for the raw scores of the members (K, n, out)."""
     model: FittedNetwork = operator.raw_operator.fitted_
     targets = model.targets
     assert isinstance(targets, NumericTargets)
-    g = Graph(scope, container, model.dtype)
-    p = LINK_EMITTERS[model.loss.link.name](g, _raw_scores(g, operator))
+    p = LINK_EMITTERS[model.loss.link.name](g, _mean(g, members, model))
     y = g.cast(p, np.float64)  # predictions are double: a target of 1e9 ± 1 keeps its digits
     if targets.scale:
         y = g(
@@ -108,13 +121,17 @@ def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     emit_result(g, y, operator.outputs[0])
 
 
-def _raw_scores(g: Graph, operator: Any) -> str:
-    """Append table encoding and network; return the name of the raw scores (n, out): mean_k z_k / temperature."""
+def emit_members(g: Graph, operator: Any) -> str:
+    """Append table encoding and network; return the name of the raw scores of the members (K, n, out)."""
     estimator = operator.raw_operator
     model: FittedNetwork = estimator.fitted_
     numbers, codes = emit_table(g, model.encoder, _sources(estimator, operator.inputs))
-    z = emit_network(g, model.network, model.parameters, numbers, codes)  # (K, n, out)
-    return g("Div", g("ReduceSum", z, [0], keepdims=0), float(model.n_members * model.temperature))
+    return emit_network(g, model.network, model.parameters, numbers, codes)
+
+
+def _mean(g: Graph, members: str, model: FittedNetwork) -> str:
+    """mean_k z_k / temperature, (n, out)."""
+    return g("Div", g("ReduceSum", members, [0], keepdims=0), float(model.n_members * model.temperature))
 
 
 def _sources(estimator: Any, inputs: list[Any]) -> list[Source]:

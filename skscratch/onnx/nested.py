@@ -37,6 +37,7 @@ __all__ = [
     "innermost",
     "one_matrix",
     "refuse",
+    "unwrap_last",
 ]
 
 # estimators whose converters take one input for each column; those of skl2onnx's own take a matrix
@@ -163,6 +164,15 @@ def innermost(estimator: Any) -> Any:
     while isinstance(estimator, Pipeline):
         estimator = unwrap(estimator.steps[-1][1])
     return estimator
+
+
+def unwrap_last(estimator: Any) -> Any:
+    """Return the estimator without searches and FrozenEstimators around it, or around the last step of a Pipeline."""
+    estimator = unwrap(estimator)
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    *steps, (name, last) = estimator.steps
+    return Pipeline([*steps, (name, unwrap_last(last))])
 
 
 def choose_columns(g: Graph, inputs: list[Any], columns: list[int], width: int) -> list[Any]:

@@ -57,6 +57,13 @@ class Graph:
         self.container.add_node(operator, names, [output], op_domain=domain, name=label, **attributes)
         return output
 
+    def decreasing(self, x: str, width: int) -> tuple[str, str]:
+        """Append the rows of x (n, width) in decreasing order; return their name, and that of their positions in x."""
+        names = [self.scope.get_unique_variable_name(name) for name in ("topk", "positions")]
+        label, inputs = self.scope.get_unique_operator_name("TopK"), [x, self._constant([width])]
+        self.container.add_node("TopK", inputs, names, op_domain="", name=label, axis=1, largest=1, sorted=1)
+        return names[0], names[1]
+
     def _constant(self, value: Any) -> str:
         from onnx import TensorProto
         from onnx.numpy_helper import from_array
