@@ -119,8 +119,8 @@ def to_onnx(estimator: Any, X: Any, *, coverage: float | None = None, target_ops
     A ColumnTransformer that passes numbers through beside strings keeps only eight digits of them; scale the numbers in
     the ColumnTransformer to avoid the loss.
 
-    With ``refit=0``, an interval or set compares the row with the scores of every fold (CV+). The graph then needs some
-    50 kB of memory for a row at a time; pass it large tables in parts.
+    With ``refit=0``, an interval or set compares the row with the scores of every fold (CV+). The memory that the graph
+    needs then grows with the number of rows times that of scores; pass large tables in parts.
     """
     register()
     from skl2onnx import convert_sklearn

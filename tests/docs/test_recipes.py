@@ -12,7 +12,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 TABLE, *RECIPES = python_blocks(TEXT)
 TITLES = [re.findall(r"^#+ (.*)$", TEXT[: TEXT.index(recipe)], re.M)[-1] for recipe in RECIPES]
 PACKAGES = [re.findall(r"^(?:from|import) (\w+)", recipe, re.M) for recipe in RECIPES]
-OTHERS = {"imblearn", "mapie", "mlflow", "optuna", "skforecast"}  # what they warn of is theirs
+OTHERS = {"imblearn", "mapie", "mlflow", "optuna", "skforecast", "yellowbrick"}  # what they warn of is theirs
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,18 @@ def test_bounds_with_separate_scores_leave_out_half_of_the_rest_each():
     np.testing.assert_array_equal(interval(conformity, new, new, 0.99), [[[-np.inf, np.inf]]])
 
 
+@pytest.mark.parametrize("coverage", [0.1, 0.5, 0.9, 0.99])
+def test_the_bound_of_one_group_is_the_margin_of_its_intervals(coverage):
+    y = np.random.default_rng(0).integers(-9, 10, (40, 1)).astype(float)  # with ties
+    zero = np.zeros_like(y)
+    conformity = interval_conformity(y, zero, zero, None, None, by_fold=False, signed=False)
+    [(groups, allowed)], upper = conformity.sides(coverage)
+    assert upper == [(groups, allowed)]
+    new = np.zeros((1, 1, 1))
+    assert interval(conformity, new, new, coverage)[0, 0, 1] == groups[0].bound(allowed)
+    assert groups[0].bound(allowed) == order_statistic(np.abs(y).T, coverage)[0]
+
+
 @pytest.mark.parametrize("n", [8, 9])
 def test_an_interval_is_infinite_where_rows_are_too_few(n):
     y = np.arange(n, dtype=float)[:, None]
