@@ -83,7 +83,7 @@ class SortedScores:
         return float(self.scores[enough[0]]) if allowed >= 0 else np.inf
 
 
-Side = tuple[list[SortedScores], float]  # of an output
+Side = tuple[list[SortedScores], float]  # of one output: scores by group, number of rows that may be above the bound
 
 
 @dataclass(frozen=True)
