@@ -12,7 +12,8 @@ The most probable class is added to MAPIE's sets, as `predict_set` does, so that
 
 ``regression.csv`` and ``classification.csv``, in the folder given by ``--out``, have a row for each table and method,
 means over the seeds: the coverage at 0.9, the mean width over the standard deviation of y, or the mean size, and the
-seconds of processor time of fit and prediction.
+seconds of processor time of fit and prediction.  ``summary.csv`` has a row for each task and method: the mean coverage
+over the tables, and the geometric means of size and time over ours.  ``--report`` writes it from the other two files.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from ..quality import tables
 from ..quality.tables import Split
 from .simulation import DISTRIBUTIONS
 
-__all__ = ["compare", "splits"]
+__all__ = ["compare", "splits", "summarise"]
 
 COVERAGE = 0.9
 N_NEW = 1000
@@ -138,8 +139,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--task", nargs="*", default=["regression", "classification"])
     parser.add_argument("--out", type=Path, default=RESULTS / "intervals", help="folder of the results")
+    parser.add_argument("--report", action="store_true", help="measure nothing; write the summary")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.report:
+        summarise(arguments.out)
+        return
     if not arguments.child:
         command = [sys.executable, "-m", "benchmarks.intervals.beside_mapie", "--child", *sys.argv[1:]]
         subprocess.run(command, env=environment("1"), check=True)
@@ -153,18 +158,30 @@ def main() -> None:
                 print(*found[-1].values(), flush=True)
         report = pd.DataFrame(found).groupby(["table", "n", "method"], sort=False).mean().drop(columns="seed")
         report.round(4).reset_index().to_csv(arguments.out / f"{task}.csv", index=False)
-        _summarise(report)
+    summarise(arguments.out)
 
 
-def _summarise(report: pd.DataFrame) -> None:
-    """Print the mean coverage of each method, and geometric means of size and time over those of `ours`."""
-    wide = report.reset_index().pivot(index="table", columns="method", values=["coverage", "size", "seconds"])
-    for method in wide["size"].columns:
-        size, seconds = (
-            geometric_mean(list((wide[of][method] / wide[of]["ours"]).dropna())) for of in ("size", "seconds")
-        )
-        coverage, n = wide["coverage"][method].mean(), wide["size"][method].notna().sum()
-        print(f"{method:20s} {n} tables, coverage {coverage:.3f}, size {size:.3f} x ours, time {seconds:.2f} x ours")
+def summarise(folder: Path) -> None:
+    """Write and print the summary of the results in a folder."""
+    rows = []
+    for task in ("regression", "classification"):
+        report = pd.read_csv(folder / f"{task}.csv")
+        wide = report.pivot(index="table", columns="method", values=["coverage", "size", "seconds"])
+        for method in report["method"].unique():
+            ratios = {of: (wide[of][method] / wide[of]["ours"]).dropna() for of in ("size", "seconds")}
+            rows.append(
+                {
+                    "task": task,
+                    "method": method,
+                    "tables": len(ratios["size"]),
+                    "coverage": wide["coverage"][method].mean(),
+                    "size / ours": geometric_mean(list(ratios["size"])),
+                    "time / ours": geometric_mean(list(ratios["seconds"])),
+                }
+            )
+    summary = pd.DataFrame(rows).round(4)
+    summary.to_csv(folder / "summary.csv", index=False)
+    print(summary.to_string(index=False))
 
 
 if __name__ == "__main__":
