@@ -3,10 +3,11 @@
     ```{results} quality/summary.csv
     :columns: model, class error :.4f, fit time = time / mlp :.2f
     :where: threads == 1
+    :by: model
     ```
 
 Each column has the name of the file's column, after an optional heading and " = ", and before an optional " :" and its
-format.
+format. `where` selects rows, and `by` takes the means over the rows with equal values of one column.
 """
 
 import re
@@ -35,7 +36,7 @@ class Results(Directive):
     """Insert the table as Markdown."""
 
     required_arguments = 1
-    option_spec = {"columns": directives.unchanged_required, "where": directives.unchanged}
+    option_spec = {"columns": directives.unchanged_required, "where": directives.unchanged, "by": directives.unchanged}
 
     def run(self):
         """Return the parsed table."""
@@ -44,6 +45,8 @@ class Results(Directive):
         frame = pd.read_csv(path)
         if "where" in self.options:
             frame = frame.query(self.options["where"])
+        if "by" in self.options:
+            frame = frame.groupby(self.options["by"], sort=False).mean(numeric_only=True).reset_index()
         columns = {}
         for column in self.options["columns"].split(", "):
             heading, _, name = column.rpartition(" = ")
