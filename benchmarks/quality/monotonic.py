@@ -10,7 +10,8 @@ function without noise.  The public tables have the constraints that one would g
 The error is the root mean squared error divided by the standard deviation of the target, or the log loss.  A violation
 is a held-out row for which the prediction moves in a forbidden direction somewhere between the 5 % and the 95 %
 quantile of a constrained column.  ``monotonic.csv``, in the folder given by ``--out``, has a row for each table and
-model.
+model; ``monotonic_summary.csv`` has the geometric means of error and time over those without constraints, and the mean
+share of violations.  ``--report`` writes it from the other file.
 """
 
 import argparse
@@ -137,7 +138,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="manifest.csv and <name>.csv.gz")
     parser.add_argument("--out", type=Path, default=RESULTS / "quality", help="folder of the results")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--report", action="store_true", help="measure nothing; write the summary")
     arguments = parser.parse_args()
+    if arguments.report:
+        _summarise(arguments.out)
+        return
     if not arguments.child:
         command = [sys.executable, "-m", "benchmarks.quality.monotonic", "--child", *sys.argv[1:]]
         subprocess.run(command, env=environment("1"), check=True)
@@ -145,13 +150,19 @@ def main() -> None:
     found = pd.DataFrame(_all(arguments.data))
     report = found.groupby(["kind", "table", "n_train", "model"], sort=False).mean()  # over the seeds
     report.round({"error": 4, "violations": 3, "seconds": 2}).to_csv(arguments.out / "monotonic.csv")
-    print(report.round(4).to_string())
-    first = report.xs("skscratch", level="model")
-    ratios = report[["error", "seconds"]] / first.reindex(report.index.droplevel("model")).to_numpy()[:, [0, 2]]
+    _summarise(arguments.out)
+
+
+def _summarise(folder: Path) -> None:
+    """Write and print the summary of the results in a folder."""
+    report = pd.read_csv(folder / "monotonic.csv").set_index(["kind", "table", "n_train", "model"])
+    print(report.to_string())
+    first = report.xs("skscratch", level="model")[["error", "seconds"]]
+    ratios = report[["error", "seconds"]] / first.reindex(report.index.droplevel("model")).to_numpy()
     summary = np.exp(np.log(ratios).groupby(level=["kind", "model"], sort=False).mean())
     summary["violations"] = report["violations"].groupby(level=["kind", "model"], sort=False).mean()
-    print("\nGeometric means of the ratios to skscratch without constraints, and mean share of violations")
-    print(summary.round(3).to_string())
+    summary.round(4).to_csv(folder / "monotonic_summary.csv")
+    print(f"\nGeometric means of the ratios to skscratch without constraints\n{summary.round(3).to_string()}")
 
 
 if __name__ == "__main__":
