@@ -13,10 +13,12 @@ NAMES = {
         {
             "py:class": [
                 "sklearn.calibration.CalibratedClassifierCV",
+                "sklearn.compose.TransformedTargetRegressor",
                 "sklearn.ensemble.HistGradientBoostingClassifier",
                 "sklearn.model_selection.GridSearchCV",
                 "sklearn.model_selection.HalvingRandomSearchCV",
                 "sklearn.model_selection.RandomizedSearchCV",
+                "sklearn.model_selection.TunedThresholdClassifierCV",
                 "sklearn.neural_network.MLPClassifier",
                 "sklearn.neural_network.MLPRegressor",
                 "sklearn.pipeline.Pipeline",
