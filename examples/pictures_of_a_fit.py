@@ -1,7 +1,7 @@
 """Pictures of a fit: loss curves and a network
 ============================================
 
-The README's two pictures of a fit: the loss curves of two networks, and a network with its names and weights.
+Two pictures of a fit: the loss curves of two networks, and a network with its names and weights.
 
 Usage: python pictures_of_a_fit.py [FOLDER]. The default is a new temporary folder. Each picture is saved in a light
 and a dark version.

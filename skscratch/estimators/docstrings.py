@@ -1,6 +1,6 @@
 """Docstrings of the estimator classes, in numpydoc, made from the declarations of their hyper-parameters.
 
-`documented` completes the docstring of a class. `differences` renders the README's table of differences from
+`documented` completes the docstring of a class. `differences` renders the site's table of differences from
 scikit-learn out of the same declarations.
 """
 

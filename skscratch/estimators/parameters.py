@@ -1,6 +1,6 @@
 """Hyper-parameters that both estimators share: each is declared once, with its default, constraint, group and text.
 
-The constructor, the docstring, the check at `fit`, the parameters that a continued training must keep and the README's
+The constructor, the docstring, the check at `fit`, the parameters that a continued training must keep and the site's
 table of differences from scikit-learn all follow from the declarations.
 """
 

@@ -1,44 +1,35 @@
-"""The README's Python runs as it stands, and its commands are those of the project."""
+"""The README is short, its Python prints what it says, its commands, links and figures are those of the project."""
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.estimators.constraints import declarations
-from skscratch.estimators.docstrings import differences
-from tests.helpers.documents import expected_output, python_blocks
+from tests.helpers.documents import Rounded, anchors, python_blocks, python_blocks_with_output
 
 README = Path(__file__).parents[2] / "README.md"
-TEXT = README.read_text()
-PYTHON = python_blocks(TEXT)
+TEXT = README.read_text(encoding="utf-8")
+PYTHON = python_blocks_with_output(TEXT)
 SHELL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.M | re.S)
+MARKS = [[pytest.mark.slow] if "cross_val" in code else [] for code, _ in PYTHON]
+QUALITY = README.parent / "benchmarks" / "results" / "quality"
 
 
-def test_the_readme_has_python_blocks():
-    assert len(PYTHON) >= 4
+def test_it_is_short():
+    assert TEXT.count("\n") <= 180
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(number, marks=pytest.mark.slow) if re.search("dask|SearchCV|cross_val", block) else number
-        for number, block in enumerate(PYTHON)
-    ],
-)
-def test_a_python_block_runs_by_itself(number, capsys):
-    code = compile(PYTHON[number], f"README.md, block {number}", "exec")
-    if re.search(r"^from sklearn\.callback", PYTHON[number], re.M) and find_spec("sklearn.callback") is None:
-        with pytest.raises(ImportError, match=r"sklearn\.callback"):  # it came with scikit-learn 1.9
-            exec(code, {"__name__": "__main__"})
-        return
-    exec(code, {"__name__": "__main__"})
-    printed = capsys.readouterr().out.splitlines()
-    bars = "100%"  # those that a progress bar leaves
-    assert [line for line in printed if line and bars not in line] == expected_output(PYTHON[number])
+def test_each_python_block_states_its_output():
+    assert [code for code, _ in PYTHON] == python_blocks(TEXT)
+
+
+@pytest.mark.parametrize("number", [pytest.param(i, marks=MARKS[i]) for i in range(len(PYTHON))])
+def test_a_python_block_prints_its_output(number, capsys):
+    code, output = PYTHON[number]
+    exec(compile(code, f"README.md, block {number}", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    assert Rounded().check_output(output, printed), printed
 
 
 def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests():
@@ -51,31 +42,44 @@ def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests():
     assert "pip install" in second and "pytest" in second
 
 
-def test_links_to_files_are_valid():
-    for target in re.findall(r"\]\(([^)#:]+)\)|(?:src|srcset)=\"([^\"]+)\"", TEXT):
-        target = "".join(target)
-        assert (README.parent / target).exists(), target
+def test_links_to_files_and_headings_are_valid():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", TEXT) if "://" not in link]
+    assert len(links) > 20
+    for link in links:
+        name, _, anchor = link.partition("#")
+        target = README.parent / name if name else README
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
-COMING = TEXT[TEXT.index("\n## Coming from scikit-learn's MLP\n") :].split("\n## ")[1]
+def test_the_accuracy_on_the_26_tables_is_that_of_the_result_file():
+    names = {
+        "skscratch": "skscratch",
+        "catboost": "CatBoost",
+        "realmlp_td_s": "RealMLP-TD-S",
+        "hgb": "HistGradientBoosting",
+        "lgbm": "LightGBM",
+        "xgb": "XGBoost",
+        "mlp": "scikit-learn's MLP",
+    }
+    summary = pd.read_csv(QUALITY / "summary.csv").set_index("model")
+    for model, name in names.items():
+        error, log_loss, nrmse, rank, time = summary.loc[
+            model, ["class error", "log loss", "nRMSE", "mean rank", "time / mlp"]
+        ]
+        row = f"| {name} | {error:.4f} | {log_loss:.3f} | {nrmse:.3f} | {rank:.1f} | {time:.2f} × |"
+        assert row in TEXT, row
 
 
-def test_the_table_of_differences_is_the_one_of_the_declarations():
-    table = differences({"classifier": ScratchMLPClassifier, "regressor": ScratchMLPRegressor})
-    assert table in COMING
-
-
-@pytest.mark.parametrize("theirs", [MLPClassifier, MLPRegressor])
-def test_every_parameter_that_differs_declares_how(theirs):
-    ours = {MLPClassifier: ScratchMLPClassifier, MLPRegressor: ScratchMLPRegressor}[theirs]
-    before, declared = theirs().get_params(), declarations(ours)
-    assert set(before) <= set(declared)
-    for name, declaration in declared.items():
-        if name not in before:
-            assert declaration.sklearn is not None, name
-        elif before[name] != declaration.default:
-            assert f"`{before[name]!r}`" in declaration.sklearn, name
-
-
-def test_the_section_for_users_of_scikit_learn_has_code():
-    assert [block for block in PYTHON if block in COMING]
+def test_the_accuracy_on_other_tables_is_that_of_the_result_file():
+    suites = pd.read_csv(QUALITY / "suites.csv").set_index(["suite", "tables", "other"])
+    for suite, name in {"messy": "business tables", "fresh": "scientific tables"}.items():
+        for part, label in {"all": name, "put aside": "of these, put aside"}.items():
+            cells = []
+            for other in ("catboost", "hgb", "lgbm"):
+                found = suites.loc[[(suite, part, other)]].iloc[0] if (suite, part, other) in suites.index else None
+                cells.append("–" if found is None else "{loss ratio:.2f} ± {standard error:.2f} ({n})".format(**found))
+            row = f"| {label} | {' | '.join(cells)} |"
+            assert row in TEXT, row
+    n_others = suites.xs("all", level="tables")["n"].groupby("suite").max().sum()
+    assert f"on {n_others} others" in TEXT and f"On {n_others} others" in TEXT

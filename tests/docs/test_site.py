@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.documents import Rounded
+
 DOC = Path(__file__).parents[2] / "doc"
 PAGES = sorted(page for page in DOC.glob("**/*.md") if "_build" not in page.parts and "auto_examples" not in page.parts)
 PAGES.remove(DOC / "recipes.md")  # `test_recipes` runs its blocks
-DECIMAL = re.compile(r"-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
 EXTERNAL = {  # the addresses that pages link to; nothing checks that they are reached
     "https://enlight.nyc/projects/neural-network",
     "https://realpython.com/python-ai-neural-network/",
@@ -25,28 +26,6 @@ NEEDS = {  # package → the text of a page that shows that the page needs it
     "optuna": "optuna",
     "dask": "dask",
 }
-
-
-class Rounded(doctest.OutputChecker):
-    """Compares text exactly, and a decimal number up to one unit of the last digit that the page shows.
-
-    The last bits of a product of matrices depend on the processor and on the version of BLAS.
-    """
-
-    def check_output(self, want, got, optionflags):
-        if super().check_output(want, got, optionflags):
-            return True
-        want, got = (" ".join(text.split()).replace("[ ", "[") for text in (want, got))  # arrays are padded
-        wanted, printed = DECIMAL.findall(want), DECIMAL.findall(got)
-        if DECIMAL.sub("#", want) != DECIMAL.sub("#", got):
-            return False
-        return all(abs(float(w) - float(g)) <= 1.01 * unit(w) for w, g in zip(wanted, printed, strict=True))
-
-
-def unit(number):
-    """Return the size of one unit of the last digit of a number in text."""
-    mantissa, _, exponent = number.partition("e")
-    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
 
 
 def blocks(page):
@@ -104,4 +83,4 @@ def test_external_links_are_listed():
     ],
 )
 def test_decimal_numbers_are_compared_to_the_digits_shown(want, got, same):
-    assert Rounded().check_output(want, got, 0) == same
+    assert Rounded().check_output(want, got) == same

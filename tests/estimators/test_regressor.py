@@ -226,7 +226,7 @@ def test_raw_scores_of_members_are_averaged_before_the_link():
 
 
 def test_the_recipe_for_a_trend_beyond_the_rows():
-    """Of the README's limits: an own scaler, without bins and clipping."""
+    """Of the page on tables: an own scaler, without bins and clipping."""
     rng = np.random.RandomState(0)
     x = np.linspace(0, 100, 300)
     table = np.column_stack([x, rng.normal(size=300)])
