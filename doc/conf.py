@@ -1,5 +1,6 @@
 """Settings of Sphinx. ``python -m sphinx -W --keep-going doc doc/_build/html`` builds the site, without a network."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -81,9 +82,16 @@ html_sidebars = {"index": [], "changelog": [], "contributing": [], "getting_star
 
 
 def setup(app):
-    """Correct the links of files that pages include: they are relative to the root of the project."""
+    """Correct links that lead to a file in the repository, so that they lead to its page on the site."""
+    app.connect("source-read", lambda app, name, content: _link_to_pages(content))
     app.connect("include-read", lambda app, path, name, content: _relink(content))
 
 
-def _relink(content):
+def _link_to_pages(content):
+    content[0] = re.sub(r"\]\(((?:\.\./)*)\.\./examples/(\w+)\.py\)", r"](\1auto_examples/\2.rst)", content[0])
+    content[0] = re.sub(r"\]\(((?:\.\./)*)\.\./CONTRIBUTING\.md", r"](\1contributing.md", content[0])
+    content[0] = content[0].replace("](../examples)", "](auto_examples/index.rst)")
+
+
+def _relink(content):  # files that pages include: their links are relative to the root of the project
     content[0] = content[0].replace("](CHANGELOG.md)", "](changelog.md)")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.documents import Rounded
+from tests.helpers.documents import Rounded, anchors
 
 DOC = Path(__file__).parents[2] / "doc"
 PAGES = sorted(page for page in DOC.glob("**/*.md") if "_build" not in page.parts and "auto_examples" not in page.parts)
@@ -64,6 +64,15 @@ def test_no_code_of_a_page_is_left_out(page):
     opened = re.findall(r"^( *)```+([\w{}-]+)", page.read_text(encoding="utf-8"), re.M)
     assert {language for _, language in opened if "{" not in language} <= {"pycon", "sh", "text"}
     assert not [indent for indent, language in opened if indent and language == "pycon"]  # `blocks` would miss it
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOC).as_posix())
+def test_links_of_a_page_work_in_the_repository_too(page):
+    for link in re.findall(r"(?<!!)\[[^]]*\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
 def test_external_links_are_listed():
