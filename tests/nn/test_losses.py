@@ -9,6 +9,7 @@ from sklearn import metrics
 
 from skscratch.encoding.targets import target_scale
 from skscratch.nn.links import LINKS
+from skscratch.nn import losses as losses_module
 from skscratch.nn.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, make_loss
 from tests.helpers.gradients import LOSS_CASES, log_cosh, make_case
 
@@ -80,6 +81,15 @@ def test_logistic_log_loss_is_its_formula(case):
     loss, z, t = targets(case)
     expected = -(t * log_expit(z) + (1 - t) * log_expit(-z)).sum(axis=-1)
     np.testing.assert_allclose(evaluate(loss, z, t)[0], expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n_classes", [losses_module.MANY_CLASSES - 1, losses_module.MANY_CLASSES])
+def test_softmax_of_many_classes_is_the_same_formula(n_classes):
+    rng = np.random.RandomState(0)
+    z, t = rng.normal(size=(3, 7, n_classes)), rng.dirichlet(np.ones(n_classes), 7)
+    rows, dz = evaluate(make_loss("log_loss", "softmax"), z, t)
+    np.testing.assert_allclose(rows, -(t * log_softmax(z, axis=-1)).sum(axis=-1), rtol=1e-13)
+    np.testing.assert_allclose(dz, np.exp(log_softmax(z, axis=-1)) - t, rtol=1e-12, atol=1e-16)
 
 
 def test_softmax_log_loss_is_its_formula():

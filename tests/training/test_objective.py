@@ -185,6 +185,21 @@ def test_an_accumulated_step_equals_one_of_the_whole_batch(monkeypatch, weights,
     np.testing.assert_allclose(parts.total_weight(), whole.total_weight(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("weights", ["no weights", "weights"])
+def test_a_large_batch_is_cut_into_micro_batches(monkeypatch, weights):
+    objective, parameters = make_objective(weights=weights)
+    gradients, rows = np.empty((2, *parameters.shape)), RNG(1).permutation(N)
+    whole = objective.step(parameters, gradients[0], N)
+    monkeypatch.setattr(objective_module, "LARGE_BATCH", N - 1)
+    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
+    parts = objective.step(parameters, gradients[1], N)
+    assert isinstance(whole, LocalStep) and isinstance(parts, AccumulatedStep)
+    whole.load(rows), parts.load(rows)
+    np.testing.assert_allclose(parts.loss_and_gradient(), whole.loss_and_gradient(), rtol=1e-12)
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(parts.total_weight(), whole.total_weight(), rtol=1e-12)
+
+
 def test_micro_batches_have_few_shapes(monkeypatch):
     monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
     monkeypatch.setattr(objective_module, "SHAPE_STEP", 8)
