@@ -11,6 +11,7 @@ from gallery import GALLERY  # noqa: E402  # beside this file
 from inventories import write_inventories  # noqa: E402
 
 from skscratch import __version__  # noqa: E402
+from skscratch.estimators.docstrings import documentation_address  # noqa: E402
 
 project = "skscratch"
 author = "The skscratch developers"
@@ -61,6 +62,7 @@ sphinx_gallery_conf = GALLERY
 # ------------------------------------------------------------------------------------------------------- theme
 html_theme = "pydata_sphinx_theme"
 html_title = "skscratch"
+html_baseurl = documentation_address()  # of pyproject.toml, as that of the "?" in notebooks
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_favicon = "static/favicon.svg"

@@ -43,7 +43,7 @@ from .callback_support import CallbackSupport, fit_with_callbacks
 from .check import Inputs, check_input, table_to_predict
 from .conformal import Conformity
 from .constraints import check
-from .docstrings import documentation_address
+from .docstrings import reference_page
 from .fitted import FittedNetwork, packed, unpacked
 from .hints import hinted
 from .importances import Importances, importance_sample
@@ -85,12 +85,12 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
     _held_out: tuple[Any, Any, Any, dict[str, Any]] | None = None
     _target_type: ClassVar[Any]
 
-    # scikit-learn links the representation in notebooks to this address
+    # scikit-learn links the representation in notebooks to this address, the page of the class in the API reference
     _doc_link_module = "skscratch"
     _doc_link_template = "{address}"
 
     def _doc_link_url_param_generator(self) -> dict[str, str]:
-        return {"address": documentation_address()}
+        return {"address": reference_page(type(self))}
 
     # ---------------------------------------------------------------- fitting
 

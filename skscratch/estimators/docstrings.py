@@ -4,6 +4,7 @@
 scikit-learn out of the same declarations.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from inspect import cleandoc
@@ -12,7 +13,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from .constraints import GROUPS, declarations
 
-__all__ = ["Attribute", "describe", "differences", "documentation_address", "documented"]
+__all__ = [
+    "Attribute",
+    "describe",
+    "differences",
+    "documentation_address",
+    "documented",
+    "public_name",
+    "reference_page",
+]
 
 WIDTH = 92  # columns of a docstring; `help` indents it by up to five more
 
@@ -211,13 +220,28 @@ def differences(classes: Mapping[str, type]) -> str:
 
 
 def documentation_address() -> str:
-    """Address of the documentation in the metadata of the installed package; "#", the page itself, if there is none.
-
-    scikit-learn shows the texts of parameters in notebooks only if this address is not empty.
-    """
+    """Base address of the site, "Documentation" of `[project.urls]` in pyproject.toml; "" if there is none."""
     try:
         entries = metadata("skscratch").get_all("Project-URL") or []
     except PackageNotFoundError:
         entries = []
     addresses: dict[str, str] = dict(entry.split(", ", 1) for entry in entries)
-    return addresses.get("Documentation", "#")
+    return addresses.get("Documentation", "").rstrip("/")
+
+
+def reference_page(cls: type) -> str:
+    """Address of the page of a class in the API reference; "#", the page itself, if the site has no address.
+
+    scikit-learn shows the texts of parameters in notebooks only if this address is not empty.
+    """
+    base = documentation_address()
+    return f"{base}/reference/generated/{public_name(cls)}.html" if base else "#"
+
+
+def public_name(cls: type) -> str:
+    """Name by which users import a class: that of the outermost package that has it."""
+    parts = cls.__module__.split(".")
+    packages = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    having = (name for name in packages if getattr(sys.modules[name], cls.__name__, None) is cls)
+    package = next(having, cls.__module__)
+    return f"{package}.{cls.__name__}"

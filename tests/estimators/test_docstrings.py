@@ -10,13 +10,15 @@ import re
 import numpy as np
 import pytest
 import sklearn
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 import skscratch
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators import docstrings
 from skscratch.estimators.constraints import GROUPS
-from skscratch.estimators.docstrings import documentation_address, documented
+from skscratch.estimators.docstrings import documentation_address, documented, reference_page
 
 CLASSES = [ScratchMLPClassifier, ScratchMLPRegressor]
 MISSING = object()
@@ -279,17 +281,18 @@ class Metadata:
         return self.entries if name == "Project-URL" else None
 
 
-@pytest.fixture
-def with_documentation(monkeypatch):
-    found = Metadata("Source, https://example.org/source", "Documentation, https://example.org/docs")
+@pytest.fixture(params=["https://example.org/docs", "https://example.org/docs/"])
+def with_documentation(request, monkeypatch):
+    """Address of the API reference, where the metadata name a site."""
+    found = Metadata("Source, https://example.org/source", f"Documentation, {request.param}")
     monkeypatch.setattr(docstrings, "metadata", lambda name: found)
-    return "https://example.org/docs"
+    return "https://example.org/docs/reference/generated"
 
 
 def test_notebooks_show_each_parameter_and_attribute_with_its_text(cls, fitted, with_documentation):
     """scikit-learn 1.9 shows each name with its description if there is a page to link to; before, the link alone."""
     page = fitted._repr_html_()
-    assert f'href="{with_documentation}"' in page
+    assert f'href="{with_documentation}/skscratch.{cls.__name__}.html"' in page
     assert len(page) < 200_000
     if parse_version(sklearn.__version__) < parse_version("1.9"):
         return
@@ -304,8 +307,26 @@ def test_notebooks_show_each_parameter_and_attribute_with_its_text(cls, fitted, 
     )
 
 
-def test_the_link_is_the_documentation_page_in_the_metadata(fitted, with_documentation):
-    assert documentation_address() == fitted._get_doc_link() == with_documentation
+def test_the_link_is_the_page_of_the_class_in_the_reference(cls, fitted, with_documentation):
+    assert reference_page(cls) == fitted._get_doc_link() == f"{with_documentation}/skscratch.{cls.__name__}.html"
+
+
+def test_a_network_in_a_pipeline_is_linked_too(cls, with_documentation):
+    page = make_pipeline(StandardScaler(), cls())._repr_html_()
+    assert f'href="{with_documentation}/skscratch.{cls.__name__}.html"' in page
+
+
+def test_the_estimators_of_a_cluster_have_pages_of_their_own(with_documentation):
+    pytest.importorskip("dask")
+    from skscratch import dask
+
+    for cls in (dask.DaskScratchMLPClassifier, dask.DaskScratchMLPRegressor):
+        assert cls()._get_doc_link() == f"{with_documentation}/skscratch.dask.{cls.__name__}.html"
+
+
+def test_a_class_of_another_package_has_no_link(cls, with_documentation):
+    derived = type("Derived", (cls,), {"__module__": __name__, "__doc__": cls.__doc__})
+    assert derived()._get_doc_link() == ""
 
 
 @pytest.mark.parametrize("found", [None, Metadata(), Metadata("Source, https://example.org/source")])
@@ -316,7 +337,7 @@ def test_without_a_documentation_page_the_texts_are_shown_too(cls, fitted, found
         return found
 
     monkeypatch.setattr(docstrings, "metadata", read)
-    assert documentation_address() == fitted._get_doc_link() == "#"
+    assert documentation_address() == "" and fitted._get_doc_link() == "#"
     page = fitted._repr_html_()
     assert cls.__name__ in page and "file:" not in page
     if parse_version(sklearn.__version__) >= parse_version("1.9"):
