@@ -80,7 +80,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "changelog": [], "contributing": [], "getting_started": []}
+html_sidebars = dict.fromkeys(("index", "changelog", "contributing", "getting_started", "security", "support"), [])
 
 
 def setup(app):
@@ -96,4 +96,5 @@ def _link_to_pages(content):
 
 
 def _relink(content):  # files that pages include: their links are relative to the root of the project
-    content[0] = content[0].replace("](CHANGELOG.md)", "](changelog.md)")
+    for file, page in {"CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md", "doc/": ""}.items():
+        content[0] = content[0].replace(f"]({file}", f"]({page}")

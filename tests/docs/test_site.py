@@ -16,6 +16,7 @@ PAGES.remove(DOC / "recipes.md")  # `test_recipes` runs its blocks
 EXTERNAL = {  # the addresses that pages link to; nothing checks that they are reached
     "https://enlight.nyc/projects/neural-network",
     "https://realpython.com/python-ai-neural-network/",
+    "https://semver.org",
     "https://stackabuse.com/creating-a-neural-network-from-scratch-in-python/",
     "https://www.dask.org",
 }
