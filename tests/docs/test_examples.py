@@ -24,6 +24,7 @@ SAVED = {
     "calibration.py": "calibration.png",
     "learning_curve.py": "curve.png",
     "pictures_of_a_fit.py": "pictures",
+    "blend_with_boosted_trees.py": "blend.png",
 }
 
 # The patterns that the output of each script contains, in this order; other scripts only have to print something.
@@ -136,6 +137,14 @@ FIGURES = {
         r"n_members=1 +0\.[12]\d\d ",
         r"n_members=1 in CalibratedClassifierCV +0\.0\d\d ",
         r"\n +0\.0\d +0\.[01]\d +\d+\n",
+    ],
+    "blend_with_boosted_trees.py": [
+        # the network is far ahead on the first three tables, and the trees on the last
+        r"diabetes +442 +[23]\d\d\d +3\d\d\d .* (0\.[6-9]\d|1\.00) +-?\d\.\d%",
+        r"breast cancer +569 +0\.[01]\d+ +0\.1\d+ ",
+        r"passengers +1500 +0\.5\d+ +0\.[67]\d+ .* (0\.[6-9]\d|1\.00) +-?\d\.\d%",
+        r"tariff +1000 +0\.[23]\d+ +0\.[12]\d+ +0\.[12]\d+ +0\.1\d+ +0\.[0-4]\d +\d\.\d% +\d+\.\d ×",
+        r"the mean gain is -?\d\.\d%",
     ],
     "learning_curve.py": [
         r"\n +100 +\d\.\d+ ± \d\.\d+ +0\.[1-4]\d\d ",
