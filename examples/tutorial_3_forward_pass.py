@@ -3,8 +3,15 @@
 
 The forward pass of one sigmoid unit, by hand and with the estimator.
 
-After Hashnode's "Neural Networking using Python": a weighted sum, the sigmoid function, a threshold of one half. The
-estimator's methods for these are `decision_function`, `predict_proba` and `predict`.
+The numbers are those of "Neural Networking using Python" (Hashnode): a weighted sum, the sigmoid function, and a
+threshold of one half. For the row (1.66, 1.56) and the weights (1.45, -0.66)::
+
+    z = 1.66 · 1.45 - 1.56 · 0.66 = 1.3774
+    p = 1 / (1 + exp(-1.3774))    = 0.7985731, above one half: class 1
+
+For the row (2, 1.5) the sum is 1.91 and p = 0.87101915: class 1 again, but the target is 0. The methods
+`decision_function`, `predict_proba` and `predict` of the estimator return z, p and the class. The chapter :doc:`One
+neuron </under_the_hood/one_neuron>` of the course shows how the weights learn from the mistake.
 """
 
 import numpy as np
