@@ -51,6 +51,79 @@ def neuron():
     return figure
 
 
+def two_layers():
+    """Draw the computational graph of two layers: shapes, the forward pass and the backward pass."""
+    figure, axes = axes_of(8.6, 3.4, bare=True)
+    nodes = {"$x$\n(B, 2)": 0.0, "$h$\n(B, 3)": 2.6, "$p$\n(B, 1)": 5.2, "$L$": 7.6}
+    for name, x in nodes.items():
+        axes.text(x, 0, name, ha="center", va="center", size=12, bbox={"boxstyle": "round,pad=0.4", "fc": "#e8f1f8"})
+    places = list(nodes.values())
+    forward = [r"$h = \sigma(x W_1)$", r"$p = \sigma(h W_2)$", r"$\frac{1}{2}\sum (p - t)^2$"]
+    backward = [
+        "$dy = dh \\cdot h (1 - h)$",
+        "$dz = dp \\cdot p (1 - p)$\n$dh = dz \\, W_2^{T}$",
+        "$dp = p - t$",
+    ]
+    for left, right, formula, derivative in zip(places[:-1], places[1:], forward, backward, strict=True):
+        for y, start, end, colour in ((0.25, left, right, BLUE), (-0.25, right, left, ORANGE)):
+            shift = 0.6 if end > start else -0.6
+            axes.annotate("", (end - shift, y), (start + shift, y), arrowprops={"arrowstyle": "->", "color": colour})
+        axes.text((left + right) / 2, 0.45, formula, ha="center", va="bottom", color=BLUE, size=11)
+        axes.text((left + right) / 2, -0.45, derivative, ha="center", va="top", color=ORANGE, size=11)
+    for x, name, gradient in ((1.3, "$W_1$ (2, 3)", "$dW_1 = x^{T} dy$"), (3.9, "$W_2$ (3, 1)", "$dW_2 = h^{T} dz$")):
+        axes.text(x, 1.75, name, ha="center", va="center", size=11, bbox={"boxstyle": "round", "fc": "#f9e3d1"})
+        axes.annotate("", (x, 1.0), (x, 1.45), arrowprops={"arrowstyle": "->", "color": BLUE})
+        axes.annotate("", (x, -1.95), (x, -1.4), arrowprops={"arrowstyle": "->", "color": ORANGE})
+        axes.text(x, -2.0, gradient, ha="center", va="top", color=ORANGE, size=11)
+    axes.set(xlim=(-0.8, 8.1), ylim=(-2.5, 2.1))
+    return figure
+
+
+def losses():
+    """Draw the squared error and the log loss of a row of class 0 over its raw score, and both derivatives."""
+    z = np.linspace(-6, 6, 301)
+    p = 1 / (1 + np.exp(-z))
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, squared, log, title in (
+        (left, p**2, np.log1p(np.exp(z)), "loss, target 0"),
+        (right, 2 * p * p * (1 - p), p, "derivative by z"),
+    ):
+        axes.plot(z, log, color=BLUE, label="log loss")
+        axes.plot(z, squared, color=ORANGE, ls="--", label="squared error")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(xlabel="raw score z", title=title)
+    left.legend(frameon=False)
+    return figure
+
+
+def valley():
+    """Draw the paths of gradient descent, momentum and Adam in a valley that is steep in one direction."""
+    curvature = np.array([100.0, 1.0])
+    paths = {name: [np.array([0.5, 1.0])] for name in ("gradient descent", "momentum", "Adam")}
+    velocity, m, v = np.zeros(2), np.zeros(2), np.zeros(2)
+    for count in range(1, 61):
+        p = paths["gradient descent"][-1]
+        paths["gradient descent"].append(p - 0.019 * curvature * p)
+        p = paths["momentum"][-1]
+        velocity = 0.9 * velocity - 0.004 * curvature * p
+        paths["momentum"].append(p + velocity)
+        p = paths["Adam"][-1]
+        m, v = 0.9 * m + 0.1 * curvature * p, 0.999 * v + 0.001 * (curvature * p) ** 2
+        paths["Adam"].append(p - 0.04 * m / (1 - 0.9**count) / (np.sqrt(v / (1 - 0.999**count)) + 1e-8))
+    figure = Figure(figsize=(8.6, 2.9), layout="constrained")
+    x, y = np.meshgrid(np.linspace(-0.65, 0.65, 200), np.linspace(-0.5, 1.15, 200))
+    for axes, (name, path) in zip(figure.subplots(1, 3, sharey=True), paths.items(), strict=True):
+        axes.contour(x, y, 50 * x**2 + 0.5 * y**2, levels=[0.02, 0.1, 0.5, 2, 8, 18], colors="#bbbbbb", linewidths=0.7)
+        axes.plot(*np.transpose(path), ".-", color=BLUE, lw=0.8, ms=3)
+        axes.plot(0, 0, "x", color=ORANGE)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(title=name, xlabel="$p_1$", xlim=(-0.65, 0.65), ylim=(-0.5, 1.15))
+        if name == "gradient descent":
+            axes.set_ylabel("$p_2$")
+    return figure
+
+
 def neuron_training():
     """Draw the error of one neuron over the steps, for three seeds: the arithmetic of the chapter."""
     X = np.array([[3, 1.5], [2, 1], [4, 1.5], [3, 4], [3.5, 0.5], [2, 0.5], [5.5, 1], [1, 1]])
@@ -153,7 +226,7 @@ def _cell(x, y, colour):
 def draw(app):
     """Draw all pictures."""
     FOLDER.mkdir(exist_ok=True)
-    for function in (neuron, neuron_training, schedule, vector, bins, folds):
+    for function in (neuron, neuron_training, two_layers, losses, valley, schedule, vector, bins, folds):
         with rc_context({"svg.hashsalt": "skscratch", "font.size": 11, "axes.titlesize": 11}):
             function().savefig(FOLDER / f"{function.__name__}.svg", metadata={"Date": None})
 
