@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from skscratch.training import optimizers
 from skscratch.training.optimizers import SGD, Adam
 
 RATES = np.array([1.0, 0.1, 2.0, 0.0, 1.0])
@@ -175,6 +176,17 @@ def test_members_that_are_not_bound_stay_where_they_are(make):
     np.testing.assert_array_equal(p[0], before[0])
     assert (p[1] != before[1]).all()
     assert not any(array[0].any() for array in optimizer.state) and all(array[1].all() for array in optimizer.state)
+
+
+@pytest.mark.parametrize("rates", [None, RATES], ids=["no factors", "factors"])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_blocks_of_parameters_move_as_together(monkeypatch, make, rates):
+    p, gradients = start()
+    together = p.copy()
+    walk(make(together), together, gradients, rates)
+    monkeypatch.setattr(optimizers, "BLOCK", 4)  # two columns of two members
+    walk(make(p), p, gradients, rates)
+    np.testing.assert_array_equal(p, together)
 
 
 def test_adams_bias_correction_is_that_of_the_given_step():
