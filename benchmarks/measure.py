@@ -197,7 +197,7 @@ def _text(cell: Any) -> str:
 
 
 def machine() -> list[str]:
-    """Describe the processor, the libraries and BLAS, a line each."""
+    """Describe the processor, its load, the libraries, and BLAS with the processor that its kernels are for."""
     from threadpoolctl import threadpool_info
 
     model = platform.processor() or platform.machine()
@@ -215,10 +215,15 @@ def machine() -> list[str]:
 
     blas = {f"{i['internal_api']} {i['version']} ({i.get('architecture', '')})" for i in _blas(threadpool_info())}
     return [
-        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}{_load()}",
         ", ".join(versions),
         f"BLAS of NumPy: {', '.join(sorted(blas))}",
     ]
+
+
+def _load() -> str:
+    """Return the mean number of processes that want a core; Windows does not count them."""
+    return f", load {os.getloadavg()[0]:.1f} over the last minute" if hasattr(os, "getloadavg") else ""
 
 
 def _blas(libraries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@
 
 The standard error of the difference is estimated by 200 bootstrap samples of the training rows and of the held-out
 rows. ``out_of_fold.csv``, in the folder given by ``--out``, has one row for each table: both scores, and their
-difference in standard errors.
+difference in standard errors. ``out_of_fold_summary.csv`` has the shares of tables where the out-of-fold score is
+within two standard errors of the held-out score, lower and higher.
 """
 
 import argparse
@@ -67,12 +68,10 @@ def main() -> None:
     report = pd.DataFrame(found)
     report.to_csv(arguments.out / "out_of_fold.csv", index=False)
     difference = report["difference"].dropna()
-    print(report.to_string(index=False))
-    print(
-        f"{len(difference)} tables: the out-of-fold score is within two standard errors of the held-out score on "
-        f"{(difference.abs() <= 2).mean():.0%}, lower on {(difference < -2).mean():.0%} and higher on "
-        f"{(difference > 2).mean():.0%}."
-    )
+    shares = {"within two standard errors": difference.abs() <= 2, "lower": difference < -2, "higher": difference > 2}
+    summary = pd.DataFrame([{"tables": len(difference), **{name: part.mean() for name, part in shares.items()}}])
+    summary.round(3).to_csv(arguments.out / "out_of_fold_summary.csv", index=False)
+    print(report.to_string(index=False), summary.round(3).to_string(index=False), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def test_the_accuracy_on_the_26_tables_is_that_of_the_result_file():
 
 
 def test_the_accuracy_on_other_tables_is_that_of_the_result_file():
-    suites = pd.read_csv(QUALITY / "suites.csv").set_index(["suite", "tables", "other"])
+    suites = pd.read_csv(QUALITY / "suites.csv").query("ours == 'skscratch' and suite != 'quality'")
+    suites = suites.set_index(["suite", "tables", "other"])
     cell = "{loss ratio:.2f} ± {standard error:.2f} ({n})"
     cells = {key: cell.format(**row) for key, row in suites.to_dict("index").items()}
     for suite, name in {"messy": "business tables", "fresh": "scientific tables"}.items():

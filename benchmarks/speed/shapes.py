@@ -1,0 +1,120 @@
+"""Section on tables of unusual shape: many categories, columns, classes, rows at once."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import make_classification
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skscratch import ScratchMLPClassifier
+
+from ..measure import Report, Result, installed, interleaved
+from .baselines import PLAIN
+
+__all__ = ["shapes"]
+
+Data = tuple[Any, Any, Any, Any]  # X, y, and rows that are held out
+
+
+def shapes(report: Report, quick: bool, folder: Path | None) -> None:
+    """Time whole fits, and one prediction, each beside what a user would compare it with; defaults of both."""
+    small = 4 if quick else 1
+    rows = [
+        _row("names", _names(8000 // small, 3000 // small), "without the column", _without_names, ("<=", 1.5)),
+        _row("wide", _wide(150, 8000 // small), "scikit-learn", _scikit_learn),
+        _row("1,000 classes", _clusters(3000, 1000 // small, 20), "scikit-learn", _scikit_learn),
+        _predictions(100_000 // small),
+        _batches(32_768 // small),
+    ]
+    notes = ["names: 8,000 x 8 numbers and a column of 3,000 names; wide: 150 x 8,000; 1,000 classes: 3,000 x 20"]
+    notes += ["scores are accuracies on held-out rows", "batches: one epoch of a plain network; theirs are of 512 rows"]
+    if installed("catboost"):
+        rows.insert(3, _row("100 classes", _clusters(1600, 100 // small, 64), "CatBoost", _catboost, ("<=", 0.2)))
+        notes.append("100 classes: 1,600 x 64")
+    report.table("shapes", "Tables of unusual shape (ratio: our time / theirs)", rows, notes)
+
+
+def _row(
+    name: str,
+    data: Data,
+    other: str,
+    make_other: Callable[[Data], tuple[Any, Data]],
+    target: tuple[str, float] | None = ("<=", 1.0),
+) -> dict[str, Any]:
+    """Time both fits; return their times, ratio and scores."""
+    models = {"ours": (ScratchMLPClassifier(random_state=0), data), "theirs": make_other(data)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        seconds = interleaved({who: partial(model.fit, *part[:2]) for who, (model, part) in models.items()}, 1, False)
+    score = {who: model.score(*part[2:]) for who, (model, part) in models.items()}
+    return _times(name, seconds, other, target) | {"our score": score["ours"], "their score": score["theirs"]}
+
+
+def _times(name: str, seconds: dict[str, float], other: str, target: tuple[str, float] | None) -> dict[str, Any]:
+    ours, theirs = seconds["ours"], seconds["theirs"]
+    return {"case": name, "beside": other, "our s": ours, "their s": theirs, "ratio": Result(ours / theirs, target)}
+
+
+def _names(n: int, n_names: int) -> Data:
+    X, y = make_classification(n + 4000, 8, n_informative=5, random_state=0)
+    names = np.random.default_rng(0).integers(0, n_names, len(X))
+    frame = pd.DataFrame(X).add_prefix("x").assign(name=[f"n{code}" for code in names])
+    return frame[:n], y[:n], frame[n:], y[n:]
+
+
+def _without_names(data: Data) -> tuple[Any, Data]:
+    X, y, X_held, y_held = data
+    return ScratchMLPClassifier(random_state=0), (X.drop(columns="name"), y, X_held.drop(columns="name"), y_held)
+
+
+def _wide(n: int, n_columns: int) -> Data:
+    shape = {"n_informative": 40, "n_redundant": 100, "class_sep": 2.0}
+    X, y = make_classification(n + 300, n_columns, **shape, random_state=0)
+    return X[:n], y[:n], X[n:], y[n:]
+
+
+def _clusters(n: int, n_classes: int, n_columns: int) -> Data:
+    """Each class is a normal cluster, and occurs among the rows that are held out too."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(n_classes, n_columns)) * (30 / n_columns) ** 0.5
+    y = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, 2 * n - n_classes)])
+    X = centres[y] + rng.normal(size=(len(y), n_columns))
+    return X[:n], y[:n], X[n:], y[n:]
+
+
+def _scikit_learn(data: Data) -> tuple[Any, Data]:
+    return make_pipeline(StandardScaler(), MLPClassifier(random_state=0)), data
+
+
+def _catboost(data: Data) -> tuple[Any, Data]:
+    from catboost import CatBoostClassifier
+
+    return CatBoostClassifier(random_seed=0, thread_count=1, verbose=False, allow_writing_files=False), data
+
+
+def _predictions(n: int) -> dict[str, Any]:
+    """Time the probabilities of n rows of five columns, beside boosted trees."""
+    X, y = make_classification(n, 5, n_informative=5, n_redundant=0, random_state=0)
+    models = {"ours": ScratchMLPClassifier(random_state=0), "theirs": HistGradientBoostingClassifier(random_state=0)}
+    functions = {who: partial(model.fit(X[:5000], y[:5000]).predict_proba, X) for who, model in models.items()}
+    return _times(f"prediction, {n:,} x 5", interleaved(functions, 7), "HistGradientBoosting", ("<=", 1.0))
+
+
+def _batches(n: int) -> dict[str, Any]:
+    """Time an epoch in batches of 8,192 rows beside one in batches of 512."""
+    X, y = make_classification(n, 50, random_state=0)
+    sizes = {"ours": 8192, "theirs": 512}
+    functions = {
+        who: partial(ScratchMLPClassifier((256,) * 3, **(PLAIN | {"batch_size": size, "max_iter": 2})).fit, X, y)
+        for who, size in sizes.items()
+    }
+    return _times("batches of 8,192", interleaved(functions, 3), "batches of 512", ("<=", 1.0))
