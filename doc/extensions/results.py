@@ -24,6 +24,7 @@ NAMES = {
     "lgbm": "LightGBM",
     "messy": "business",
     "fresh": "scientific",
+    "quality": "the 26 above",
     "mlp": "scikit-learn's MLP",
     "realmlp_td": "RealMLP-TD",
     "realmlp_td_s": "RealMLP-TD-S",
