@@ -5,6 +5,7 @@ the usual case of a single group, it moves the prediction by a number that the c
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from ..encoding.targets import BinaryTargets, ClassTargets, NumericTargets
 from ..estimators.base import ScratchMLP
 from ..estimators.classifier import ScratchMLPClassifier
-from ..estimators.conformal import LocalScale, Side, check_coverage
+from ..estimators.conformal import Conformity, LocalScale, Side, check_coverage
 from ..estimators.fitted import FittedNetwork
 from ..estimators.regressor import ScratchMLPRegressor
 from ..nn.tape import Array
@@ -49,14 +50,28 @@ def conformal_converters(estimator: Any, coverage: float) -> dict[type, Callable
             "ScratchMLPClassifier, or a Pipeline or search that ends with one. Convert without `coverage`, or convert "
             "a network alone."
         )
-    assert network.fitted_.required_conformity
+    wanted = _Wanted(network, network.fitted_.required_conformity, coverage)
     return {
-        ScratchMLPClassifier: partial(_convert_classifier, network=network, coverage=coverage),
-        ScratchMLPRegressor: partial(_convert_regressor, network=network, coverage=coverage),
+        ScratchMLPClassifier: partial(_convert_classifier, wanted=wanted),
+        ScratchMLPRegressor: partial(_convert_regressor, wanted=wanted),
     }
 
 
-def _convert_classifier(scope: Any, operator: Any, container: Any, network: ScratchMLP, coverage: float) -> None:
+@dataclass(frozen=True)
+class _Wanted:
+    """The intervals or sets that a graph has: of which network, and with which coverage."""
+
+    network: ScratchMLP
+    conformity: Conformity
+    coverage: float
+
+    @property
+    def sides(self) -> list[list[Side]]:
+        """Scores of the lower and the upper bound; see `Conformity.sides`."""
+        return self.conformity.sides(self.coverage)
+
+
+def _convert_classifier(scope: Any, operator: Any, container: Any, wanted: _Wanted) -> None:
     """Append labels, probabilities and, for this network, sets."""
     from skl2onnx.common.data_types import BooleanTensorType
 
@@ -64,23 +79,24 @@ def _convert_classifier(scope: Any, operator: Any, container: Any, network: Scra
     g = Graph(scope, container, model.dtype)
     members = emit_members(g, operator)
     emit_classification(g, operator, members)
-    if operator.raw_operator is network:
-        output = _declare(scope, "set", BooleanTensorType([None, len(network.classes_)]))
-        _emit_set(Graph(scope, container, np.float64), model, members, coverage, output)
+    if operator.raw_operator is wanted.network:
+        output = _declare(scope, "set", BooleanTensorType([None, len(wanted.network.classes_)]))
+        _emit_set(Graph(scope, container, np.float64), model, members, wanted, output)
 
 
-def _convert_regressor(scope: Any, operator: Any, container: Any, network: ScratchMLP, coverage: float) -> None:
+def _convert_regressor(scope: Any, operator: Any, container: Any, wanted: _Wanted) -> None:
     """Append predictions and, for this network, intervals."""
     model: FittedNetwork = operator.raw_operator.fitted_
     g = Graph(scope, container, model.dtype)
     members = emit_members(g, operator)
     emit_regression(g, operator, members)
-    if operator.raw_operator is network:
+    clip = operator.raw_operator.clip_target
+    if operator.raw_operator is wanted.network:
         assert isinstance(model.targets, NumericTargets)
         n_targets = model.targets.n_targets
         shape = [None, 2] if n_targets == 1 else [None, n_targets, 2]
         output = _declare(scope, "interval", type(operator.outputs[0].type)(shape))
-        _emit_interval(Graph(scope, container, np.float64), model, members, coverage, network.clip_target, output)
+        _emit_interval(Graph(scope, container, np.float64), model, members, wanted, clip, output)
 
 
 def _declare(scope: Any, name: str, kind: Any) -> Any:
@@ -103,12 +119,12 @@ def _scores_by_group(g: Graph, model: FittedNetwork, members: str, n_groups: int
 # --------------------------------------------------------------- intervals
 
 
-def _emit_interval(g: Graph, model: FittedNetwork, members: str, coverage: float, clip: bool, output: Any) -> None:
+def _emit_interval(g: Graph, model: FittedNetwork, members: str, wanted: _Wanted, clip: bool, output: Any) -> None:
     """Append the bounds of each row and target, (n, n_targets, 2) or (n, 2), as an output of the graph."""
-    targets, loss, conformity = model.targets, model.loss, model.required_conformity
+    targets, loss, conformity = model.targets, model.loss, wanted.conformity
     assert isinstance(targets, NumericTargets)
     bands = [_band(g, model, z, clip) for z in _scores_by_group(g, model, members, conformity.n_groups)]
-    lower, upper = conformity.sides(coverage)
+    lower, upper = wanted.sides
     low = g("Neg", _outer_bounds(g, [g("Neg", p) for p, _ in bands], [p for p, _ in bands], lower, conformity.scales))
     high = _outer_bounds(g, [p for _, p in bands], [p for _, p in bands], upper, conformity.scales)
     # negative scores of quantiles may cross the bounds
@@ -186,10 +202,10 @@ def _bound_of_groups(g: Graph, parts: list[str], weights: Array, allowed: float)
 # -------------------------------------------------------------------- sets
 
 
-def _emit_set(g: Graph, model: FittedNetwork, members: str, coverage: float, output: Any) -> None:
+def _emit_set(g: Graph, model: FittedNetwork, members: str, wanted: _Wanted, output: Any) -> None:
     """Append whether each class belongs to the set of each row, (n, n_classes), as an output of the graph."""
     assert isinstance(model.targets, ClassTargets)
-    _, [(groups, allowed)] = model.required_conformity.sides(coverage)
+    _, [(groups, allowed)] = wanted.sides
     log_p = [_log_proba(g, model, z) for z in _scores_by_group(g, model, members, len(groups))]
     if len(groups) == 1:
         total = log_p[0]
