@@ -236,6 +236,10 @@ class ClusterScoredRows:
         loss, slope, weight = np.sum(self._call("loss_at", log_inverse_temperature), axis=0).tolist()
         return loss, slope, weight
 
+    def pull_of_uniform_targets(self) -> float:
+        """Return Σ w (u - t) z over the rows; see `ScoredRows.pull_of_uniform_targets`."""
+        return float(sum(self._call("pull_of_uniform_targets")))
+
     def is_finite(self) -> bool:
         """Whether no raw score is NaN or infinite."""
         return all(self._call("is_finite"))

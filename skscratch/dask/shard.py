@@ -333,6 +333,10 @@ class Shard(Answering):
         """Return the sums of `ScoredRows.loss_at` over a set."""
         return self._scored(key).loss_at(log_inverse_temperature)
 
+    def pull_of_uniform_targets(self, key: int) -> float:
+        """Return the sum of `ScoredRows.pull_of_uniform_targets` over a set."""
+        return self._scored(key).pull_of_uniform_targets()
+
     def is_finite(self, key: int) -> bool:
         """Whether the raw scores of a set are finite."""
         return self._scored(key).is_finite()

@@ -48,7 +48,16 @@ from .fitted import FittedNetwork, packed, unpacked
 from .hints import hinted
 from .importances import Importances, importance_sample
 from .parameters import HyperParameters
-from .plan import calls_user_functions, check_together, fold_split, hidden_sizes, max_epochs, split_rows, training_plan
+from .plan import (
+    calls_user_functions,
+    check_together,
+    count_different,
+    fold_split,
+    hidden_sizes,
+    max_epochs,
+    split_rows,
+    training_plan,
+)
 from .scoring import score_of, with_known_scores
 from .sklearn_types import TransformerMixin
 
@@ -253,7 +262,8 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
             return objective, None
         calibrate = bool(self.calibrate and is_classifier(self) and objective.loss.canonical)
         scorer = None if self.scoring == "loss" else partial(score_of, self, validation)
-        return objective, Evaluation(held_out, folds, calibrate, scorer)
+        n_different = count_different(held_out, validation.values)
+        return objective, Evaluation(held_out, folds, calibrate, scorer, n_different)
 
     def _keep_structure(self, model: FittedNetwork) -> None:
         """Set what follows from the network before it is trained."""

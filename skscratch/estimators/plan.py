@@ -30,6 +30,7 @@ __all__ = [
     "automatic_dtype",
     "calls_user_functions",
     "check_together",
+    "count_different",
     "fold_split",
     "hidden_sizes",
     "max_epochs",
@@ -166,6 +167,12 @@ def fold_split(
     if before.folds is not None and len(before.folds) == len(values):
         return Split(folds=before.folds)
     return Split(folds=assign_folds(values[first], n_folds, rng)[units])
+
+
+def count_different(objective: Objective, values: Array) -> int:
+    """Return the number of rows; in a small table, of those that differ."""
+    n = len(values)
+    return n if n > FULL_BATCH_UP_TO else len(np.unique(equal_rows(objective.sample(np.arange(n)), values)))
 
 
 def _n_folds(h: HyperParameters, n_rows: int) -> int:

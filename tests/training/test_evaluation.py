@@ -10,7 +10,14 @@ from scipy.special import log_expit, log_softmax
 
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
-from skscratch.training.evaluation import FEW_ROWS, MAX_LOG_TEMPERATURE, Evaluation, assign_folds, equal_rows, hold_out
+from skscratch.training.evaluation import (
+    MAX_LOG_TEMPERATURE,
+    N_DOUBTFUL,
+    Evaluation,
+    assign_folds,
+    equal_rows,
+    hold_out,
+)
 from skscratch.training.objective import Objective, ScoredRows
 from tests.helpers.gradients import LOSS_CASES, make_case, make_network, make_table
 
@@ -238,12 +245,17 @@ def sharpened(kind, sharpness, n=300, seed=0):
     return z * sharpness, t, loss, softmax_loss if kind == "softmax" else binary_loss
 
 
+def doubted(t, kind, n=None):
+    """Targets of which a few rows of n are uniform, spread over all rows."""
+    return t + N_DOUBTFUL / (n or len(t)) * ((1 / t.shape[1] if kind == "softmax" else 0.5) - t)
+
+
 class Calibration:
     """Loss and temperature of raw scores z (n, out), without a network."""
 
-    def __init__(self, loss, t, weight=None, calibrate=True):
+    def __init__(self, loss, t, weight=None, calibrate=True, n_different=None):
         self.objective = Objective(None, loss, None, Targets(t), None if weight is None else weight[None])
-        self.evaluation = Evaluation(self.objective, None, calibrate)
+        self.evaluation = Evaluation(self.objective, None, calibrate, n_different=n_different)
 
     def __call__(self, z):
         return self.evaluation.loss_and_temperature(ScoredRows(self.objective, z))
@@ -255,10 +267,10 @@ class Calibration:
 def test_the_temperature_is_where_the_loss_is_lowest(kind, sharpness, weighted):
     z, t, loss, plain = sharpened(kind, sharpness)
     weight = RNG(1).uniform(0, 2, len(z)) if weighted else None
-    best = minimize_scalar(lambda log_t: np.average(plain(z / np.exp(log_t), t), weights=weight), bracket=(-1, 1))
+    targets = doubted(t, kind)
+    best = minimize_scalar(lambda log_t: np.average(plain(z / np.exp(log_t), targets), weights=weight), bracket=(-1, 1))
     calibration = Calibration(loss, t, weight)
     assert abs(np.log(calibration(z)[1]) - best.x) < 0.02  # the tolerance of the search
-    assert best.fun - 1e-12 <= calibration(z)[0] < best.fun + 1e-4
     assert abs(np.log(calibration(z)[1] / sharpness)) < 0.3  # and about the factor that sharpened the scores
 
 
@@ -274,24 +286,24 @@ def test_the_loss_is_that_at_the_returned_temperature(kind):
 def test_the_temperature_stays_within_bounds(kind):
     z, t, loss, _ = sharpened(kind, 1.0)
     calibration = Calibration(loss, t)
-    sure = np.where(t > 0, 1.0, -1.0)  # never wrong: the sharper, the better
+    sure = np.where(t > 0, 0.1, -0.1)  # never wrong: the sharper, the better, up to a certainty of one row in 300
     assert calibration(sure)[1] == pytest.approx(np.exp(-MAX_LOG_TEMPERATURE))
-    always_wrong = -5 * sure  # the flatter, the better
+    always_wrong = -50 * sure  # the flatter, the better
     assert calibration(always_wrong)[1] == pytest.approx(np.exp(MAX_LOG_TEMPERATURE))
 
 
-@pytest.mark.parametrize("kind", ["binary", "softmax"])
-def test_few_rows_do_not_prove_a_temperature(kind):
-    """Below 1 a normal prior of deviation 0.25 on log T is added to the loss; above 1 nothing is."""
-    z, t, loss, plain = sharpened(kind, 1.0, n=FEW_ROWS)
-    sure = np.where(t > 0, 1.0, -1.0)  # right on every row: without the prior the temperature would be at its bound
-    best = minimize_scalar(
-        lambda log_t: plain(sure / np.exp(log_t), t).mean() + (log_t / 0.25) ** 2 / (2 * FEW_ROWS), bracket=(-1, 1)
-    )
-    assert abs(np.log(Calibration(loss, t)(sure)[1]) - best.x) < 0.02
-    assert -0.8 < best.x < 0
-    flatter = minimize_scalar(lambda log_t: plain(2 * z / np.exp(log_t), t).mean(), bracket=(-1, 1))
-    assert flatter.x > 0.3 and abs(np.log(Calibration(loss, t)(2 * z)[1]) - flatter.x) < 0.02
+@pytest.mark.parametrize("kind", ["binary", "multilabel", "softmax"])
+@pytest.mark.parametrize("n", [10, 40, 100])
+def test_scores_that_are_right_on_few_rows_do_not_become_certain(kind, n):
+    z, t, loss, plain = sharpened(kind, 1.0, n=n)
+    sure = np.where(t > 0, 9.0, -9.0)  # right on every row
+    targets = doubted(t, kind)
+    best = minimize_scalar(lambda log_t: plain(sure / np.exp(log_t), targets).mean(), bracket=(-1, 1))
+    temperature = Calibration(loss, t)(sure)[1]
+    assert abs(np.log(temperature) - best.x) < 0.02
+    doubt = 3 / (3 + np.exp(18 / temperature)) if kind == "softmax" else 1 / (1 + np.exp(9 / temperature))
+    # 2 % of log T are up to 15 % of a small probability
+    assert doubt == pytest.approx(N_DOUBTFUL / n * (0.75 if kind == "softmax" else 0.5), rel=0.15)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
@@ -305,8 +317,8 @@ def test_equal_rows_are_found(form):
 def test_a_row_of_weight_two_counts_as_two_rows():
     z, t, loss, _ = sharpened("softmax", 2.0)
     weight = np.arange(len(z)) % 3
-    weighted = Calibration(loss, t, weight.astype(float))
-    repeated = Calibration(loss, np.repeat(t, weight, axis=0))
+    weighted = Calibration(loss, t, weight.astype(float), n_different=200)
+    repeated = Calibration(loss, np.repeat(t, weight, axis=0), n_different=200)
     more = np.repeat(z, weight, axis=0)
     assert weighted(z)[1] == pytest.approx(repeated(more)[1], rel=1e-9)
     assert weighted(z)[0] == pytest.approx(repeated(more)[0], rel=1e-12)
