@@ -154,7 +154,7 @@ class Adam(Optimizer):
 def _blocks(p: Array) -> tuple[list[slice], Array]:
     """Divide the parameters of all members into blocks of at most `BLOCK`; return them and a buffer for one block."""
     n_members, n_parameters = p.shape
-    width = min(max(BLOCK // n_members, 1), n_parameters)
+    width = max(min(BLOCK // n_members, n_parameters), 1)
     return [slice(start, start + width) for start in range(0, n_parameters, width)], np.empty_like(p[:, :width])
 
 

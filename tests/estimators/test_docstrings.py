@@ -138,14 +138,21 @@ def test_numbers_in_the_text_are_those_of_the_code(cls):
     from skscratch.encoding.categories import MAX_ONE_HOT
     from skscratch.encoding.numeric import CLIP_LIMIT
     from skscratch.estimators.build import SAMPLE_ROWS
-    from skscratch.estimators.plan import FLOAT64_UP_TO, FULL_BATCH_UP_TO, automatic_batch_size, automatic_bins
+    from skscratch.estimators.plan import (
+        FLOAT64_PARAMETERS,
+        FLOAT64_UP_TO,
+        FULL_BATCH_UP_TO,
+        automatic_batch_size,
+        automatic_bins,
+    )
     from skscratch.training.listeners import MIN_CYCLE_GAIN
 
     stated = {name: " ".join(text.split()) for name, (_, text) in entries(sections(cls.__doc__)["Parameters"]).items()}
     assert f"fitted to {SAMPLE_ROWS} of the rows" in stated["init"]
     assert f"less than {100 * MIN_CYCLE_GAIN:g} %" in stated["early_stopping"]
     assert f"up to {FULL_BATCH_UP_TO} rows are one batch" in stated["batch_size"]
-    assert f"up to {FLOAT64_UP_TO} rows" in stated["dtype"]
+    assert f"at most {FLOAT64_UP_TO} rows" in stated["dtype"]
+    assert f"at most {FLOAT64_PARAMETERS:,} parameters" in stated["dtype"]
     assert f"into (-{CLIP_LIMIT:g}, {CLIP_LIMIT:g})" in stated["scale_features"]
     assert f"Up to {MAX_ONE_HOT} categories" in stated["categorical_features"]
     for size, n_rows in ((32, 992), (64, 2496), (128, 4992), (256, 25600)):

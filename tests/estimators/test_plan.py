@@ -9,6 +9,7 @@ from skscratch.encoding.check_input import Rows
 from skscratch.encoding.targets import class_targets
 from skscratch.estimators.constraints import InvalidParameterError
 from skscratch.estimators.plan import (
+    FLOAT64_PARAMETERS,
     FLOAT64_UP_TO,
     FULL_BATCH_UP_TO,
     automatic_batch_size,
@@ -67,11 +68,18 @@ def test_automatic_bins(n, d, expected):
     assert automatic_bins(n, d) == expected
 
 
-@pytest.mark.parametrize(("n", "expected"), [(FLOAT64_UP_TO, "float64"), (FLOAT64_UP_TO + 1, "float32")])
-def test_automatic_dtype(n, expected):
-    assert automatic_dtype(ScratchMLPRegressor(), n) == expected
+@pytest.mark.parametrize(
+    ("n", "n_parameters", "expected"),
+    [
+        (FLOAT64_UP_TO, FLOAT64_PARAMETERS, "float64"),
+        (FLOAT64_UP_TO + 1, 1, "float32"),
+        (5, FLOAT64_PARAMETERS + 1, "float32"),
+    ],
+)
+def test_automatic_dtype(n, n_parameters, expected):
+    assert automatic_dtype(ScratchMLPRegressor(), n, n_parameters) == expected
     for given in ("float32", np.float64):
-        assert automatic_dtype(ScratchMLPRegressor(dtype=given), n) == np.dtype(given)
+        assert automatic_dtype(ScratchMLPRegressor(dtype=given), n, n_parameters) == np.dtype(given)
 
 
 @pytest.mark.parametrize("sizes", [7, np.int64(7), (7,), [7], np.array([7])])

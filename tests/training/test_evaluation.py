@@ -11,8 +11,8 @@ from scipy.special import log_expit, log_softmax
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.training.evaluation import (
+    DOUBTED_ROWS,
     MAX_LOG_TEMPERATURE,
-    N_DOUBTFUL,
     Evaluation,
     assign_folds,
     equal_rows,
@@ -245,9 +245,9 @@ def sharpened(kind, sharpness, n=300, seed=0):
     return z * sharpness, t, loss, softmax_loss if kind == "softmax" else binary_loss
 
 
-def doubted(t, kind, n=None):
-    """Targets of which a few rows of n are uniform, spread over all rows."""
-    return t + N_DOUBTFUL / (n or len(t)) * ((1 / t.shape[1] if kind == "softmax" else 0.5) - t)
+def doubted(t, kind):
+    """Targets of which a share is uniform."""
+    return t + min((DOUBTED_ROWS / len(t)) ** 2, 0.5) * ((1 / t.shape[1] if kind == "softmax" else 0.5) - t)
 
 
 class Calibration:
@@ -293,7 +293,7 @@ def test_the_temperature_stays_within_bounds(kind):
 
 
 @pytest.mark.parametrize("kind", ["binary", "multilabel", "softmax"])
-@pytest.mark.parametrize("n", [10, 40, 100])
+@pytest.mark.parametrize("n", [5, 10, 40, 100])
 def test_scores_that_are_right_on_few_rows_do_not_become_certain(kind, n):
     z, t, loss, plain = sharpened(kind, 1.0, n=n)
     sure = np.where(t > 0, 9.0, -9.0)  # right on every row
@@ -303,7 +303,7 @@ def test_scores_that_are_right_on_few_rows_do_not_become_certain(kind, n):
     assert abs(np.log(temperature) - best.x) < 0.02
     doubt = 3 / (3 + np.exp(18 / temperature)) if kind == "softmax" else 1 / (1 + np.exp(9 / temperature))
     # 2 % of log T are up to 15 % of a small probability
-    assert doubt == pytest.approx(N_DOUBTFUL / n * (0.75 if kind == "softmax" else 0.5), rel=0.15)
+    assert doubt == pytest.approx(min((DOUBTED_ROWS / n) ** 2, 0.5) * (0.75 if kind == "softmax" else 0.5), rel=0.15)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
