@@ -103,7 +103,8 @@ class HyperParameters(BaseEstimator):
         boolean,
         "ensemble",
         """Whether a classifier divides its raw scores by the temperature that minimises the validation loss (Guo et
-        al. 2017). With 'folds' a power of the temperature is used, because the average over all members is less
+        al. 2017). In that loss a share (6 / n_rows)² of each class counts as unknown, so that few rows prove no
+        certainty. With 'folds' a power of the temperature is used, because the average over all members is less
         confident than a single held-out member.""",
         sklearn="New: a temperature fitted to the validation rows; scikit-learn does not calibrate.",
     )
