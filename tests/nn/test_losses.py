@@ -92,6 +92,15 @@ def test_softmax_of_many_classes_is_the_same_formula(n_classes):
     np.testing.assert_allclose(dz, np.exp(log_softmax(z, axis=-1)) - t, rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.parametrize("n_classes", [5, losses_module.MANY_CLASSES])
+def test_softmax_has_no_denormal_gradients(n_classes):
+    z = np.random.RandomState(0).uniform(-200, 0, (2, 50, n_classes)).astype(np.float32)
+    t = np.eye(n_classes, dtype=np.float32)[np.arange(50) % n_classes]
+    rows, dz = evaluate(make_loss("log_loss", "softmax"), z, t)
+    np.testing.assert_allclose(rows, -(t * log_softmax(z.astype(float), axis=-1)).sum(axis=-1), rtol=1e-5, atol=1e-5)
+    assert abs(dz[dz != 0]).min() > 1e-30
+
+
 def test_softmax_log_loss_is_its_formula():
     loss, z, t = targets("log_loss softmax")
     np.testing.assert_allclose(evaluate(loss, z, t)[0], -(t * log_softmax(z, axis=-1)).sum(axis=-1), rtol=1e-13)
