@@ -47,6 +47,14 @@ def save_weights(estimator: Any, path: str | os.PathLike[str]) -> None:
     ------
     NotFittedError
         If the estimator is not fitted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skscratch import ScratchMLPClassifier
+    >>> from skscratch.files import save_weights
+    >>> model = ScratchMLPClassifier(max_iter=3, random_state=0).fit(*load_iris(return_X_y=True))
+    >>> save_weights(model, "network.npz")
     """
     check_is_fitted(estimator)
     arrays: dict[str, Any] = {}
@@ -100,6 +108,18 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[list[Array], list[Array]
         If the path does not exist.
     ValueError
         If the file or folder does not contain the weights of a network, or is damaged. The message names the file.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skscratch import ScratchMLPClassifier
+    >>> from skscratch.files import load_weights, save_weights
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ScratchMLPClassifier(n_members=1, numeric_embedding=None, max_iter=3, random_state=0).fit(X, y)
+    >>> save_weights(model, "network.npz")
+    >>> coefs, intercepts = load_weights("network.npz")
+    >>> [W.shape for W in coefs], [b.shape for b in intercepts]
+    ([(4, 64), (64, 64), (64, 3)], [(64,), (64,), (3,)])
     """
     path = Path(path)
     if path.is_dir():

@@ -57,6 +57,8 @@ def compare(runs: pd.DataFrame, suite: str) -> list[dict[str, object]]:
         both = loss[[ours, other]].dropna().index
         parts = {"all": both, "in view": both.difference(list(aside)), "put aside": both.intersection(list(aside))}
         for part, tables in parts.items():
+            if not len(tables):
+                continue
             ratio, standard_error = _mean_ratio(loss, ours, other, tables)
             rows.append(
                 {

@@ -121,6 +121,20 @@ def to_onnx(estimator: Any, X: Any, *, coverage: float | None = None, target_ops
 
     With ``refit=0``, an interval or set compares the row with the scores of every fold (CV+). The memory that the graph
     needs then grows with the number of rows times that of scores; pass large tables in parts.
+
+    Examples
+    --------
+    >>> import onnxruntime
+    >>> from sklearn.datasets import load_iris
+    >>> from skscratch import ScratchMLPClassifier
+    >>> from skscratch.onnx import input_feed, to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ScratchMLPClassifier(max_iter=3, random_state=0).fit(X, y)
+    >>> converted = to_onnx(model, X)
+    >>> session = onnxruntime.InferenceSession(converted.SerializeToString(), providers=["CPUExecutionProvider"])
+    >>> label, probabilities = session.run(None, input_feed(converted, X))
+    >>> label.shape, probabilities.shape
+    ((150,), (150, 3))
     """
     register()
     from skl2onnx import convert_sklearn
@@ -168,6 +182,18 @@ def register() -> None:
     ------
     ImportError
         If skl2onnx is not installed.
+
+    Examples
+    --------
+    >>> import skl2onnx
+    >>> from sklearn.datasets import load_iris
+    >>> from skscratch import ScratchMLPClassifier
+    >>> from skscratch.onnx import register
+    >>> X, y = load_iris(return_X_y=True)
+    >>> register()
+    >>> model = ScratchMLPClassifier(max_iter=3, random_state=0).fit(X, y)
+    >>> [output.name for output in skl2onnx.to_onnx(model, X[:1], options={"zipmap": False}).graph.output]
+    ['label', 'probabilities']
     """
     try:
         from skl2onnx import update_registered_converter

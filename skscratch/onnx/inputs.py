@@ -52,6 +52,17 @@ def input_feed(model: Any, X: Any) -> dict[str, Array]:
     ------
     ValueError, TypeError
         If X lacks a column, or has values that an input cannot represent, such as missing integers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skscratch import ScratchMLPRegressor
+    >>> from skscratch.onnx import input_feed, to_onnx
+    >>> X = pd.DataFrame({"area": [50.0, 80.0, 120.0] * 20, "district": ["north", None, "south"] * 20})
+    >>> model = ScratchMLPRegressor(max_iter=3, random_state=0).fit(X, X["area"])
+    >>> feed = input_feed(to_onnx(model, X), X[:2])
+    >>> {name: values.ravel().tolist() for name, values in feed.items()}
+    {'area': [50.0, 80.0], 'district': ['north', '']}
     """
     from onnx.helper import tensor_dtype_to_np_dtype
 
