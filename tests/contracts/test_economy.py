@@ -54,8 +54,8 @@ def test_number_of_calls_of_a_regression_step():
 
 
 def test_number_of_calls_of_a_classification_step():
-    # the same, with 12 calls for softmax and its loss
-    assert counted_step(n_out=5, loss="log_loss", link="softmax").total() == 3 + 2 + 2 + 12 + 1 + 1 + 3 + 2 + 2 + 6
+    # the same, with 13 calls for softmax and its loss
+    assert counted_step(n_out=5, loss="log_loss", link="softmax").total() == 3 + 2 + 2 + 13 + 1 + 1 + 3 + 2 + 2 + 6
 
 
 def test_members_need_no_more_calls():
