@@ -41,11 +41,14 @@ def training_context() -> Iterator[None]:
     """
     before = np.getbufsize()
     try:
-        with one_blas_thread(), np.errstate(all="ignore"):
-            np.setbufsize(1024)
-            yield
+        try:
+            with one_blas_thread(), np.errstate(all="ignore"):
+                np.setbufsize(1024)
+                yield
+        finally:
+            np.setbufsize(before)
     finally:
-        np.setbufsize(before)
+        np.setbufsize(before)  # again, because an interrupt may come just before the first call
 
 
 class one_blas_thread:
