@@ -10,8 +10,6 @@ processor, on one thread. ``explanations.csv`` has a row for each table.
 """
 
 import argparse
-import subprocess
-import sys
 import warnings
 from time import process_time
 
@@ -21,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor, explain
 
-from .measure import RESULTS, environment
+from .measure import RESULTS, run_in_child
 
 __all__ = ["compare"]
 
@@ -101,8 +99,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:
-        command = [sys.executable, "-m", "benchmarks.explanations", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.explanations")
         return
     tables = {
         "numbers": numbers(),

@@ -12,8 +12,6 @@ compares processor time, on one thread: of the importances beside the fit, and o
 """
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Callable
 from time import process_time
 
@@ -27,7 +25,7 @@ from sklearn.model_selection import train_test_split
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.nn.split import SplitNetwork
 
-from .measure import RESULTS, environment, installed
+from .measure import RESULTS, installed, run_in_child
 
 __all__ = ["TABLES", "rank_columns"]
 
@@ -199,8 +197,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:
-        command = [sys.executable, "-m", "benchmarks.importances", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.importances")
         return
     sizes, n_seeds = ((400,), 1) if arguments.quick else ((400, 2000), arguments.seeds)
     found = [

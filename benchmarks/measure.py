@@ -27,6 +27,7 @@ __all__ = [
     "interleaved",
     "machine",
     "other_cores_busy",
+    "run_in_child",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]  # of the repository
@@ -95,6 +96,11 @@ def fresh(module: str, function: str, *arguments: Any) -> Any:
     if done.returncode:
         raise RuntimeError(f"{module}.{function}{arguments} failed in a fresh interpreter:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_in_child(module: str, limit: str = "1") -> None:
+    """Run the script `module` again with this one's arguments and ``--child``, in a process with a thread limit."""
+    subprocess.run([sys.executable, "-m", module, "--child", *sys.argv[1:]], env=environment(limit), check=True)
 
 
 class other_cores_busy:

@@ -17,8 +17,6 @@ over the tables, and the geometric means of size and time over ours.  ``--report
 """
 
 import argparse
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +29,7 @@ from sklearn.datasets import make_friedman1, make_friedman2, make_friedman3
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-from ..measure import RESULTS, environment, geometric_mean
+from ..measure import RESULTS, geometric_mean, run_in_child
 from ..quality import tables
 from ..quality.tables import Split
 from .simulation import DISTRIBUTIONS
@@ -146,8 +144,7 @@ def main() -> None:
         summarise(arguments.out)
         return
     if not arguments.child:
-        command = [sys.executable, "-m", "benchmarks.intervals.beside_mapie", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.intervals.beside_mapie")
         return
     warnings.simplefilter("ignore")
     for task in arguments.task:

@@ -11,8 +11,6 @@ are not measured again: delete it to begin anew.
 """
 
 import argparse
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from itertools import product
@@ -24,7 +22,7 @@ from sklearn.datasets import make_friedman1
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-from ..measure import RESULTS, environment
+from ..measure import RESULTS, run_in_child
 
 __all__ = ["DISTRIBUTIONS", "simulate"]
 
@@ -122,8 +120,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:
-        command = [sys.executable, "-m", "benchmarks.intervals.simulation", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.intervals.simulation")
         return
     warnings.simplefilter("ignore")
     path = arguments.out / "simulation.csv"

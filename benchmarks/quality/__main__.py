@@ -28,12 +28,10 @@ times only between runs on an equally idle machine.
 """
 
 import argparse
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
-from ..measure import RESULTS, Report, environment, installed, machine
+from ..measure import RESULTS, Report, installed, machine, run_in_child
 from . import ablation, memory, runs, summary, tables
 from .models import ABLATION, BASELINES, OURS, SETTINGS, settings
 
@@ -59,8 +57,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     if not arguments.report:
         describe(arguments.out / "machine.txt")
-        command = [sys.executable, "-m", "benchmarks.quality", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment(arguments.threads), check=True)
+        run_in_child("benchmarks.quality", arguments.threads)
     report(arguments)
 
 

@@ -12,8 +12,7 @@ row, or one of 2,000 or 300. ``names.csv`` has the ratio of the losses (log loss
 """
 
 import argparse
-import subprocess
-import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyClassifier
 
-from ..measure import RESULTS, environment
+from ..measure import RESULTS, run_in_child
 from . import tables
 from .models import hgb, ours
 from .runs import score
@@ -109,9 +108,9 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:
-        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.quality.extremes", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.quality.extremes")
         return
+    warnings.simplefilter("ignore")
     ratios = names(arguments.folders[0])
     ratios.to_csv(arguments.out / "names.csv", index=False)
     logs = np.log(ratios["ratio"]).groupby(ratios["column"], sort=False)

@@ -15,8 +15,6 @@ share of violations.  ``--report`` writes it from the other file.
 """
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -33,7 +31,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-from ..measure import RESULTS, environment
+from ..measure import RESULTS, run_in_child
 from . import tables
 
 __all__ = ["measure"]
@@ -144,8 +142,7 @@ def main() -> None:
         _summarise(arguments.out)
         return
     if not arguments.child:
-        command = [sys.executable, "-m", "benchmarks.quality.monotonic", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.quality.monotonic")
         return
     found = pd.DataFrame(_all(arguments.data))
     report = found.groupby(["kind", "table", "n_train", "model"], sort=False).mean()  # over the seeds

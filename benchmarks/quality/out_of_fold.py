@@ -11,8 +11,6 @@ within two standard errors of the held-out score, lower and higher.
 """
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, r2_score
 
-from ..measure import RESULTS, environment
+from ..measure import RESULTS, run_in_child
 from . import tables
 from .models import ours
 
@@ -61,8 +59,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:
-        command = [sys.executable, "-m", "benchmarks.quality.out_of_fold", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.quality.out_of_fold")
         return
     found = [compare(folder, name, task) for folder in arguments.folders for name, task in tables.tasks(folder).items()]
     report = pd.DataFrame(found)

@@ -24,8 +24,6 @@ Each finished search is appended to ``search.csv`` in the folder given by ``--ou
 
 import argparse
 import csv
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +35,7 @@ import pandas as pd
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 
-from ..measure import RESULTS, environment, geometric_mean
+from ..measure import RESULTS, geometric_mean, run_in_child
 from . import tables
 
 ROWS = (1000, 10_000)  # smallest and largest table
@@ -65,8 +63,7 @@ def main() -> None:
     if arguments.fresh:
         path.unlink(missing_ok=True)
     if not arguments.report:
-        command = [sys.executable, "-m", "benchmarks.quality.search", "--child", *sys.argv[1:]]
-        subprocess.run(command, env=environment("1"), check=True)
+        run_in_child("benchmarks.quality.search")
     report(path, arguments.out / "search_summary.csv", arguments.tables)
 
 
