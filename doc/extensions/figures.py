@@ -38,17 +38,23 @@ def neuron():
         r"$\partial p/\partial z = p(1 - p)$",
         r"$\partial E/\partial p = 2(p - t)$",
     ]
-    places = list(nodes.values())
-    for left, right, formula, derivative in zip(places[:-1], places[1:], forward, backward, strict=True):
-        for y, start, end, colour in ((0.22, left, right, BLUE), (-0.22, right, left, ORANGE)):
-            shift = 0.55 if end > start else -0.55
-            axes.annotate("", (end - shift, y), (start + shift, y), arrowprops={"arrowstyle": "->", "color": colour})
-        axes.text((left + right) / 2, 0.42, formula, ha="center", va="bottom", color=BLUE, size=12)
-        axes.text((left + right) / 2, -0.42, derivative, ha="center", va="top", color=ORANGE, size=12)
+    arrows(axes, list(nodes.values()), forward, backward, y=0.22, gap=0.55, size=12)
     axes.text(-0.7, 1.15, "forward", color=BLUE, size=12)
     axes.text(6.7, -1.2, "backward", color=ORANGE, ha="right", size=12)
     axes.set(xlim=(-0.8, 6.8), ylim=(-1.3, 1.4))
     return figure
+
+
+def arrows(axes, places, forward, backward, y, gap, size):
+    """Draw an arrow from each place to the next one with a formula of the forward pass, and one back below it."""
+    for left, right, formula, derivative in zip(places[:-1], places[1:], forward, backward, strict=True):
+        for height, start, end, colour in ((y, left, right, BLUE), (-y, right, left, ORANGE)):
+            shift = gap if end > start else -gap
+            ends = (end - shift, height), (start + shift, height)
+            axes.annotate("", *ends, arrowprops={"arrowstyle": "->", "color": colour})
+        middle = (left + right) / 2
+        axes.text(middle, y + 0.2, formula, ha="center", va="bottom", color=BLUE, size=size)
+        axes.text(middle, -y - 0.2, derivative, ha="center", va="top", color=ORANGE, size=size)
 
 
 def two_layers():
@@ -57,19 +63,13 @@ def two_layers():
     nodes = {"$x$\n(B, 2)": 0.0, "$h$\n(B, 3)": 2.6, "$p$\n(B, 1)": 5.2, "$L$": 7.6}
     for name, x in nodes.items():
         axes.text(x, 0, name, ha="center", va="center", size=12, bbox={"boxstyle": "round,pad=0.4", "fc": "#e8f1f8"})
-    places = list(nodes.values())
     forward = [r"$h = \sigma(x W_1)$", r"$p = \sigma(h W_2)$", r"$\frac{1}{2}\sum (p - t)^2$"]
     backward = [
         "$dy = dh \\cdot h (1 - h)$",
         "$dz = dp \\cdot p (1 - p)$\n$dh = dz \\, W_2^{T}$",
         "$dp = p - t$",
     ]
-    for left, right, formula, derivative in zip(places[:-1], places[1:], forward, backward, strict=True):
-        for y, start, end, colour in ((0.25, left, right, BLUE), (-0.25, right, left, ORANGE)):
-            shift = 0.6 if end > start else -0.6
-            axes.annotate("", (end - shift, y), (start + shift, y), arrowprops={"arrowstyle": "->", "color": colour})
-        axes.text((left + right) / 2, 0.45, formula, ha="center", va="bottom", color=BLUE, size=11)
-        axes.text((left + right) / 2, -0.45, derivative, ha="center", va="top", color=ORANGE, size=11)
+    arrows(axes, list(nodes.values()), forward, backward, y=0.25, gap=0.6, size=11)
     for x, name, gradient in ((1.3, "$W_1$ (2, 3)", "$dW_1 = x^{T} dy$"), (3.9, "$W_2$ (3, 1)", "$dW_2 = h^{T} dz$")):
         axes.text(x, 1.75, name, ha="center", va="center", size=11, bbox={"boxstyle": "round", "fc": "#f9e3d1"})
         axes.annotate("", (x, 1.0), (x, 1.45), arrowprops={"arrowstyle": "->", "color": BLUE})
