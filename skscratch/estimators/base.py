@@ -262,7 +262,7 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
             return objective, None
         calibrate = bool(self.calibrate and is_classifier(self) and objective.loss.canonical)
         scorer = None if self.scoring == "loss" else partial(score_of, self, validation)
-        n_different = count_different(held_out, validation.values)
+        n_different = count_different(held_out, validation.values) if calibrate else None
         return objective, Evaluation(held_out, folds, calibrate, scorer, n_different)
 
     def _keep_structure(self, model: FittedNetwork) -> None:

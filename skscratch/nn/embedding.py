@@ -84,7 +84,7 @@ class Embedding:
         forward.append(look_up)
         if g is None:
             return y, None, forward, backward
-        dy = np.empty((n_members, n_rows, y.shape[-1] - self.n_numeric), y.dtype)  # of the vectors (and the ones) alone
+        dy = np.empty_like(y[..., self.n_numeric :], order="C")  # the numbers need no gradient
         ones, each = np.ones(n_rows * n_codes, y.dtype), np.arange(n_rows * n_codes + 1)
 
         def gradient() -> None:

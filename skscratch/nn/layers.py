@@ -53,8 +53,8 @@ class Layer(Protocol):
         Returns
         -------
         y, dy : ndarray of shape (K, B, n_out)
-            The output, and the buffer for the loss's gradient with respect to y (None if g and dx are).  They are the
-            next layer's x and dx.
+            The output, and the buffer for the loss's gradient with respect to y (None if g and dx are), or to its last
+            columns.  They are the next layer's x and dx.
         forward, backward : Tape
             `forward` computes y.  `backward` computes g and dx from dy; it overwrites them, so that they need not be
             zeroed.

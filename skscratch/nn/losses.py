@@ -17,9 +17,9 @@ from .tape import Array, Tape
 
 __all__ = ["CLASSIFICATION_LOSSES", "REGRESSION_LOSSES", "CustomLoss", "Loss", "Quantile", "make_loss"]
 
-MANY_CLASSES = 64  # from here on, transposed copies cost more time than they save (at 1,000 classes 3 times as much)
-MIN_EXPONENT = -60.0  # of the exponentials of softmax; from -87 on they are denormal numbers, with which products of
-# matrices take thirty times as long
+MANY_CLASSES = 64  # from here on, transposed copies take more time than they save: 3 times as much at 1,000 classes
+# Below -87, exp is a denormal number in float32, and a product of such matrices takes thirty times as long.
+MIN_EXPONENT = -60.0
 BoundLoss = tuple[Array, Tape]  # the loss of each row (K, B, 1), and the tape that computes it
 
 
@@ -247,7 +247,7 @@ def _bind_softmax(z: Array, t: Array, dz: Array) -> BoundLoss:
     tape.subtract(raw, total, out=s)  # s = z - max(z)
     tape.multiply(s, targets, out=scratch)
     sum_classes(scratch, out=rows)  # Σ t s
-    tape.maximum(s, MIN_EXPONENT, out=s)
+    tape.maximum(s, MIN_EXPONENT, out=s)  # the probabilities that this raises are below 1e-26
     tape.exp(s, out=s)
     sum_classes(s, out=total)  # Σ exp(s)
     tape.divide(s, total, out=s)  # softmax(z)

