@@ -124,7 +124,8 @@ class HyperParameters(BaseEstimator):
         """Schedule of the learning rate: {choices}; or a function of progress (0 at the start, 1 after `max_iter`
         epochs) that returns a factor on `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
         scikit-learn's schedules and have no end of their own. 'multi_cosine' is RealMLP's "coslog4": four cycles, each
-        twice as long as the one before. 'lbfgs' uses no schedule.""",
+        twice as long as the one before. With 60 epochs it has five cycles for more than 62,500 rows and six for
+        more than 129,000, so that training can stop after fewer epochs. 'lbfgs' uses no schedule.""",
         sklearn="Four cosine cycles; scikit-learn's default is `'constant'`, and its schedules apply to `'sgd'` only.",
     )
     learning_rate_init: float | Literal["auto"] = parameter(
@@ -195,8 +196,9 @@ class HyperParameters(BaseEstimator):
         "regularisation",
         """L2 penalty ½ category_penalty ‖E‖² / n_samples on the embeddings E of large categories, which is added to the
         mean loss. The vector of a category with n rows keeps about n / (n + category_penalty) of its unpenalised
-        length, so that rare categories are not memorised. 'auto' trains four epochs each with 0, 1, 5 and 30, and takes
-        the largest of them whose validation loss is within 2 % of the lowest; it is 3 without validation.""",
+        length, so that rare categories are not memorised. 'auto' trains four epochs each with 0, 1, 5 and 30,
+        fewer for more than 50,000 rows, and takes the largest of them whose validation loss is within 2 % of the
+        lowest; it is 3 without validation.""",
         sklearn="New: regularises columns of many categories.",
     )
     weight_decay: float = parameter(

@@ -1,5 +1,6 @@
 """The plan of a training: what the hyper-parameters, "auto" included, mean for a table of a given size."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from ..training.loop import Epoch, StepSettings
 from ..training.objective import Objective
 from ..training.optimizers import SGD, Adam
 from ..training.plan import TrainingPlan
-from ..training.schedules import SCHEDULES, Schedule, checked, with_warmup
+from ..training.schedules import SCHEDULES, Schedule, checked, multi_cosine, with_warmup
 from ..training.state import Split, TrainingState
 from ..training.threads import allowed_threads
 from ..training.time_limit import TimeLimit
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_BATCH",
     "automatic_batch_size",
     "automatic_bins",
+    "automatic_cycles",
     "automatic_dtype",
     "calls_user_functions",
     "check_together",
@@ -44,6 +46,7 @@ FLOAT64_UP_TO = 200  # rows
 FLOAT64_PARAMETERS = 100_000  # of a member: those of 1,500 inputs at the defaults
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
+FIRST_CYCLE_ROWS = 250_000  # rows that the first cycle of the learning rate shows, where it has an epoch at least
 MAX_BATCH = 256  # rows of a step that "auto" chooses at most
 
 
@@ -61,7 +64,7 @@ def training_plan(
 
     Their weights are in units of 2**`weight_exponent`, and `mean_weight` is their mean in these units.
     """
-    schedule = _schedule(h)
+    schedule = _schedule(h, 0 if incremental else n_rows)
     return TrainingPlan(
         settings=_step_settings(h, schedule, n_rows, max_batch, weight_exponent),
         schedule=schedule,
@@ -204,6 +207,16 @@ def automatic_batch_size(n_rows: int, max_batch: int = MAX_BATCH) -> int:
     return -(-n_rows // -(-n_rows // size))  # steps of about equal size, without a small last one
 
 
+def automatic_cycles(n_rows: int, n_epochs: int) -> int:
+    """Return the cycles of 'multi_cosine': four, and more for long tables, whose training can then stop earlier.
+
+    The first cycle shows at most about 250,000 rows, but has an epoch at least.
+    """
+    at_most = int(math.log2(n_epochs + 4))  # 6 for 60 epochs, whose first cycle is 60/63 epochs
+    wanted = math.ceil(math.log2(n_rows * n_epochs / FIRST_CYCLE_ROWS + 1))
+    return max(min(wanted, at_most), 4)
+
+
 def automatic_bins(n_rows: int, n_columns: int) -> int:
     """Return the bins of a number column: a sixth of the rows and at most 384 for all columns; fewer than 3 are none.
 
@@ -231,8 +244,11 @@ def _step_settings(
     )
 
 
-def _schedule(h: HyperParameters) -> Schedule:
-    schedule = SCHEDULES[h.learning_rate] if isinstance(h.learning_rate, str) else checked(h.learning_rate)
+def _schedule(h: HyperParameters, n_rows: int) -> Schedule:
+    if h.learning_rate == "multi_cosine":
+        schedule = multi_cosine(automatic_cycles(n_rows, h.max_iter))
+    else:
+        schedule = SCHEDULES[h.learning_rate] if isinstance(h.learning_rate, str) else checked(h.learning_rate)
     return with_warmup(schedule, h.warmup)
 
 

@@ -25,7 +25,8 @@ __all__ = ["CATEGORY_PENALTIES", "DEFAULT_CATEGORY_PENALTY", "choose_category_pe
 
 CATEGORY_PENALTIES = (0.0, 1.0, 5.0, 30.0)
 DEFAULT_CATEGORY_PENALTY = 3.0  # where nothing validates the training
-N_EPOCHS = 4  # of each trial; 12 lower the loss by 1 % more and lengthen the fit by half
+N_EPOCHS = 4  # of each trial, at most; 12 lower the loss by 1 % more and lengthen the fit by half
+TRIAL_ROWS = 200_000  # that a trial shows of a long table, but one epoch at least
 SHARE_OF_TIME = 0.25  # at most, of a limited time; without a limit it is about as much
 TOLERANCE = 0.02  # a small penalty is ahead early and behind later, when rare categories are memorised
 
@@ -39,14 +40,15 @@ def choose_category_penalty(
     time is too short for the first trial, it is the default.
     """
     losses: list[float] = []
+    n_epochs = min(max(TRIAL_ROWS // len(objective), 1), N_EPOCHS)
     seconds = None if plan.time_limit is None else SHARE_OF_TIME * plan.time_limit.left() / len(CATEGORY_PENALTIES)
     for penalty in CATEGORY_PENALTIES:
         trial = state.snapshot()
-        _train_briefly(plan, objective, trial, penalty, seconds)
+        _train_briefly(plan, objective, trial, penalty, n_epochs, seconds)
         if trial.interrupted:
             state.interrupted = True
             return None
-        if seconds is not None and not losses and trial.progress.n_seen < N_EPOCHS * len(objective):
+        if seconds is not None and not losses and trial.progress.n_seen < n_epochs * len(objective):
             return DEFAULT_CATEGORY_PENALTY
         scored = evaluation.score(trial.parameters)
         losses.append(evaluation.loss_and_temperature(scored)[0] if scored.is_finite() else np.inf)
@@ -56,17 +58,17 @@ def choose_category_penalty(
 
 
 def _train_briefly(
-    plan: TrainingPlan, objective: Objective, trial: TrainingState, penalty: float, seconds: float | None
+    plan: TrainingPlan, objective: Objective, trial: TrainingState, penalty: float, n_epochs: int, seconds: float | None
 ) -> None:
     """Train along one Hann window of the learning rate, for so many seconds at most."""
     assert plan.make_optimizer is not None
-    trial.progress, trial.optimizer = Progress(end=N_EPOCHS), plan.make_optimizer(trial.parameters)
+    trial.progress, trial.optimizer = Progress(end=n_epochs), plan.make_optimizer(trial.parameters)
     settings = replace(
         plan.settings,
-        schedule=hann_window(plan.settings.batch_size, len(objective), N_EPOCHS),
+        schedule=hann_window(plan.settings.batch_size, len(objective), n_epochs),
         category_penalty=penalty * plan.mean_weight,
         pace=None if seconds is None else Pace(seconds),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # if a trial diverges, so does the training, which warns
-        train(objective, trial, settings, N_EPOCHS, Listener(), plan.n_threads, plan.epoch_type)
+        train(objective, trial, settings, n_epochs, Listener(), plan.n_threads, plan.epoch_type)

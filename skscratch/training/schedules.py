@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
-__all__ = ["SCHEDULES", "Schedule", "checked", "hann", "hann_window", "with_warmup"]
+__all__ = ["SCHEDULES", "Schedule", "checked", "hann", "hann_window", "multi_cosine", "with_warmup"]
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,14 @@ def hann_window(batch_size: int, n_rows: int, n_epochs: int) -> Callable[[float]
     return lambda u: hann(u + half_a_step)
 
 
-def multi_cosine(u: float) -> float:
-    """½ (1 - cos(2π log₂(1 + 15u))): four Hann windows, each twice as long as the one before.
+def multi_cosine(n_cycles: int = 4) -> Schedule:
+    """½ (1 - cos(2π log₂(1 + (2ᶜ - 1) u))): c Hann windows, each twice as long as the one before.
 
-    This is "coslog4" of Holzmüller et al. 2024 (RealMLP), eq. 5; it is zero at u = 0, 1/15, 3/15, 7/15 and 1.
+    Four of them are "coslog4" of Holzmüller et al. 2024 (RealMLP), eq. 5, zero at u = 0, 1/15, 3/15, 7/15 and 1.
     """
-    return hann(math.log2(1 + 15 * u))
+    total = 2**n_cycles - 1  # in units of the first window
+    ends = [(2**i - 1) / total for i in range(1, n_cycles)]
+    return Schedule(lambda u: hann(math.log2(1 + total * u)), cycle_ends=tuple(ends))
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -78,7 +80,7 @@ SCHEDULES: dict[str, Schedule] = {
     "adaptive": Schedule(constant, open_ended=True),
     "cosine": Schedule(cosine),
     "one_cycle": Schedule(one_cycle),
-    "multi_cosine": Schedule(multi_cosine, cycle_ends=(1 / 15, 3 / 15, 7 / 15)),
+    "multi_cosine": multi_cosine(),
 }
 
 

@@ -14,6 +14,7 @@ from skscratch.estimators.plan import (
     FULL_BATCH_UP_TO,
     automatic_batch_size,
     automatic_bins,
+    automatic_cycles,
     automatic_dtype,
     check_together,
     fold_split,
@@ -49,6 +50,28 @@ def test_the_automatic_batch_size_of_some_tables():
 def test_the_automatic_batch_size_grows_with_the_square_root_of_the_rows_where_it_may():
     assert automatic_batch_size(500_000, max_batch=10**4) == pytest.approx(2560, rel=0.01)
     assert automatic_batch_size(500_000, max_batch=1000) == 1000
+
+
+@pytest.mark.parametrize(
+    ("n", "epochs", "cycles"),
+    [
+        (0, 60, 4),
+        (62_500, 60, 4),  # the first cycle is a fifteenth of 60 epochs: 250,000 rows
+        (62_501, 60, 5),
+        (129_167, 60, 6),
+        (10**9, 60, 6),  # the first cycle is 60/63 epochs
+        (10**9, 59, 5),
+        (10**9, 1000, 9),
+        (10**9, 3, 4),  # as few epochs as they are, the schedule is the usual one
+    ],
+)
+def test_the_cycles_of_the_learning_rate(n, epochs, cycles):
+    assert automatic_cycles(n, epochs) == cycles
+    ends = training_plan(ScratchMLPRegressor(max_iter=epochs), max(n, 1)).schedule.cycle_ends
+    assert len(ends) == cycles - 1 and ends[0] == 1 / (2**cycles - 1)
+    assert (
+        len(training_plan(ScratchMLPRegressor(max_iter=epochs), max(n, 1), incremental=True).schedule.cycle_ends) == 3
+    )
 
 
 @pytest.mark.parametrize(

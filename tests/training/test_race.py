@@ -57,6 +57,20 @@ def test_the_fit_is_the_one_with_the_chosen_penalty(kind, early_stopping):
     assert given.loss_curve_ == chosen.loss_curve_ and given.category_penalty_ == chosen.category_penalty_
 
 
+@pytest.mark.parametrize(("trial_rows", "expected"), [(10**6, 4), (3 * N, 3), (1, 1)])
+def test_a_trial_shows_fewer_rows_of_a_long_table(monkeypatch, trial_rows, expected):
+    epochs, train = [], race.train
+
+    def counted(objective, state, settings, stop_at, *others):
+        epochs.append(stop_at)
+        return train(objective, state, settings, stop_at, *others)
+
+    monkeypatch.setattr(race, "train", counted)
+    monkeypatch.setattr(race, "TRIAL_ROWS", trial_rows)
+    ScratchMLPRegressor(**QUICK).fit(NAMED, Y_BY_TOWN)
+    assert epochs == [expected] * len(CATEGORY_PENALTIES)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_a_penalty_of_the_users_is_used(solver):

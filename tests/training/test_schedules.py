@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from skscratch.training.schedules import SCHEDULES, Schedule, checked, hann, with_warmup
+from skscratch.training.schedules import SCHEDULES, Schedule, checked, hann, multi_cosine, with_warmup
 
 GRID = [i / 1000 for i in range(1001)]
 OPEN_ENDED = {name for name, schedule in SCHEDULES.items() if schedule.open_ended}
@@ -57,6 +57,15 @@ def test_multi_cosine_is_zero_between_its_cycles(u):
 @pytest.mark.parametrize("cycle", range(4))
 def test_multi_cosine_peaks_in_the_middle_of_each_cycle(cycle):
     assert SCHEDULES["multi_cosine"]((2 ** (cycle + 0.5) - 1) / 15) == pytest.approx(1, abs=1e-15)
+
+
+@pytest.mark.parametrize("n_cycles", range(1, 8))
+def test_each_cycle_of_multi_cosine_is_twice_as_long_as_the_one_before(n_cycles):
+    schedule = multi_cosine(n_cycles)
+    ends = np.array([0, *schedule.cycle_ends, 1])
+    np.testing.assert_allclose(np.diff(ends), 2.0 ** np.arange(n_cycles) / (2**n_cycles - 1))
+    assert [schedule(u) for u in ends.tolist()] == pytest.approx([0] * (n_cycles + 1), abs=1e-15)
+    assert schedule(0.5 * ends[1]) == pytest.approx(hann(np.log2(1.5)), abs=1e-15)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
