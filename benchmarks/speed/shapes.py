@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -15,7 +16,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skscratch import ScratchMLPClassifier
+from skscratch import ScratchMLPClassifier, search_space
 
 from ..measure import Report, Result, installed, interleaved
 from .baselines import PLAIN
@@ -34,8 +35,10 @@ def shapes(report: Report, quick: bool, folder: Path | None) -> None:
         _row("1,000 classes", _clusters(3000, 1000 // small, 20), "scikit-learn", _scikit_learn),
         _predictions(100_000 // small),
         _batches(32_768 // small),
+        _search(5000 // small),
     ]
     notes = ["names: 8,000 x 8 numbers and a column of 3,000 names; wide: 150 x 8,000; 1,000 classes: 3,000 x 20"]
+    notes += ["search: 24 draws, 5,000 x 20, by halving epochs, beside RandomizedSearchCV"]
     notes += ["scores are accuracies on held-out rows", "batches: one epoch of a plain network; theirs are of 512 rows"]
     if installed("catboost"):
         rows.insert(
@@ -121,3 +124,24 @@ def _batches(n: int) -> dict[str, Any]:
         for who, size in sizes.items()
     }
     return _times("batches of 8,192", interleaved(functions, 3), "batches of 512", ("<=", 1.0))
+
+
+def _search(n: int) -> dict[str, Any]:
+    """Time a search of 24 draws by halving epochs beside one that trains them all to the end; fit the best of each."""
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV, RandomizedSearchCV
+
+    X, y = make_classification(n + 4000, 20, n_informative=8, flip_y=0.1, random_state=0)
+    model = ScratchMLPClassifier(random_state=0)
+    options: dict[str, Any] = {"cv": 3, "scoring": "neg_log_loss", "refit": False, "random_state": 0}
+    rounds = {"factor": 4, "resource": "max_iter", "min_resources": 4, "max_resources": 64}
+    searches = {
+        "ours": HalvingRandomSearchCV(model, search_space(model), n_candidates=24, **rounds, **options),
+        "theirs": RandomizedSearchCV(model, search_space(model), n_iter=24, **options),
+    }
+    seconds = interleaved({who: partial(search.fit, X[:n], y[:n]) for who, search in searches.items()}, 1, False)
+    row = _times("search of 24 draws", seconds, "all epochs", ("<=", 0.4))
+    for who, search in (("our", searches["ours"]), ("their", searches["theirs"])):
+        best = clone(model).set_params(**search.best_params_ | {"max_iter": model.max_iter}).fit(X[:n], y[:n])
+        row[f"{who} score"] = best.score(X[n:], y[n:])
+    return row

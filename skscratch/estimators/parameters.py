@@ -124,8 +124,8 @@ class HyperParameters(BaseEstimator):
         """Schedule of the learning rate: {choices}; or a function of progress (0 at the start, 1 after `max_iter`
         epochs) that returns a factor on `learning_rate_init`. 'constant', 'invscaling' and 'adaptive' are
         scikit-learn's schedules and have no end of their own. 'multi_cosine' is RealMLP's "coslog4": four cycles, each
-        twice as long as the one before. With 60 epochs it has five cycles for more than 62,500 rows and six for
-        more than 129,000, so that training can stop after fewer epochs. 'lbfgs' uses no schedule.""",
+        twice as long as the one before. With 60 epochs it has five cycles for more than 125,000 rows and six for
+        more than 258,000, so that training can stop after fewer epochs. 'lbfgs' uses no schedule.""",
         sklearn="Four cosine cycles; scikit-learn's default is `'constant'`, and its schedules apply to `'sgd'` only.",
     )
     learning_rate_init: float | Literal["auto"] = parameter(

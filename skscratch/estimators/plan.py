@@ -46,7 +46,7 @@ FLOAT64_UP_TO = 200  # rows
 FLOAT64_PARAMETERS = 100_000  # of a member: those of 1,500 inputs at the defaults
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
-FIRST_CYCLE_ROWS = 250_000  # rows that the first cycle of the learning rate shows, where it has an epoch at least
+FIRST_CYCLE_ROWS = 500_000  # rows that the first cycle of the learning rate shows, where it has an epoch at least
 MAX_BATCH = 256  # rows of a step that "auto" chooses at most
 
 
@@ -210,7 +210,7 @@ def automatic_batch_size(n_rows: int, max_batch: int = MAX_BATCH) -> int:
 def automatic_cycles(n_rows: int, n_epochs: int) -> int:
     """Return the cycles of 'multi_cosine': four, and more for long tables, whose training can then stop earlier.
 
-    The first cycle shows at most about 250,000 rows, but has an epoch at least.
+    The first cycle shows at most about half a million rows, but has an epoch at least.
     """
     at_most = int(math.log2(n_epochs + 4))  # 6 for 60 epochs, whose first cycle is 60/63 epochs
     wanted = math.ceil(math.log2(n_rows * n_epochs / FIRST_CYCLE_ROWS + 1))
@@ -220,9 +220,9 @@ def automatic_cycles(n_rows: int, n_epochs: int) -> int:
 def automatic_bins(n_rows: int, n_columns: int) -> int:
     """Return the bins of a number column: a sixth of the rows and at most 384 for all columns; fewer than 3 are none.
 
-    The encoded table is limited to a quarter of a gigabyte, so that very long tables have fewer bins.
+    The encoded table is limited to a gigabyte, so that tables of more than 700,000 rows have fewer bins.
     """
-    of_all_columns = min(384, n_rows / 6, 2**26 / n_rows)
+    of_all_columns = min(384, n_rows / 6, 2**28 / n_rows)
     count = int(min(48, of_all_columns / max(n_columns, 1)))
     return count if count >= 3 and n_rows > FULL_BATCH_UP_TO else 0
 

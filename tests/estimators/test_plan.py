@@ -56,9 +56,9 @@ def test_the_automatic_batch_size_grows_with_the_square_root_of_the_rows_where_i
     ("n", "epochs", "cycles"),
     [
         (0, 60, 4),
-        (62_500, 60, 4),  # the first cycle is a fifteenth of 60 epochs: 250,000 rows
-        (62_501, 60, 5),
-        (129_167, 60, 6),
+        (125_000, 60, 4),  # the first cycle is a fifteenth of 60 epochs: 500,000 rows
+        (125_001, 60, 5),
+        (258_334, 60, 6),
         (10**9, 60, 6),  # the first cycle is 60/63 epochs
         (10**9, 59, 5),
         (10**9, 1000, 9),
@@ -67,11 +67,10 @@ def test_the_automatic_batch_size_grows_with_the_square_root_of_the_rows_where_i
 )
 def test_the_cycles_of_the_learning_rate(n, epochs, cycles):
     assert automatic_cycles(n, epochs) == cycles
-    ends = training_plan(ScratchMLPRegressor(max_iter=epochs), max(n, 1)).schedule.cycle_ends
+    model, n = ScratchMLPRegressor(max_iter=epochs), max(n, 1)
+    ends = training_plan(model, n).schedule.cycle_ends
     assert len(ends) == cycles - 1 and ends[0] == 1 / (2**cycles - 1)
-    assert (
-        len(training_plan(ScratchMLPRegressor(max_iter=epochs), max(n, 1), incremental=True).schedule.cycle_ends) == 3
-    )
+    assert len(training_plan(model, n, incremental=True).schedule.cycle_ends) == 3  # each call is an epoch
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_the_cycles_of_the_learning_rate(n, epochs, cycles):
         (3000, 8, 48),  # the maximum for one column
         (8000, 20, 19),  # the maximum for all columns: 384 / 20
         (8000, 200, 0),  # fewer than three are none
-        (10**7, 1, 6),  # the encoded table is limited to a quarter of a gigabyte
+        (10**7, 1, 26),  # the encoded table is limited to a gigabyte
         (10**8, 1, 0),
         (1000, 0, 48),
     ],
