@@ -14,8 +14,8 @@ ten tables and were too large for the noisy ones. The reported seed was not used
 The split is that of the quality benchmark, but with at most 1,500 training rows, to keep the run time to minutes.
 RandomizedSearchCV and HalvingRandomSearchCV, by rows and by epochs, draw 20 settings each. They score by threefold
 cross-validation on the training rows, with log loss or squared error. Halving by rows scores all 20 settings on a
-quarter of the rows and the best five on all rows; halving by epochs trains all 20 for 4 epochs, the best five for 16
-and the best two for 64. The best setting and the defaults are then fitted to all training rows with the same five seeds
+quarter of the rows and the best five on all rows; halving by epochs trains all 20 for 4 epochs and the best five for
+16. The best setting and the defaults are then fitted to all training rows with the same five seeds
 and scored on the held-out rows. A search is better on a table if its mean log loss, or root mean squared error, is
 strictly lower than that of the defaults; equal values are a tie.
 
@@ -178,7 +178,7 @@ def searched(search: str, estimator: Any, task: str, y: np.ndarray, seed: int) -
         return RandomizedSearchCV(estimator, search_space(estimator), n_iter=DRAWS, **options)
     some: dict[str, Any] = {"n_candidates": DRAWS, "factor": FACTOR, "min_resources": len(y) // FACTOR}
     if search == "epochs":
-        some |= {"resource": "max_iter", "min_resources": FACTOR, "max_resources": FACTOR**3}
+        some |= {"resource": "max_iter", "min_resources": FACTOR, "max_resources": FACTOR**2}
     return HalvingRandomSearchCV(estimator, search_space(estimator), **some, **options)
 
 

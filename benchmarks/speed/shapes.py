@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skscratch import ScratchMLPClassifier, search_space
+from skscratch.estimators.plan import automatic_batch_size
 
 from ..measure import Report, Result, installed, interleaved
 from .baselines import PLAIN
@@ -39,6 +40,7 @@ def shapes(report: Report, quick: bool, folder: Path | None) -> None:
     ]
     notes = ["names: 8,000 x 8 numbers and a column of 3,000 names; wide: 150 x 8,000; 1,000 classes: 3,000 x 20"]
     notes += ["search: 24 draws, 5,000 x 20, by halving epochs, beside RandomizedSearchCV"]
+    notes += ["floor: the matrix products of the steps and Adam's passes over its arrays alone, without refit and race"]
     notes += ["scores are accuracies on held-out rows", "batches: one epoch of a plain network; theirs are of 512 rows"]
     if installed("catboost"):
         rows.insert(
@@ -61,7 +63,30 @@ def _row(
         warnings.simplefilter("ignore", ConvergenceWarning)
         seconds = interleaved({who: partial(model.fit, *part[:2]) for who, (model, part) in models.items()}, 1, False)
     score = {who: model.score(*part[2:]) for who, (model, part) in models.items()}
-    return _times(name, seconds, other, target) | {"our score": score["ours"], "their score": score["theirs"]}
+    row = _times(name, seconds, other, target) | {"our score": score["ours"], "their score": score["theirs"]}
+    return row | {"floor s": _floor(models["ours"][0], len(data[1]))}
+
+
+def _floor(model: ScratchMLPClassifier, n: int) -> float:
+    """Time what the steps of a fit cannot avoid: the products of their matrices, and Adam's passes over its arrays."""
+    fitted, batch = model.fitted_, automatic_batch_size(n)
+    p = np.ones((4, *fitted.parameters.shape), fitted.parameters.dtype)  # parameters, gradient and two moments
+    products: list[tuple[Any, Any, Any]] = []
+    for layer in fitted.network.dense(fitted.parameters):
+        k, n_in, n_out = layer.W.shape
+        x, W, dz = (np.ones((k, *shape), p.dtype) for shape in ((batch, n_in), (n_in, n_out), (batch, n_out)))
+        products += [(x, W, np.empty_like(dz)), (x.swapaxes(1, 2), dz, np.empty_like(W))]
+        if len(products) > 2:  # the table needs no gradient
+            products.append((dz, W.swapaxes(1, 2), np.empty_like(x)))
+
+    def step() -> None:
+        for a, b, out in products:
+            np.matmul(a, b, out=out)
+        np.add(p[0], p[2], out=p[0])  # four arrays are read, three written
+        np.add(p[2], p[1], out=p[2])
+        np.negative(p[3], out=p[3])
+
+    return interleaved({"step": step}, 21)["step"] * model.n_iter_ * -(-n // batch)
 
 
 def _times(name: str, seconds: dict[str, float], other: str, target: tuple[str, float] | None) -> dict[str, Any]:
@@ -134,7 +159,7 @@ def _search(n: int) -> dict[str, Any]:
     X, y = make_classification(n + 4000, 20, n_informative=8, flip_y=0.1, random_state=0)
     model = ScratchMLPClassifier(random_state=0)
     options: dict[str, Any] = {"cv": 3, "scoring": "neg_log_loss", "refit": False, "random_state": 0}
-    rounds = {"factor": 4, "resource": "max_iter", "min_resources": 4, "max_resources": 64}
+    rounds = {"factor": 4, "resource": "max_iter", "min_resources": 4, "max_resources": 16}
     searches = {
         "ours": HalvingRandomSearchCV(model, search_space(model), n_candidates=24, **rounds, **options),
         "theirs": RandomizedSearchCV(model, search_space(model), n_iter=24, **options),
