@@ -8,7 +8,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -231,6 +233,7 @@ def threads(report: Report, quick: bool, folder: Path | None) -> None:
             rows.append(
                 {"who": f"{name}, {state}", "1 thread s": one, "2 threads s": two, "2 / 1": Result(two / one, goal)}
             )
+    rows += _members_in_threads(10_000 if quick else 100_000)
     counts = []
     for n in (1, 2):
         with threadpool_limits(n, user_api="blas"):
@@ -240,6 +243,28 @@ def threads(report: Report, quick: bool, folder: Path | None) -> None:
     changed = counts.count(False)
     rows.append({"who": "caller's limits changed by a fit", "2 / 1": Result(float(changed), ("<=", 0.0), "")})
     report.table("threads", f"One and two BLAS threads, {wide.name}", rows)
+
+
+def _members_in_threads(n: int) -> list[dict[str, Any]]:
+    """Time a fit at the defaults with one thread and with two, and two fits in a process each beside one fit."""
+    X, y = make_classification(n, 20, n_informative=10, random_state=0)
+    fit = partial(_fit_defaults, X, y)
+    seconds = interleaved({"one": partial(fit, 1), "two": partial(fit, 2)}, 1)
+    with Parallel(2) as processes:
+        processes([delayed(_fit_defaults)(X[:1000], y[:1000], 1)] * 2)  # starts them
+        began = perf_counter()
+        processes([delayed(_fit_defaults)(X, y, 1)] * 2)
+        both = perf_counter() - began
+    columns = ("who", "1 thread s", "2 threads s", "2 / 1")
+    cells = [
+        (f"ours, {n:,} x 20 at the defaults", seconds["one"], seconds["two"], ("<=", 1 / 1.8)),
+        ("two such fits in two processes, for one", seconds["one"], both / 2, None),
+    ]
+    return [dict(zip(columns, (who, one, two, Result(two / one, goal)), strict=True)) for who, one, two, goal in cells]
+
+
+def _fit_defaults(X: np.ndarray, y: np.ndarray, n_threads: int) -> None:
+    ScratchMLPClassifier(random_state=0, n_jobs=n_threads).fit(X, y)
 
 
 def growth(report: Report, quick: bool, folder: Path | None) -> None:
