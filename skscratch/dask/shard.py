@@ -20,8 +20,9 @@ from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
 from ..training.loop import Epoch, StepSettings
-from ..training.objective import AccumulatedStep, Objective, ScoredRows, Step, fold_weights, out_of_fold_scores
+from ..training.objective import AccumulatedStep, Objective, Step, fold_weights, out_of_fold_scores
 from ..training.optimizers import SGD, Adam
+from ..training.scored_rows import ScoredRows
 from ..training.state import TrainingState
 from ..training.threads import training_context
 from .answers import Answering
@@ -105,7 +106,8 @@ class _RowSet:
         """Compute the raw scores, out of fold where members hold out folds."""
         folds = self._folds if by_folds else None
         z = out_of_fold_scores(self.objective, parameters, folds, self._n_folds if by_folds else None)
-        self.scored = ScoredRows(self.objective, z)
+        own = self.objective
+        self.scored = ScoredRows(z, own.loss, own.targets, own.weight)
 
     def begin_epochs(self, by_folds: bool, settings: StepSettings, state: TrainingState, whole: Array) -> None:
         """Prepare steps that also update the parameters, those of `state`."""

@@ -13,7 +13,8 @@ from scipy.optimize import brentq
 
 from ..nn.batch import Table
 from ..nn.tape import Array
-from .objective import Objective, ScoredRows
+from .objective import Objective
+from .scored_rows import ScoredRows
 
 __all__ = ["FEW_ROWS", "Evaluation", "assign_folds", "equal_rows", "hold_out"]
 

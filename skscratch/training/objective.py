@@ -16,12 +16,12 @@ from ..nn.batch import Targets
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array, Tape
+from .scored_rows import ScoredRows
 
 __all__ = [
     "AccumulatedStep",
     "LocalStep",
     "Objective",
-    "ScoredRows",
     "Step",
     "divide_by_weight",
     "fold_weights",
@@ -136,9 +136,10 @@ class Objective:
             return AccumulatedStep(replace(self, weight=weight), parameters, gradient, rng, total)
         return LocalStep(self, parameters, gradient, n_rows, rng, total)
 
-    def score(self, parameters: Array, folds: Array | None = None) -> "ScoredRows":
+    def score(self, parameters: Array, folds: Array | None = None) -> ScoredRows:
         """Score all rows, each by the members that do not see it where there are folds."""
-        return ScoredRows(self, out_of_fold_scores(self, parameters, folds))
+        z = out_of_fold_scores(self, parameters, folds)
+        return ScoredRows(z, self.loss, self.targets, self.weight)
 
 
 def fold_weights(
@@ -285,46 +286,3 @@ def out_of_fold_scores(
         rows, held_out = np.flatnonzero(folds == fold), slice(fold, None, n_folds)
         z[:, rows] = network.scores(parameters[held_out], table, rows)
     return np.asarray(z.mean(axis=0))
-
-
-class ScoredRows:
-    """Rows with their raw scores z (n, out), and the loss that these have when a temperature T divides them."""
-
-    def __init__(self, objective: Objective, z: Array):
-        self.z = z
-        self._scaled, self._dz = np.empty_like(z)[None], np.empty_like(z)[None]
-        targets = objective.targets.buffer(len(z))
-        objective.targets.gather(np.arange(len(z)), targets)
-        self._targets, self._is_softmax = targets, objective.loss.link.name == "softmax"
-        self._loss_of_rows, self._evaluate = objective.loss.bind(self._scaled, targets[None], self._dz)
-        self._weight = np.ones(len(z)) if objective.weight is None else objective.weight[0].astype(np.float64)
-
-    def __len__(self) -> int:
-        return len(self.z)
-
-    def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
-        """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""
-        np.multiply(self.z, np.exp(log_inverse_temperature), out=self._scaled[0], casting="same_kind")
-        self._evaluate.run()
-        slopes = np.einsum("nj,nj->n", self._dz[0], self._scaled[0])
-        return (
-            float(self._weight @ self._loss_of_rows[0, :, 0]),
-            float(self._weight @ slopes),
-            float(self._weight.sum()),
-        )
-
-    def pull_of_uniform_targets(self) -> float:
-        """Return Σ w (u - t) z over the rows, for the targets t of a cross-entropy and uniform ones u.
-
-        The loss is linear in t: with targets t + ε (u - t) the sum of the losses is lower by ε times this number.
-        """
-        uniform = 1 / self._targets.shape[1] if self._is_softmax else 0.5
-        return float(self._weight @ np.einsum("nj,nj->n", uniform - self._targets, self.z))
-
-    def is_finite(self) -> bool:
-        """Whether no raw score is NaN or infinite."""
-        return bool(np.isfinite(self.z).all())
-
-    def scaled_by(self, temperature: float) -> Array:
-        """Return z / T, (n, out)."""
-        return np.asarray((self.z / temperature).astype(self.z.dtype))

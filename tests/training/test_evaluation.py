@@ -18,7 +18,8 @@ from skscratch.training.evaluation import (
     equal_rows,
     hold_out,
 )
-from skscratch.training.objective import Objective, ScoredRows
+from skscratch.training.objective import Objective
+from skscratch.training.scored_rows import ScoredRows
 from tests.helpers.gradients import LOSS_CASES, make_case, make_network, make_table
 
 RNG = np.random.RandomState
@@ -258,7 +259,9 @@ class Calibration:
         self.evaluation = Evaluation(self.objective, None, calibrate, n_different=n_different)
 
     def __call__(self, z):
-        return self.evaluation.loss_and_temperature(ScoredRows(self.objective, z))
+        return self.evaluation.loss_and_temperature(
+            ScoredRows(z, self.objective.loss, self.objective.targets, self.objective.weight)
+        )
 
 
 @pytest.mark.parametrize("weighted", [False, True])

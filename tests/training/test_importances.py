@@ -9,7 +9,8 @@ from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
 from skscratch.training import importances
 from skscratch.training.importances import ImportanceSample
-from skscratch.training.objective import Objective, ScoredRows, out_of_fold_scores
+from skscratch.training.objective import Objective, out_of_fold_scores
+from skscratch.training.scored_rows import ScoredRows
 
 N, D, K = 24, 5, 4
 RNG = np.random.RandomState(0)
@@ -31,9 +32,8 @@ def make_objective(sparse=False, weight=None, loss="squared_error", n_out=1):
 
 
 def mean_loss(objective, z, rows, weight):
-    part = Objective(objective.network, objective.loss, objective.sample(rows), objective.targets, weight[None])
     targets = Targets(objective.targets.values[rows], objective.targets.lookup)
-    scored = ScoredRows(Objective(part.network, part.loss, part.table, targets, weight[None]), z)
+    scored = ScoredRows(z, objective.loss, targets, weight[None])
     total, _, weights = scored.loss_at(0.0)
     return total / weights
 

@@ -1,4 +1,4 @@
-"""Objective: its weights, checksums and folds; steps and their sums; gradient accumulation; scored rows."""
+"""Objective: its weights, checksums and folds; steps and their sums; gradient accumulation; out-of-fold scores."""
 
 from dataclasses import replace
 
@@ -14,14 +14,13 @@ from skscratch.training.objective import (
     AccumulatedStep,
     LocalStep,
     Objective,
-    ScoredRows,
     divide_by_weight,
     fold_weights,
     out_of_fold_scores,
 )
 from skscratch.training.optimizers import Adam
 from skscratch.training.state import Progress, TrainingState
-from tests.helpers.gradients import LOSS_CASES, WEIGHTS, make_case, make_network, make_table
+from tests.helpers.gradients import WEIGHTS, make_case, make_network, make_table
 
 RNG = np.random.RandomState
 N = 40
@@ -305,50 +304,3 @@ def test_scores_have_the_type_of_the_parameters(dtype):
     for folds in (None, np.arange(N) % 3):
         scored = objective.score(parameters.astype(dtype), folds)
         assert scored.z.dtype == scored.scaled_by(1.5).dtype == dtype
-
-
-# ------------------------------------------------------------------------ scored rows
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("case", LOSS_CASES)
-def test_the_loss_of_scored_rows(case, weighted):
-    """Its sum over the rows, and its derivative, against the loss itself and a difference quotient."""
-    objective, parameters = make_objective(case, weights="weights" if weighted else "no weights")
-    z = out_of_fold_scores(objective, parameters, None)
-    before, scored = z.copy(), ScoredRows(objective, z)
-    buffer = z[None].copy()
-    rows, tape = objective.loss.bind(buffer, objective.targets.values[None], np.empty_like(buffer))
-    tape.run()
-    weight = np.ones(N) if objective.weight is None else objective.weight[0]
-    loss, slope, total = scored.loss_at(0.0)
-    assert loss == pytest.approx(weight @ rows[0, :, 0], rel=1e-12) and total == pytest.approx(weight.sum())
-    ahead, behind = scored.loss_at(1e-6)[0], scored.loss_at(-1e-6)[0]
-    # the loss of a row may have a kink within the step
-    assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-4, abs=1e-4)
-    np.testing.assert_array_equal(z, before)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_scores_are_finite_unless_one_is_not(bad):
-    objective, parameters = make_objective()
-    scored = objective.score(parameters)
-    assert scored.is_finite() is True
-    scored.z[3] = bad
-    assert scored.is_finite() is False
-
-
-def test_scores_are_divided_by_the_temperature():
-    objective, parameters = make_objective()
-    scored = objective.score(parameters)
-    np.testing.assert_allclose(scored.scaled_by(2.0), scored.z / 2, rtol=1e-15)
-
-
-def test_class_codes_are_looked_up():
-    codes, lookup = np.array([0, 2, 1, 2], np.int32), np.eye(3) * 0.7 + 0.1
-    z, loss = RNG(0).normal(size=(4, 3)), make_loss("log_loss", "softmax")
-    by_code, by_value = (
-        ScoredRows(Objective(None, loss, None, targets), z).loss_at(0.0)
-        for targets in (Targets(codes, lookup), Targets(lookup[codes]))
-    )
-    assert by_code == by_value and by_code[0] > 0
