@@ -213,10 +213,11 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
             )
             result = fit_network(plan, objective, evaluation, state, listener)
             new._check_finite(result, objective if evaluation is None else evaluation.objective, state)
+            sample = None if incremental else importance_sample(objective, evaluation, result)
+            del objective, evaluation  # the encoded table makes room for the conformity scores
             # 6 keep: the fitted attributes
             keep(new, result, state)
-            if not incremental:
-                new._importance_sample = importance_sample(objective, evaluation, result)
+            new._importance_sample = sample
             new.__dict__.update(backend.attributes())
         self.__dict__ = new.__dict__
         return self

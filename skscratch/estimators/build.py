@@ -29,7 +29,7 @@ from ..training.threads import training_context
 from .constraints import frozen, is_activation_pair
 from .fitted import FittedNetwork
 from .monotonic import column_directions, input_directions
-from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes
+from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes, pays_to_encode_lazily
 
 __all__ = [
     "LocalBackend",
@@ -64,7 +64,8 @@ class LocalBackend:
     def objective(self, model: FittedNetwork, rows: Rows, dtype: Any) -> Objective:
         """Return the objective over these rows, encoded."""
         weight = None if rows.weight is None else rows.weight[None].astype(dtype)
-        table, targets = model.encode(rows.data, dtype), model.targets.encode(rows.values, dtype)
+        lazily = pays_to_encode_lazily(model.encoder, rows.data, dtype, *model.parameters.shape)
+        table, targets = model.encode(rows.data, dtype, lazily), model.targets.encode(rows.values, dtype)
         return Objective(model.network, model.loss, table, targets, weight)
 
     def sample(self, model: FittedNetwork, objective: Objective, rows: Rows, chosen: Array, dtype: Any) -> Any:

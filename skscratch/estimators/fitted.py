@@ -108,10 +108,10 @@ class FittedNetwork:
             )
         return self.conformity
 
-    def encode(self, data: Any, dtype: Any = None) -> Any:
-        """Return the encoded rows of a checked table: a Table, or a LazyTable of a memory-mapped one."""
+    def encode(self, data: Any, dtype: Any = None, lazily: bool = False) -> Any:
+        """Return the encoded rows of a checked table: a Table, or a LazyTable, which that of a memory-mapped one is."""
         ones, dtype = self.built_with["fit_intercept"], dtype or self.parameters.dtype
-        if isinstance(data, MemmapTable):
+        if lazily or isinstance(data, MemmapTable):
             return encode_lazily(self.encoder, data, dtype, ones)
         return self.encoder.transform(data, dtype, ones)
 

@@ -9,6 +9,7 @@ import numpy as np
 from joblib import cpu_count
 
 from ..encoding.check_input import Rows
+from ..encoding.features import FeatureEncoder
 from ..encoding.targets import TargetEncoder
 from ..nn.tape import Array
 from ..training.evaluation import FEW_ROWS, assign_folds, equal_rows, hold_out
@@ -36,6 +37,7 @@ __all__ = [
     "fold_split",
     "hidden_sizes",
     "max_epochs",
+    "pays_to_encode_lazily",
     "split_rows",
     "training_plan",
 ]
@@ -48,6 +50,8 @@ MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
 FIRST_CYCLE_ROWS = 500_000  # rows that the first cycle of the learning rate shows, where it has an epoch at least
 MAX_BATCH = 256  # rows of a step that "auto" chooses at most
+MIN_LAZY_BYTES = 2**21  # a smaller encoded table is always kept
+LAZY_WORK = 4000  # parameters per encoded number from which it may be encoded at each use, by benchmark
 
 
 def training_plan(
@@ -225,6 +229,23 @@ def automatic_bins(n_rows: int, n_columns: int) -> int:
     of_all_columns = min(384, n_rows / 6, 2**28 / n_rows)
     count = int(min(48, of_all_columns / max(n_columns, 1)))
     return count if count >= 3 and n_rows > FULL_BATCH_UP_TO else 0
+
+
+def pays_to_encode_lazily(encoder: FeatureEncoder, data: Any, dtype: Any, n_members: int, n_parameters: int) -> bool:
+    """Return whether rows are encoded at each use, which needs no memory, and takes less than 3 % of a step.
+
+    They have the same bits as rows that are encoded once.  A scaled number takes as long as about 120 multiplications,
+    twice an epoch: for the training and for the validation; a component of a bin takes three times as long, and so does
+    a number that has to be collected from a column.  Each thread encodes for its own members.
+    """
+    if not isinstance(data, np.ndarray) or np.dtype(dtype) != np.float32 or encoder.passes_through(data, dtype):
+        return False
+    if len(data) * encoder.width * np.dtype(dtype).itemsize < MIN_LAZY_BYTES:
+        return False
+    n_numbers, n_bins = data.shape[1], encoder.n_bins
+    work = 4 + (n_numbers if encoder.scale else n_numbers / 4) + 3 * n_bins
+    work += 0 if data.flags.c_contiguous else 2 * n_numbers
+    return n_members * n_parameters >= LAZY_WORK * work * min(allowed_threads(), n_members)
 
 
 def _step_settings(

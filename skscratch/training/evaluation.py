@@ -6,6 +6,7 @@ does not see fold k mod F, and each row is scored by the members that have not s
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import proxy
 
 import numpy as np
 import scipy.sparse as sp
@@ -77,9 +78,10 @@ class Evaluation:
         n = len(scored) if self.n_different is None else self.n_different
         share = min((DOUBTED_ROWS / max(n, 1)) ** 2, 0.5)
         pull = share * scored.pull_of_uniform_targets() if self.calibrate else 0.0
+        rows = proxy(scored)  # SciPy leaves a reference cycle around `slope`, which must not keep the scores alive
 
         def slope(log_inverse_temperature: float) -> float:  # of the mean loss with these targets
-            _, slopes, weight = scored.loss_at(log_inverse_temperature)
+            _, slopes, weight = rows.loss_at(log_inverse_temperature)
             return float(slopes - pull * np.exp(log_inverse_temperature)) / weight
 
         log_inverse = 0.0

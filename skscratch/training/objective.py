@@ -146,8 +146,12 @@ def fold_weights(
     folds: Array, n_members: int, weight: Array | None, dtype: DTypeLike, n_folds: int | None = None
 ) -> Array:
     """Return training weights (K, n): the rows' own (1, n), and 0 where the row is in the member's held-out fold."""
-    held_out = folds == (np.arange(n_members) % (n_folds or folds.max() + 1))[:, None]
-    return np.where(held_out, 0, 1 if weight is None else weight).astype(dtype)
+    n_folds = n_folds or int(folds.max()) + 1
+    weights = np.empty((n_members, len(folds)), dtype)
+    weights[...] = 1 if weight is None else weight
+    for k, own in enumerate(weights):
+        own[folds == k % n_folds] = 0
+    return weights
 
 
 class LocalStep:
@@ -280,9 +284,14 @@ def out_of_fold_scores(
     network, table = objective.network, objective.table
     n_folds = n_folds or (0 if folds is None else int(folds.max()) + 1)
     if folds is None or not n_folds:
-        return np.asarray(network.scores(parameters, table).mean(axis=0))
+        return _mean_of_members(network.scores(parameters, table))
     z = np.empty((len(parameters) // n_folds, len(folds), network.n_out), parameters.dtype)
     for fold in range(n_folds):
         rows, held_out = np.flatnonzero(folds == fold), slice(fold, None, n_folds)
         z[:, rows] = network.scores(parameters[held_out], table, rows)
-    return np.asarray(z.mean(axis=0))
+    return _mean_of_members(z)
+
+
+def _mean_of_members(z: Array) -> Array:
+    """Return the mean (n, out) of raw scores (K, n, out), without a copy of those of a single member."""
+    return np.asarray(z[0] if len(z) == 1 else z.mean(axis=0))

@@ -1,5 +1,7 @@
 """ScoredRows: rows with their raw scores, and the loss that these have when a temperature divides them."""
 
+from functools import cached_property
+
 import numpy as np
 
 from ..nn.batch import Targets
@@ -26,14 +28,27 @@ class ScoredRows:
     """
 
     def __init__(self, z: Array, loss: Loss, targets: Targets, weight: Array | None = None):
-        self.z, self._is_softmax = z, loss.link.name == "softmax"
-        self._targets = targets.buffer(len(z))
-        targets.gather(np.arange(len(z)), self._targets)
-        self._weight = np.ones(len(z)) if weight is None else weight[0].astype(np.float64)
+        self.z, self._loss, self._all_targets, self._all_weights = z, loss, targets, weight
         size = max(BLOCK // z.shape[1], 1)
         self._blocks = [slice(start, start + size) for start in range(0, len(z), size)]
-        ends = self._blocks[:1] + self._blocks[-1:]  # only the last block may be smaller
-        self._losses = {len(z[block]): _BlockLoss(loss, z[block], self._targets[block]) for block in ends}
+
+    @cached_property
+    def _weight(self) -> Array:
+        """Weights of the rows (n,), in double precision."""
+        return np.ones(len(self)) if self._all_weights is None else self._all_weights[0].astype(np.float64)
+
+    @cached_property
+    def _targets(self) -> Array:
+        """Targets of the rows, (n, out)."""
+        targets = self._all_targets.buffer(len(self))
+        self._all_targets.gather(np.arange(len(self)), targets)
+        return targets
+
+    @cached_property
+    def _losses(self) -> dict[int, "_BlockLoss"]:
+        """The loss of a block, by its number of rows; only the last block may be smaller than the others."""
+        ends = self._blocks[:1] + self._blocks[-1:]
+        return {len(self.z[block]): _BlockLoss(self._loss, self.z[block], self._targets[block]) for block in ends}
 
     def __len__(self) -> int:
         return len(self.z)
@@ -52,7 +67,7 @@ class ScoredRows:
 
         The loss is linear in t: with targets t + ε (u - t) the sum of the losses is lower by ε times this number.
         """
-        uniform = 1 / self._targets.shape[1] if self._is_softmax else 0.5
+        uniform = 1 / self._targets.shape[1] if self._loss.link.name == "softmax" else 0.5
         return float(self._weight @ np.einsum("nj,nj->n", uniform - self._targets, self.z))
 
     def is_finite(self) -> bool:
@@ -61,7 +76,7 @@ class ScoredRows:
 
     def scaled_by(self, temperature: float) -> Array:
         """Return z / T, (n, out)."""
-        return np.asarray((self.z / temperature).astype(self.z.dtype))
+        return np.asarray((self.z / temperature).astype(self.z.dtype, copy=False))
 
 
 class _BlockLoss:
