@@ -157,6 +157,10 @@ class ClusterObjective(Objective):
             self._send_folds(folds, len(parameters))
         return ClusterScoredRows(self, parameters, folds is not None)
 
+    def is_finite(self, parameters: Array) -> bool:
+        """Whether the mean raw scores of all rows are finite."""
+        return self.score(parameters).is_finite()
+
 
 class ClusterStep:
     """One mini-batch: each worker adds up over its share of the rows, and this process adds up the sums."""

@@ -23,6 +23,7 @@ from .weights import Weights, in_common_unit
 __all__ = ["LazyTable", "MemmapTable", "StreamSample", "encode_lazily", "sketch_memmap", "transfer_weights"]
 
 CHUNK_VALUES = 2**20  # values of a memory-mapped array that are in memory at a time
+CHUNK_ROWS = 1024  # rows of an array that are encoded at a time
 SKETCH_POINTS = 2**17  # points of the sketch of a memory-mapped array, all columns together
 MIN_SKETCH_POINTS = 256  # points per column, at least
 SAMPLE_ROWS = 1024  # rows in the sample of a stream; the rank of a quantile is off by one or two hundredths of the rows
@@ -135,8 +136,7 @@ class LazyTable:
         return self.encode(np.asarray(self.source[rows]))
 
     def _chunks(self) -> Iterator[slice]:
-        size = max(CHUNK_VALUES // self.source.shape[1], 1)
-        return (slice(start, start + size) for start in range(0, len(self), size))
+        return (slice(start, start + CHUNK_ROWS) for start in range(0, len(self), CHUNK_ROWS))
 
 
 class LazyMemmapTable(LazyTable):

@@ -64,7 +64,9 @@ def transform_sparse(X: sp.csr_matrix, dtype: np.dtype, numbers: Numbers, flags:
     X = summed_duplicates(X)
     missing = np.isnan(X.data)
     if not numbers.scale and not flags.width and not missing.any():
-        return Table(X.astype(dtype, copy=False))
+        if X.dtype == dtype:
+            return Table(X)
+        return Table(sp.csr_matrix((X.data.astype(dtype), X.indices, X.indptr), shape=X.shape))
     of_zero = np.zeros((1, X.shape[1]))
     numbers.scale_into(np.zeros((1, X.shape[1])), of_zero)  # f(0)
     values = np.empty(X.nnz)

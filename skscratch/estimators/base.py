@@ -323,7 +323,7 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         if self.scale_features and state.rate_factor == 1 and not calls_user_functions(self):
             return
         with training_context():
-            finite = objective.score(result.parameters).is_finite()
+            finite = objective.is_finite(result.parameters)
         if not finite:
             raise ValueError(
                 "The fitted network predicts NaN or infinity for rows that it was fitted to. Either a callable "

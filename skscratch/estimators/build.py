@@ -146,7 +146,7 @@ def initial_parameters(
     rng: np.random.RandomState,
 ) -> Array:
     """Draw the initial parameters (K, P), or take over those that the user gave as `init`."""
-    parameters, sample, weight = np.zeros_like(model.parameters), None, None
+    parameters, sample, weight = model.parameters, None, None  # zeros: the training takes over the array
     with training_context():  # the bits must not depend on the number of threads
         if isinstance(estimator.init, str) and estimator.init == "data":
             n = len(rows)

@@ -51,7 +51,7 @@ MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradie
 FIRST_CYCLE_ROWS = 500_000  # rows that the first cycle of the learning rate shows, where it has an epoch at least
 MAX_BATCH = 256  # rows of a step that "auto" chooses at most
 MIN_LAZY_BYTES = 2**21  # a smaller encoded table is always kept
-LAZY_WORK = 4000  # parameters per encoded number from which it may be encoded at each use, by benchmark
+LAZY_WORK = 2000  # parameters per number from which it may be encoded at each use: 60 are 3 % of them; by benchmark
 
 
 def training_plan(
@@ -232,20 +232,20 @@ def automatic_bins(n_rows: int, n_columns: int) -> int:
 
 
 def pays_to_encode_lazily(encoder: FeatureEncoder, data: Any, dtype: Any, n_members: int, n_parameters: int) -> bool:
-    """Return whether rows are encoded at each use, which needs no memory, and takes less than 3 % of a step.
+    """Return whether rows are encoded at each use, to the same bits: where this adds less than 3 % to a fit.
 
-    They have the same bits as rows that are encoded once.  A scaled number takes as long as about 120 multiplications,
-    twice an epoch: for the training and for the validation; a component of a bin takes three times as long, and so does
-    a number that has to be collected from a column.  Each thread encodes for its own members.
+    An encoded table of numbers in single precision is as large as the table, or larger.  To encode a number takes as
+    long as about 60 multiplications of a step; a component of a bin takes three times as long, and so does a number
+    that has to be collected from a column.  Each thread encodes for its own members, and the validation once more.
     """
     if not isinstance(data, np.ndarray) or np.dtype(dtype) != np.float32 or encoder.passes_through(data, dtype):
         return False
     if len(data) * encoder.width * np.dtype(dtype).itemsize < MIN_LAZY_BYTES:
         return False
-    n_numbers, n_bins = data.shape[1], encoder.n_bins
-    work = 4 + (n_numbers if encoder.scale else n_numbers / 4) + 3 * n_bins
+    n_numbers, n_passes = data.shape[1], min(allowed_threads(), n_members) + 1
+    work = 4 + (n_numbers if encoder.scale else n_numbers / 4) + 3 * encoder.n_bins
     work += 0 if data.flags.c_contiguous else 2 * n_numbers
-    return n_members * n_parameters >= LAZY_WORK * work * min(allowed_threads(), n_members)
+    return n_members * n_parameters >= LAZY_WORK * work * n_passes
 
 
 def _step_settings(

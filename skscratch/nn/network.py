@@ -133,7 +133,7 @@ class Network:
         for start in range(0, n, chunk):
             stop = min(start + chunk, n)
             if stop - start != size:  # the first chunk, and the last if it is smaller
-                size = stop - start
+                size, bound = stop - start, None  # buffers of the first chunk make room for those of the last
                 batch = table.buffer(size)
                 bound = self.bind(parameters, None, batch, None, n_layers)
             if rows is None:

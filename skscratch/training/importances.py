@@ -65,7 +65,9 @@ class ImportanceSample:
         """Draw rows of an objective, without the random numbers of the fit."""
         n, width = len(objective), objective.network.dense(parameters)[0].W.shape[1]
         size = min(SAMPLE_ROWS, max(SAMPLE_VALUES // max(width, 1), MIN_SAMPLE_ROWS))
-        rows = np.random.default_rng(0).permutation(n)[:size]
+        order = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)
+        np.random.default_rng(0).shuffle(order)
+        rows = order[:size].astype(np.intp)
         n_parts = min(N_PARTS, n) if folds is None else int(folds.max()) + 1
         parts = np.arange(len(rows)) % n_parts if folds is None else folds[rows]
         sample = Objective(

@@ -5,9 +5,11 @@ import tracemalloc
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators import plan
 from skscratch.nn.activations import ACTIVATIONS
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
@@ -138,6 +140,51 @@ def test_fit_does_not_copy_a_table_that_needs_no_encoding():
     model.fit(X[:100], y[:100])  # the first call imports modules
     used = peak(lambda: model.fit(X, y))
     assert used < 0.4 * X.nbytes, used / X.nbytes  # y in two precisions, their order, a mask of missing values
+
+
+FORMS = {
+    "C order": np.ascontiguousarray,
+    "Fortran order": np.asfortranarray,
+    "float64": lambda X: X.astype(np.float64),
+    "DataFrame": lambda X: pd.DataFrame(X).add_prefix("x"),
+}
+
+
+@pytest.mark.parametrize("keeps_the_encoded_table", [True, False])
+@pytest.mark.parametrize(
+    ("form", "kind"), [("C order", ScratchMLPClassifier), *[(form, ScratchMLPRegressor) for form in FORMS]]
+)
+def test_a_fit_needs_at_most_half_of_a_single_precision_table_beside_its_encoded_rows(
+    monkeypatch, form, kind, keeps_the_encoded_table
+):
+    monkeypatch.setattr(plan, "LAZY_WORK", np.inf if keeps_the_encoded_table else 0)
+    X = np.random.RandomState(0).normal(size=(20_000, 100)).astype(np.float32)  # 8 MB
+    y = X[:, 0] > 0 if kind is ScratchMLPClassifier else X[:, 0]
+    table, half = FORMS[form](X), X.nbytes / 2
+    model = kind((4,), max_iter=1, random_state=0, n_jobs=1)
+    model.fit(table[:2000], y[:2000])  # the first call imports modules
+    used = peak(lambda: model.fit(table, y))
+    width = model.coefs_[0].shape[1]
+    kept = len(X) * (width + 1) * 4 if keeps_the_encoded_table else 0
+    assert used < kept + half + 2e6, (used - kept) / X.nbytes  # the buffers of a batch take less than 2 MB
+    assert used > kept  # the encoded table is what it takes to be
+    assert peak(lambda: model.predict(table)) < half
+
+
+def test_a_large_batch_without_weights_allocates_none():
+    n = 200_000  # weights of all rows would take 1.6 MB
+    network = build(3, (), (4,), 1, ["relu"])
+    parameters = np.zeros((1, network.layout.size))
+    table, targets = Table(np.zeros((n, 3))), Targets(np.zeros((n, 1)))
+    objective = Objective(network, make_loss("squared_error", "identity"), table, targets)
+
+    def run():
+        step = objective.step(parameters, np.empty_like(parameters), 2048)
+        step.load(np.arange(2048))
+        step.loss_and_gradient()
+
+    run()
+    assert peak(run) < 0.3e6  # buffers of 512 rows
 
 
 def test_predict_processes_rows_in_chunks():

@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.encoding import check_input
+from skscratch.encoding import check_input, out_of_core
 from skscratch.encoding.bins import Bins
 from skscratch.encoding.features import FeatureEncoder
 from skscratch.encoding.numeric import Numbers
-from skscratch.encoding.out_of_core import SAMPLE_ROWS, StreamSample, transfer_weights
+from skscratch.encoding.out_of_core import SAMPLE_ROWS, StreamSample, encode_lazily, transfer_weights
 from skscratch.encoding.targets import NumericTargets, target_scale
 from skscratch.encoding.weights import Weights
-from skscratch.estimators import base
+from skscratch.estimators import base, plan
 from skscratch.estimators.build import LocalBackend
+from skscratch.estimators.plan import pays_to_encode_lazily
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
 from tests.helpers.encoding import arrays_equal, is_plain
@@ -558,3 +559,75 @@ def test_a_sample_is_restored_from_its_state():
     assert is_plain(state) and arrays_equal(again.to_state(), state)
     one, other = (s.after(list(X[2000:].T), None) for s in (sample, again))
     assert arrays_equal(one.to_state(), other.to_state()) and one.is_stale
+
+
+# ------------------------------------------------ rows that are encoded when a batch needs them
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray], ids=["C", "Fortran"])
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize(("scale", "bins"), [(True, 0), (True, 7), (False, 0), (False, 7)])
+def test_a_lazy_table_of_an_array_equals_a_table(monkeypatch, scale, bins, ones, layout):
+    monkeypatch.setattr(out_of_core, "CHUNK_ROWS", 17)
+    X = np.column_stack([column(kind, 99, 3) for kind in ("normal", "gaps", "heavy", "two")])
+    X, dtype, rows = layout(X.astype(np.float32)), np.dtype(np.float32), rng().permutation(99)[:20]
+    encoder = FeatureEncoder(scale, False, bins).fit(X, None, list("abcd"))
+    eager, lazy = encoder.transform(X, dtype, ones), encode_lazily(encoder, X, dtype, ones)
+    assert len(lazy) == len(eager) and lazy.checksum() == eager.checksum()
+    np.testing.assert_array_equal(lazy.as_batch().X, eager.X)
+    np.testing.assert_array_equal(lazy.take(rows).X, eager.take(rows).X)
+    for act in (lambda table, batch: table.gather(rows, batch), lambda table, batch: table.load(31, 51, batch)):
+        batches = [table.buffer(20) for table in (eager, lazy)]
+        act(eager, batches[0]), act(lazy, batches[1])
+        assert batches[0].ones == batches[1].ones
+        np.testing.assert_array_equal(batches[1].X, batches[0].X)
+    folds, columns = rng(1).randint(3, size=99), np.arange(encoder.width)
+    np.testing.assert_array_equal(lazy.counts_by_fold(folds, 3, columns), eager.counts_by_fold(folds, 3, columns))
+
+
+def test_a_lazy_table_refuses_numbers_too_large_for_its_precision_at_once():
+    X = np.array([[1.0], [1e300]])
+    encoder = FeatureEncoder(False, False, 0).fit(X, None, ["a"])
+    with pytest.raises(ValueError, match="too large for float32"):
+        encode_lazily(encoder, X, np.dtype(np.float32), True)
+
+
+@pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"early_stopping": True},
+        {"early_stopping": False, "batch_size": 1500},
+        {"dropout": 0.2, "shuffle": False},
+        {"scale_features": False, "numeric_embedding": None},
+        {"n_jobs": 2, "warm_start": True},
+    ],
+    ids=str,
+)
+def test_a_fit_has_the_same_bits_if_rows_are_encoded_at_each_use(monkeypatch, kind, options):
+    X = rng().normal(size=(2000, 5))
+    X[::7, 2] = np.nan
+    y, weight = np.nan_to_num(X).sum(axis=1) > 0, rng(1).uniform(size=2000)
+    fits = []
+    monkeypatch.setattr(plan, "MIN_LAZY_BYTES", 0)
+    for work in (np.inf, 0):
+        monkeypatch.setattr(plan, "LAZY_WORK", work)
+        model = kind(**(SMALL | {"max_iter": 2} | options)).fit(X, y, weight)
+        model.fit(X, y, weight)  # with warm_start it goes on
+        fits.append(model)
+    assert pickle.dumps(fits[0]) == pickle.dumps(fits[1])
+    np.testing.assert_array_equal(fits[0].predict(X), fits[1].predict(X))
+
+
+def test_rows_are_encoded_at_each_use_where_a_step_takes_long():
+    X = rng().normal(size=(60_000, 100)).astype(np.float32)
+    encoder, single = FeatureEncoder(True, False, 0).fit(X[:100], None, [f"x{j}" for j in range(100)]), np.float32
+    assert pays_to_encode_lazily(encoder, X, single, 1, 10**6)
+    assert not pays_to_encode_lazily(encoder, X, single, 1, 10**5)  # a short step
+    assert not pays_to_encode_lazily(encoder, X[:5000], single, 1, 10**6)  # a small table
+    assert not pays_to_encode_lazily(encoder, np.asfortranarray(X), single, 1, 10**6)  # rows are scattered
+    assert pays_to_encode_lazily(encoder, np.asfortranarray(X), single, 1, 3 * 10**6)
+    assert not pays_to_encode_lazily(encoder, X, np.float64, 1, 10**6)
+    plain = FeatureEncoder(False, False, 0).fit(X[:100], None, [f"x{j}" for j in range(100)])
+    assert not pays_to_encode_lazily(plain, X, single, 1, 10**6)  # the array itself is the encoded table

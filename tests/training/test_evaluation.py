@@ -1,5 +1,7 @@
 """Evaluation: folds, held-out validation rows, and the loss, score and temperature on rows that no member has seen."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -348,3 +350,20 @@ def test_calibration_leaves_the_scores_unchanged():
     before = z.copy()
     Calibration(loss, t)(z)
     np.testing.assert_array_equal(z, before)
+
+
+def test_raw_scores_are_freed_as_soon_as_the_temperature_is_chosen():
+    """SciPy's brentq leaves a reference cycle around the function that it solves."""
+    z = np.array([[2.0], [-1.0], [0.5], [1.0]])
+    targets = Targets(np.array([[1.0], [0.0], [1.0], [0.0]]))
+    objective = Objective(None, make_loss("log_loss", "logistic"), Table(np.zeros((4, 1))), targets)
+    scored = ScoredRows(objective, z)
+    alive = weakref.ref(scored)
+    gc.disable()
+    try:
+        _, temperature = Evaluation(objective, calibrate=True).loss_and_temperature(scored)
+        del scored
+        assert alive() is None
+    finally:
+        gc.enable()
+    assert 0.1 < temperature < 10  # inside of the bounds, so that brentq has run

@@ -167,7 +167,7 @@ def test_a_batch_without_weight_has_a_zero_gradient():
 
 @pytest.mark.parametrize("given_total", [False, True])
 @pytest.mark.parametrize("n_rows", [1, 7, 16, 17, 40])
-@pytest.mark.parametrize("weights", ["weights", "weights of members, with zeros"])
+@pytest.mark.parametrize("weights", ["no weights", "weights", "weights of members, with zeros"])
 def test_an_accumulated_step_equals_one_of_the_whole_batch(monkeypatch, weights, n_rows, given_total):
     monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
     monkeypatch.setattr(objective_module, "SHAPE_STEP", 4)
