@@ -5,6 +5,7 @@ import pickle
 import statistics
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -21,13 +22,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators import plan
 
 from ..datasets import numbers
 from ..measure import Report, Result, fresh, interleaved
 from .baselines import PLAIN
 
-__all__ = ["imports", "long_tables", "memory", "pickles", "predict"]
+__all__ = ["imports", "lazy_tables", "long_tables", "memory", "pickles", "predict"]
 
+WORK = {"once": np.inf, "at each use": 0}  # values of `plan.LAZY_WORK`
 NETWORKS = [(100,), (256, 256, 256)]
 PREDICTIONS = [*((hidden, 100_000, 20) for hidden in NETWORKS), ((100,), 90_000, 64)]  # network, rows, columns
 
@@ -139,6 +142,10 @@ def long_peak(n: int, n_columns: int, kind: str, form: str, what: str, hidden: t
     y = (y > 0).astype(int) if kind == "classes" else y.astype(np.float64)
     X = X.astype(np.float64) if "float64" in form else X
     X = np.asfortranarray(X) if "Fortran" in form else X
+    if "file" in form:
+        with tempfile.TemporaryFile() as file:
+            X.tofile(file)
+            X = np.memmap(file, X.dtype, "r", shape=X.shape)
     size = X.nbytes
     X = pd.DataFrame(X).add_prefix("x") if "DataFrame" in form else X
     estimator = ScratchMLPClassifier if kind == "classes" else ScratchMLPRegressor
@@ -157,6 +164,7 @@ def long_tables(report: Report, quick: bool, folder: Path | None) -> None:
         ("fit", "numbers", "float32, Fortran order", (64, 64)),
         ("fit", "numbers", "float32, DataFrame", (64, 64)),
         ("fit", "numbers", "float64", (64, 64)),
+        ("fit", "numbers", "float32, memory-mapped file", (64, 64)),
         ("fit", "numbers", "float32", wide),
         ("predict", "numbers", "float32", (64, 64)),
         ("predict_proba", "classes", "float32, DataFrame", (64, 64)),
@@ -166,6 +174,31 @@ def long_tables(report: Report, quick: bool, folder: Path | None) -> None:
         case = f"{what}, {kind}, {form}{', layers of 256' * (hidden == wide)}"
         rows.append({"case": case, "X MB": size / 1e6, "peak MB": peak / 1e6, "/ X": Result(peak / size, ("<=", 0.5))})
     report.table("long_tables", f"Peak memory beside a table of {n:,} x 100", rows)
+
+
+def lazy_tables(report: Report, quick: bool, folder: Path | None) -> None:
+    """Time fits that encode each row when a batch needs it beside fits that hold the encoded table: the same bits."""
+    n, epochs = (10_000, 1) if quick else (50_000, 4)
+    X = np.random.default_rng(0).standard_normal((n, 100), dtype=np.float32)
+    rows = []
+    for hidden, order in [((64, 64), "C"), ((64, 64), "Fortran"), ((256, 256, 256), "C")]:
+        wide = hidden != (64, 64)
+        options = {"max_iter": 1 if wide else epochs, "numeric_embedding": None, "n_jobs": 1, "random_state": 0}
+        table, size = (np.asfortranarray(X) if order == "Fortran" else X), n // 5 if wide else n
+
+        def fit(work: float, table: np.ndarray, size: int, hidden: tuple[int, ...], options: dict[str, Any]) -> None:
+            plan.LAZY_WORK = work
+            ScratchMLPRegressor(hidden, **options).fit(table[:size], table[:size, 0])
+
+        given = plan.LAZY_WORK
+        fits = {name: partial(fit, work, table, size, hidden, options) for name, work in WORK.items()}
+        seconds = interleaved(fits, 3 if quick else 7)
+        plan.LAZY_WORK = given
+        ratio = Result(seconds["at each use"] / seconds["once"], ("<=", 1.03) if wide else None)
+        rows.append(
+            {"layers and order": f"{hidden}, {order}", **{f"{k} s": v for k, v in seconds.items()}, "ratio": ratio}
+        )
+    report.table("lazy_tables", f"A fit of {n:,} x 100 numbers, rows encoded once or at each use", rows)
 
 
 def pickles(report: Report, quick: bool, folder: Path | None) -> None:

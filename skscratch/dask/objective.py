@@ -159,7 +159,7 @@ class ClusterObjective(Objective):
 
     def is_finite(self, parameters: Array) -> bool:
         """Whether the mean raw scores of all rows are finite."""
-        return self.score(parameters).is_finite()
+        return bool(self.score(parameters).is_finite())
 
 
 class ClusterStep:

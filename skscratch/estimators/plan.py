@@ -245,7 +245,7 @@ def pays_to_encode_lazily(encoder: FeatureEncoder, data: Any, dtype: Any, n_memb
     n_numbers, n_passes = data.shape[1], min(allowed_threads(), n_members) + 1
     work = 4 + (n_numbers if encoder.scale else n_numbers / 4) + 3 * encoder.n_bins
     work += 0 if data.flags.c_contiguous else 2 * n_numbers
-    return n_members * n_parameters >= LAZY_WORK * work * n_passes
+    return bool(n_members * n_parameters >= LAZY_WORK * work * n_passes)
 
 
 def _step_settings(

@@ -125,15 +125,15 @@ class Network:
         """Outputs (K, n, width) of the first `n_layers` layers."""
         n = len(table) if rows is None else len(rows)
         if rows is None and n <= chunk:
-            bound = self.bind(parameters, None, table.as_batch(), None, n_layers)
+            bound: Any = self.bind(parameters, None, table.as_batch(), None, n_layers)
             bound.forward.run()
-            return bound.z
+            return np.asarray(bound.z)
         z = np.empty((len(parameters), n, width), parameters.dtype)
-        size = 0
+        size, bound = 0, None
         for start in range(0, n, chunk):
             stop = min(start + chunk, n)
             if stop - start != size:  # the first chunk, and the last if it is smaller
-                size, bound = stop - start, None  # buffers of the first chunk make room for those of the last
+                size, bound = stop - start, None  # the buffers of the first chunk make room for those of the last
                 batch = table.buffer(size)
                 bound = self.bind(parameters, None, batch, None, n_layers)
             if rows is None:

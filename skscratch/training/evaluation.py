@@ -82,7 +82,7 @@ class Evaluation:
 
         def slope(log_inverse_temperature: float) -> float:  # of the mean loss with these targets
             _, slopes, weight = rows.loss_at(log_inverse_temperature)
-            return float(slopes - pull * np.exp(log_inverse_temperature)) / weight
+            return float(slopes - pull * np.exp(log_inverse_temperature)) / float(weight)
 
         log_inverse = 0.0
         if self.calibrate:

@@ -168,7 +168,7 @@ def test_a_fit_needs_at_most_half_of_a_single_precision_table_beside_its_encoded
     kept = len(X) * (width + 1) * 4 if keeps_the_encoded_table else 0
     assert used < kept + half + 2e6, (used - kept) / X.nbytes  # the buffers of a batch take less than 2 MB
     assert used > kept  # the encoded table is what it takes to be
-    assert peak(lambda: model.predict(table)) < half
+    assert peak(lambda: model.predict(table)) < half + 2e6
 
 
 def test_a_large_batch_without_weights_allocates_none():
