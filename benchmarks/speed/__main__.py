@@ -28,7 +28,7 @@ from time import perf_counter
 from ..measure import RESULTS, Report, environment, installed, machine
 
 PER_LIMIT = ("steps", "fits", "quality", "predict")  # measured with each thread limit
-ONCE = ("threads", "growth", "memory", "long_tables", "pickles", "imports")  # measured once, without a thread limit
+ONCE = ("threads", "growth", "memory", "large_tables", "pickles", "imports")  # measured once, without a thread limit
 SINGLE = ("shapes", "lazy_tables")  # measured once, with one thread
 
 NOISE = 0.1  # of a ratio, between runs of the same code

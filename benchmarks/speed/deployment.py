@@ -29,7 +29,7 @@ from ..datasets import numbers
 from ..measure import Report, Result, fresh, interleaved
 from .baselines import PLAIN
 
-__all__ = ["imports", "lazy_tables", "long_tables", "memory", "pickles", "predict"]
+__all__ = ["imports", "lazy_tables", "large_tables", "memory", "pickles", "predict"]
 
 WORK = {"once": np.inf, "at each use": 0}  # values of `plan.LAZY_WORK`
 NETWORKS = [(100,), (256, 256, 256)]
@@ -155,7 +155,7 @@ def long_peak(n: int, n_columns: int, kind: str, form: str, what: str, hidden: t
     return size, _peak(partial(_quiet_fit, model, X, y) if what == "fit" else partial(getattr(model, what), X))
 
 
-def long_tables(report: Report, quick: bool, folder: Path | None) -> None:
+def large_tables(report: Report, quick: bool, folder: Path | None) -> None:
     """Measure the peak memory at the defaults for a long table, excluding the table; each in a fresh interpreter."""
     n, rows = 100_000 if quick else 1_000_000, []
     wide = (256, 256, 256)
@@ -174,7 +174,7 @@ def long_tables(report: Report, quick: bool, folder: Path | None) -> None:
         size, peak = fresh("speed.deployment", "long_peak", n, 100, kind, form, what, hidden)
         case = f"{what}, {kind}, {form}{', layers of 256' * (hidden == wide)}"
         rows.append({"case": case, "X MB": size / 1e6, "peak MB": peak / 1e6, "/ X": Result(peak / size, ("<=", 0.5))})
-    report.table("long_tables", f"Peak memory beside a table of {n:,} x 100", rows)
+    report.table("large_tables", f"Peak memory beside a table of {n:,} x 100", rows)
 
 
 def lazy_tables(report: Report, quick: bool, folder: Path | None) -> None:

@@ -357,7 +357,7 @@ def test_raw_scores_are_freed_as_soon_as_the_temperature_is_chosen():
     z = np.array([[2.0], [-1.0], [0.5], [1.0]])
     targets = Targets(np.array([[1.0], [0.0], [1.0], [0.0]]))
     objective = Objective(None, make_loss("log_loss", "logistic"), Table(np.zeros((4, 1))), targets)
-    scored = ScoredRows(objective, z)
+    scored = ScoredRows(z, objective.loss, targets)
     alive = weakref.ref(scored)
     gc.disable()
     try:
