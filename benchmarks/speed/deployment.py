@@ -29,7 +29,7 @@ from ..datasets import numbers
 from ..measure import Report, Result, fresh, interleaved
 from .baselines import PLAIN
 
-__all__ = ["imports", "lazy_tables", "large_tables", "memory", "pickles", "predict"]
+__all__ = ["imports", "large_tables", "lazy_tables", "memory", "pickles", "predict"]
 
 WORK = {"once": np.inf, "at each use": 0}  # values of `plan.LAZY_WORK`
 NETWORKS = [(100,), (256, 256, 256)]

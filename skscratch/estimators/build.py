@@ -29,7 +29,7 @@ from ..training.threads import training_context
 from .constraints import frozen, is_activation_pair
 from .fitted import FittedNetwork
 from .monotonic import column_directions, input_directions
-from .plan import MAX_BATCH, automatic_bins, automatic_dtype, hidden_sizes, pays_to_encode_lazily
+from .plan import automatic_bins, automatic_dtype, hidden_sizes, pays_to_encode_lazily
 
 __all__ = [
     "LocalBackend",
@@ -47,7 +47,7 @@ SAMPLE_ROWS = 256  # rows that the data-dependent initialisation uses
 class LocalBackend:
     """How a fit reads its rows, which are in this process."""
 
-    max_batch: int = MAX_BATCH  # rows of a step that batch_size="auto" chooses at most
+    max_batch: int | None = None  # rows of a step that batch_size="auto" chooses at most; None: the usual rule
     epoch_type: type[Epoch] = Epoch
 
     def check_table(self, estimator: Any, X: Any, kinds: list[Kind] | None, reset: bool) -> Any:

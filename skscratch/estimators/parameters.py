@@ -148,7 +148,8 @@ class HyperParameters(BaseEstimator):
         either(choice(["auto"]), integer()),
         "optimisation",
         """Number of rows per step; a table with fewer rows is used as a whole. 'auto' is about 32 for tables with fewer
-        than 1,000 rows, 64 up to 2,500, 128 up to 5,000 and 256 above. Tables with up to 40 rows are one batch.""",
+        than 1,000 rows, 64 up to 2,500, 128 up to 5,000 and 256 above; from 125,000 rows on it grows with their square
+        root, up to 1,024. Tables with up to 40 rows are one batch.""",
         sklearn="`'auto'` depends on the number of rows; in scikit-learn it is `min(200, n_samples)`.",
     )
     shuffle: bool = parameter(True, boolean, "optimisation", "Whether the rows are shuffled before each epoch.")

@@ -49,7 +49,8 @@ FLOAT64_PARAMETERS = 100_000  # of a member: those of 1,500 inputs at the defaul
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
 FIRST_CYCLE_ROWS = 500_000  # rows that the first cycle of the learning rate shows, where it has an epoch at least
-MAX_BATCH = 256  # rows of a step that "auto" chooses at most
+LONG_TABLE = 125_000  # rows from which the steps of a training in memory grow, up to MAX_BATCH rows
+MAX_BATCH = 1024
 MIN_LAZY_BYTES = 2**21  # a smaller encoded table is always kept
 LAZY_WORK = 2000  # parameters per number from which it may be encoded at each use: 60 are 3 % of them; by benchmark
 
@@ -58,7 +59,7 @@ def training_plan(
     h: HyperParameters,
     n_rows: int,
     incremental: bool = False,
-    max_batch: int = MAX_BATCH,
+    max_batch: int | None = None,
     epoch_type: type[Epoch] = Epoch,
     weight_exponent: int = 0,
     mean_weight: float = 1.0,
@@ -199,13 +200,16 @@ def automatic_dtype(h: HyperParameters, n_rows: int, n_parameters: int) -> np.dt
     return np.dtype(h.dtype)
 
 
-def automatic_batch_size(n_rows: int, max_batch: int = MAX_BATCH) -> int:
+def automatic_batch_size(n_rows: int, max_batch: int | None = None) -> int:
     """Return the rows of a step: few for small tables, so that an epoch has many steps; all of a very small table.
 
-    From 5000 rows on it is 256, and grows with the square root of the rows where `max_batch` permits.
+    It is 256 from 5,000 rows on, and grows with the square root of the rows from 125,000 rows on.  With `max_batch` it
+    grows from 5,000 rows on, up to this size.
     """
     if n_rows <= FULL_BATCH_UP_TO:
         return n_rows
+    if max_batch is None:
+        max_batch = min(int(256 * max(n_rows / LONG_TABLE, 1) ** 0.5), MAX_BATCH)
     grown = min(int(256 * max(n_rows / 5000, 1) ** 0.5), max_batch)
     size = next((size for size, limit in ((32, 1000), (64, 2500), (128, 5000)) if n_rows < limit), grown)
     return -(-n_rows // -(-n_rows // size))  # steps of about equal size, without a small last one
@@ -249,7 +253,7 @@ def pays_to_encode_lazily(encoder: FeatureEncoder, data: Any, dtype: Any, n_memb
 
 
 def _step_settings(
-    h: HyperParameters, schedule: Schedule, n_rows: int, max_batch: int, weight_exponent: int
+    h: HyperParameters, schedule: Schedule, n_rows: int, max_batch: int | None, weight_exponent: int
 ) -> StepSettings:
     given = h.batch_size
     batch_size = automatic_batch_size(n_rows, max_batch) if isinstance(given, str) else min(int(given), MAX_GIVEN_BATCH)

@@ -45,6 +45,7 @@ def test_the_automatic_batch_size_divides_a_table_evenly(n):
 
 def test_the_automatic_batch_size_of_some_tables():
     assert [automatic_batch_size(n) for n in (500, 2000, 4000, 50_000)] == [32, 63, 125, 256]
+    assert [automatic_batch_size(n) for n in (125_000, 500_000, 2_000_000, 10**8)] == [256, 512, 1024, 1024]
 
 
 def test_the_automatic_batch_size_grows_with_the_square_root_of_the_rows_where_it_may():
