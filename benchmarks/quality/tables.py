@@ -53,12 +53,12 @@ def seeds(folder: Path | None, name: str, most: int) -> range:
     return range(most if n_train <= MANY_ROWS else min(most, 1))
 
 
-def split(folder: Path | None, name: str, seed: int) -> Split:
-    """Split into three quarters for training and one held out, stratified by class; cut each to `MAX_ROWS`."""
+def split(folder: Path | None, name: str, seed: int, max_rows: int = MAX_ROWS) -> Split:
+    """Split into three quarters for training and one held out, stratified by class; cut each to `max_rows`."""
     X, y, classifies = _whole(folder, name)
     parts = train_test_split(np.arange(len(X)), test_size=0.25, random_state=seed, stratify=y if classifies else None)
     rng = np.random.default_rng(seed)
-    train, held = (rng.choice(rows, MAX_ROWS, replace=False) if len(rows) > MAX_ROWS else rows for rows in parts)
+    train, held = (rng.choice(rows, max_rows, replace=False) if len(rows) > max_rows else rows for rows in parts)
     return Split(X.iloc[train].reset_index(drop=True), y[train], X.iloc[held].reset_index(drop=True), y[held])
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from dask.base import is_dask_collection
 from distributed import Client
 
@@ -16,9 +17,10 @@ from ..encoding.times import Kind
 from ..estimators.build import SAMPLE_ROWS, LocalBackend
 from ..estimators.check import Inputs
 from ..estimators.fitted import FittedNetwork
+from ..estimators.plan import automatic_batch_size
 from ..nn.tape import Array
 from ..training.objective import Objective
-from .local_steps import LocalStepsEpoch
+from .local_steps import MAX_GROUPS, LocalStepsEpoch, automatic_groups, automatic_sync_every
 from .objective import ClusterObjective
 from .partitions import PartitionedTable, compute_together
 from .rows import ShardedRows, TableReader
@@ -30,8 +32,8 @@ MAX_BATCH = 8192  # rows of a step that batch_size="auto" chooses at most: each 
 
 
 @contextmanager
-def open_cluster(client: Client, inputs: Inputs, sync_every: int) -> Iterator[tuple["ClusterBackend", Inputs]]:
-    """Yield the backend for inputs with Dask collections, and the inputs as it reads them.
+def open_cluster(client: Client, inputs: Inputs, estimator: Any) -> Iterator[tuple["ClusterBackend", Inputs]]:
+    """Yield the backend for inputs of an estimator, some of them Dask collections, and the inputs as it reads them.
 
     In these, a Dask X is a PartitionedTable, and y and the weights are in memory.  At the end the cluster is free of
     all that the backend has put there.
@@ -41,7 +43,7 @@ def open_cluster(client: Client, inputs: Inputs, sync_every: int) -> Iterator[tu
     tables, values = compute_together(
         client, [getattr(inputs, name) for name in names], [getattr(inputs, name) for name in others]
     )
-    backend = ClusterBackend(client, sync_every if "X" in names else None)
+    backend = ClusterBackend(client, estimator if "X" in names else None)
     try:
         yield (
             backend,
@@ -59,17 +61,16 @@ class ClusterBackend(LocalBackend):
     Parameters
     ----------
     client : Client
-    sync_every : int or None
-        Number of local steps between two averages; None if the training rows are in memory.
+    estimator : estimator or None
+        Has the parameters `sync_every` and `batch_size`; None if the training rows are in memory.
     """
 
-    def __init__(self, client: Client, sync_every: int | None):
-        self._client, self._pools, self._sync_every = client, list[WorkerPool](), sync_every or 1
-        self._stats = CommunicationStats()
-        if sync_every is not None:
-            self.max_batch = MAX_BATCH
-        if self._sync_every > 1:
-            self.epoch_type = LocalStepsEpoch
+    def __init__(self, client: Client, estimator: Any):
+        self._client, self._pools, self._stats = client, list[WorkerPool](), CommunicationStats()
+        self._sync_every: int | str = 1
+        if estimator is not None:
+            self.max_batch, self._batch_size = MAX_BATCH, estimator.batch_size
+            self._sync_every = 1 if estimator.solver == "lbfgs" else estimator.sync_every
 
     def close(self) -> None:
         """Stop all shards."""
@@ -80,7 +81,7 @@ class ClusterBackend(LocalBackend):
         """Return X as ShardedRows, checked by the workers; set or compare the feature names of the estimator."""
         if not isinstance(X, PartitionedTable):
             return super().check_table(estimator, X, kinds, reset)
-        pool = WorkerPool(self._client, X.futures, self._stats)
+        pool = WorkerPool(self._client, X.futures, self._stats, self._n_groups)
         self._pools.append(pool)
         head = super().check_table(estimator, _head(pool), kinds, reset)
         kinds = getattr(head, "kinds", None) if reset else kinds
@@ -98,9 +99,32 @@ class ClusterBackend(LocalBackend):
             return super().objective(model, rows, dtype)
         weight = None if rows.weight is None else rows.weight[None].astype(dtype)
         targets = model.targets.encode(rows.values, dtype)
+        if isinstance(self._sync_every, str):  # the training rows come first
+            self._sync_every = self._automatic_sync_every(model, rows.data, np.dtype(dtype))
+        if self._sync_every > 1:
+            self.epoch_type = LocalStepsEpoch
         objective = ClusterObjective(model.network, model.loss, rows.data, targets, weight, sync_every=self._sync_every)
         objective.load(model.encoder, model.built_with["fit_intercept"], dtype)
         return objective
+
+    def _rows_of_step(self, n: int) -> int:
+        given = self._batch_size
+        return automatic_batch_size(n, MAX_BATCH) if isinstance(given, str) else min(given, n)
+
+    def _n_groups(self, n: int) -> int | None:
+        """Return the largest number of groups of the partitions of n rows; None where there are no local steps."""
+        if self._sync_every == "auto":
+            n_groups = automatic_groups(self._rows_of_step(n))
+            return n_groups if n_groups > 1 else None
+        return None if self._sync_every == 1 else MAX_GROUPS
+
+    def _automatic_sync_every(self, model: FittedNetwork, rows: ShardedRows, dtype: np.dtype[Any]) -> int:
+        if self._n_groups(rows.pool.starts[-1]) is None:
+            return 1
+        n, n_groups = len(rows), sum(len(own) for own in rows.pool.groups)
+        return automatic_sync_every(
+            model.network, len(model.parameters), dtype.itemsize, n, self._rows_of_step(n), n_groups
+        )
 
     def sample(self, model: FittedNetwork, objective: Objective, rows: Rows, chosen: Array, dtype: Any) -> Any:
         """Return the chosen rows, encoded in the precision of the network."""
@@ -110,8 +134,8 @@ class ClusterBackend(LocalBackend):
         return replace(sample, X=sample.X.astype(model.dtype, copy=False))
 
     def attributes(self) -> dict[str, Any]:
-        """Return the fitted attribute `traffic_`."""
-        return {"traffic_": self._stats}
+        """Return the fitted attributes `traffic_` and `sync_every_`."""
+        return {"traffic_": self._stats, "sync_every_": self._sync_every}
 
 
 def _head(pool: WorkerPool) -> Any:

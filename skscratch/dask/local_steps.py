@@ -1,27 +1,74 @@
-"""LocalStepsEpoch: each worker takes several steps on its own rows before the parameters are averaged.
+"""LocalStepsEpoch: each group of partitions takes several steps on its own rows before the parameters are averaged.
 
 This saves messages on a slow network (McMahan et al. 2017, "Communication-efficient learning of deep networks from
 decentralized data").
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from ..nn.network import Network
 from ..nn.tape import Array
 from ..training.loop import Epoch, StepSettings
 from ..training.state import TrainingState
+from .averages import LocalSteps, adopt
 from .objective import ClusterObjective, dropout_seed
 
-__all__ = ["LocalStepsEpoch"]
+__all__ = ["MAX_GROUPS", "LocalStepsEpoch", "automatic_groups", "automatic_sync_every"]
+
+MAX_GROUPS = 16  # groups of partitions that take local steps: more of them would make the steps of each too small
+MIN_ROWS = 256  # of a step, in each group: with fewer of them, the optimizer takes more than a tenth of the time
+MAX_SHARE = 0.2  # of the time of training, for the meetings
+MIN_MEETINGS = 4  # in an epoch, at least
+# Nominal speeds, measured by benchmarks.scale. No clock decides, so that the same rows give the same fit anywhere.
+MULTIPLY_ADDS = 30e9  # a second, of a step on one core
+ROUND_TRIP = 5e-3  # seconds of a meeting, besides its messages
+MESSAGE = 1e-3  # seconds of each message and its reply, besides its bytes
+BANDWIDTH = 1.25e9  # bytes a second: 10 Gbit/s
+
+
+def automatic_groups(batch_size: int) -> int:
+    """Return the largest number of groups that local steps are worth it for, with so many rows in a step."""
+    return max(min(batch_size // MIN_ROWS, MAX_GROUPS), 1)
+
+
+def automatic_sync_every(
+    network: Network, n_members: int, itemsize: int, n_rows: int, batch_size: int, n_groups: int
+) -> int:
+    """Return the number of local steps between two meetings that `sync_every="auto"` means.
+
+    It is the smallest power of two with which the meetings take at most a fifth of the time, by a model of the costs
+    in which each group has a worker of its own; and small enough for four meetings in an epoch.
+
+    Parameters
+    ----------
+    network : Network
+    n_members, itemsize : int
+        Members, and bytes of one of their parameters.
+    n_rows, batch_size, n_groups : int
+        Rows of the table, rows of a step, and groups that divide them.
+    """
+    if n_groups == 1:
+        return 1  # no step but that on all rows of the batch
+    layout, batch_size = network.layout, min(batch_size, n_rows)
+    # a product of matrices forward and two backward
+    step = 3 * n_members * (layout.size - layout.n_embedded) * batch_size / n_groups / MULTIPLY_ADDS
+    n_bytes = 2 * 3 * n_members * layout.size * itemsize  # of the parameters and both moments, there and back
+    meeting = ROUND_TRIP + n_groups * (MESSAGE + n_bytes / BANDWIDTH)
+    most = -(-n_rows // batch_size) // MIN_MEETINGS
+    steps = 1
+    while meeting > MAX_SHARE * (meeting + steps * step) and 2 * steps <= most:
+        steps *= 2
+    return steps
 
 
 class LocalStepsEpoch(Epoch):
     """One pass over the rows, in rounds of `sync_every` steps.
 
-    In a round each worker takes these steps on its share of the same batches.  Afterwards the parameters and the
-    optimizer's moments become the workers' means, weighted by the weight of their rows in the round.
+    In a round each group of partitions takes these steps on its share of the same batches.  Afterwards the parameters
+    and the optimizer's moments become the groups' means, weighted by the weight of their rows in the round.  The groups
+    follow from the partitions, so that the number of workers changes nothing but the rounding of sums.
     """
 
     def __init__(
@@ -36,7 +83,8 @@ class LocalStepsEpoch(Epoch):
         self.objective = objective
         settings = replace(settings, schedule=float, pace=None)  # workers receive learning rates, and no schedule
         args = (objective.folds is not None, settings, state.optimizer, state.parameters, self.total)
-        objective.table.pool.on_rebuild(lambda: objective.call("begin_local_steps", *args))
+        pool = objective.table.pool
+        pool.on_rebuild(lambda: objective.call("begin_local_steps", *args, each=[(own,) for own in pool.groups]))
 
     def run(self, order: Array) -> tuple[Array, Array, float]:
         """Step through the rows in this order; return what `Epoch.run` returns."""
@@ -69,17 +117,11 @@ class LocalStepsEpoch(Epoch):
         assert optimizer is not None
         parameters, moments = self.state.parameters, optimizer.state
 
-        def call() -> list[Any]:
+        def call() -> list[LocalSteps]:
             shares = zip(*(objective.table.split(rows) for rows in batches), strict=True)
             each = [(list(share),) if any(map(len, share)) else None for share in shares]
             return objective.call("local_steps", parameters, moments, count, seed, rates, each=each)
 
-        losses, weights, new_parameters, new_moments = zip(*objective.retry(call), strict=True)
-        by_worker = np.sum(weights, axis=1)  # (workers, 1 or K)
-        total = by_worker.sum(axis=0)
-        # where a member sees no row of the round, all workers count alike
-        shares = np.where(total > 0, by_worker / np.where(total > 0, total, 1), 1 / len(by_worker))[..., None]
-        results = [new_parameters, *zip(*new_moments, strict=True)]
-        for mean, arrays in zip([parameters, *moments], results, strict=True):
-            mean[...] = sum(share * array for share, array in zip(shares, arrays, strict=True))  # (K, P)
-        return np.sum(losses, axis=0), np.sum(weights, axis=0)
+        mean = LocalSteps.mean(objective.retry(call), optimizer)
+        adopt(mean, parameters, optimizer)
+        return mean.losses, mean.weights

@@ -25,6 +25,7 @@ __all__ = [
     "direct_to_workers",
     "fetch",
     "gather",
+    "group_partitions",
     "lengths",
     "partitions",
     "place_partitions",
@@ -132,6 +133,24 @@ def _length(part: Any, number: int) -> int:
 
 
 # ---------------------------------------------------------------- placement
+
+
+def group_partitions(lengths: Sequence[int], n_groups: int | None = None) -> list[list[int]]:
+    """Divide the partitions that have rows into groups of neighbours; return their indices.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Rows of each partition.
+    n_groups : int or None, default=None
+        Largest number of groups, which then have about equal numbers of rows; None makes each partition a group.
+    """
+    full = [p for p, n in enumerate(lengths) if n]
+    if n_groups is None or len(full) <= n_groups:
+        return [[p] for p in full]
+    middles = np.cumsum(lengths) - np.asarray(lengths) / 2  # of each partition among the rows
+    group = (middles * n_groups / sum(lengths)).astype(int)
+    return [own for own in ([p for p in full if group[p] == i] for i in range(n_groups)) if own]
 
 
 def place_partitions(

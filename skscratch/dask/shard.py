@@ -6,7 +6,6 @@ validation rows.  Its results are sums that nothing divides: the sums of all sha
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,106 +18,17 @@ from ..nn.batch import Table, Targets
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
-from ..training.loop import Epoch, StepSettings
-from ..training.objective import AccumulatedStep, Objective, Step, fold_weights, out_of_fold_scores
+from ..training.loop import StepSettings
 from ..training.optimizers import SGD, Adam
 from ..training.scored_rows import ScoredRows
 from ..training.state import TrainingState
 from ..training.threads import training_context
 from .answers import Answering
+from .averages import LocalSteps
+from .row_set import RowSet, ShardObjective
 from .rows import TableReader, join_tables
 
-__all__ = ["Shard", "ShardObjective"]
-
-
-@dataclass(frozen=True)
-class ShardObjective(Objective):
-    """The objective over the rows of one shard, whose share of a batch has any number of rows.
-
-    Attributes
-    ----------
-    whole : ndarray of shape (1 or K,), or None
-        Sum of the weights of the rows of all shards, for an epoch on this shard alone.
-    """
-
-    whole: Array | None = None
-
-    def total_weight(self) -> Array:
-        """Return the sum of the weights of all shards, (1 or K,)."""
-        return super().total_weight() if self.whole is None else self.whole
-
-    def step(
-        self,
-        parameters: Array,
-        gradient: Array,
-        n_rows: int,
-        rng: np.random.Generator | None = None,
-        total: Array | None = None,
-    ) -> Step:
-        """Return a step on batches of any size."""
-        return AccumulatedStep(self, parameters, gradient, rng, total)
-
-
-class _RowSet:
-    """A set of encoded rows, with the buffers of the steps on them.
-
-    Attributes
-    ----------
-    objective : ShardObjective
-        Its weights are (1, n).
-    slices : dict of int to slice
-        The rows of each partition, by the partition's index.
-    scored : ScoredRows or None
-        The rows with the raw scores that were computed last.
-    """
-
-    def __init__(self, objective: ShardObjective, slices: dict[int, slice]):
-        self.objective, self.slices = objective, slices
-        self.rng = np.random.Generator(np.random.SFC64(0))  # draws the masks of dropout
-        self.scored: ScoredRows | None = None
-        self._holding_out = objective  # in which members do not see their held-out folds
-        self._folds: Array | None = None
-        self._n_folds = 0
-        self._steps: dict[tuple[bool, bool], tuple[Array, Array, Step]] = {}
-        self._epoch: Epoch | None = None
-
-    def assign_folds(self, folds: Array, n_folds: int, n_members: int) -> None:
-        """Set the fold of each row; this shard may lack rows of some folds."""
-        weight = self.objective.weight
-        assert weight is not None
-        weight = fold_weights(folds, n_members, weight[0], weight.dtype, n_folds)
-        self._folds, self._n_folds = folds, n_folds
-        self._holding_out = replace(self.objective, weight=weight)
-        self._steps.clear()
-
-    def step(self, by_folds: bool, parameters: Array, dropout: bool) -> tuple[Step, Array]:
-        """Return a step with these parameters, and the array that it writes the undivided gradient to."""
-        if (by_folds, dropout) not in self._steps:
-            own, gradient = np.empty_like(parameters), np.empty_like(parameters)
-            objective = self._holding_out if by_folds else self.objective
-            step = objective.step(own, gradient, 0, self.rng if dropout else None, total=np.ones(1))
-            self._steps[by_folds, dropout] = own, gradient, step
-        own, gradient, step = self._steps[by_folds, dropout]
-        np.copyto(own, parameters)
-        return step, gradient
-
-    def score(self, parameters: Array, by_folds: bool) -> None:
-        """Compute the raw scores, out of fold where members hold out folds."""
-        folds = self._folds if by_folds else None
-        z = out_of_fold_scores(self.objective, parameters, folds, self._n_folds if by_folds else None)
-        own = self.objective
-        self.scored = ScoredRows(z, own.loss, own.targets, own.weight)
-
-    def begin_epochs(self, by_folds: bool, settings: StepSettings, state: TrainingState, whole: Array) -> None:
-        """Prepare steps that also update the parameters, those of `state`."""
-        objective = replace(self._holding_out if by_folds else self.objective, whole=whole)
-        self._epoch = Epoch(objective, state, settings, self.rng, slice(None)) if len(objective) else None
-
-    @property
-    def epoch(self) -> Epoch:
-        """The epoch that `begin_epochs` has made."""
-        assert self._epoch is not None
-        return self._epoch
+__all__ = ["Shard"]
 
 
 class Shard(Answering):
@@ -134,7 +44,7 @@ class Shard(Answering):
 
     def __init__(self, numbers: Sequence[int], parts: Sequence[Any]):
         self._numbers, self._parts = list(numbers), list(parts)
-        self._sets: dict[int, _RowSet] = {}  # by the key of an objective
+        self._sets: dict[int, RowSet] = {}  # by the key of an objective
 
     # -------------------------------------------- partitions as they came
 
@@ -222,7 +132,7 @@ class Shard(Answering):
             tables = [encoder.transform(first, dtype, ones, pass_through=False).buffer(0)]
         weight = np.ones((1, edges[-1]), dtype) if weight is None else weight[None]
         objective = ShardObjective(network, loss, join_tables(tables), targets, weight)
-        self._sets[key] = _RowSet(objective, dict(zip(self._numbers, slices, strict=True)))
+        self._sets[key] = RowSet(objective, dict(zip(self._numbers, slices, strict=True)))
 
     def assign_folds(self, key: int, n_folds: int, n_members: int, folds: Array) -> None:
         """Set the fold of each row of a set, (n,)."""
@@ -275,11 +185,12 @@ class Shard(Answering):
         optimizer: SGD | Adam,
         parameters: Array,
         whole: Array,
+        groups: Sequence[Sequence[int]],
     ) -> None:
-        """Prepare for local steps with these settings and a copy of this optimizer."""
+        """Prepare for local steps of each group of partitions, with these settings and a copy of this optimizer."""
         # a copy, because shards in the same process receive the same optimizer
         state = TrainingState(parameters.copy(), copy.deepcopy(optimizer), np.random.RandomState(0))
-        self._begin_training(key).begin_epochs(by_folds, settings, state, whole)
+        self._begin_training(key).begin_epochs(by_folds, settings, state, whole, groups)
 
     @training_context()
     def local_steps(
@@ -291,31 +202,11 @@ class Shard(Answering):
         seed: int | None,
         rates: Sequence[float],
         batches: Sequence[Array],
-    ) -> tuple[Array, Array, Array, list[Array]]:
-        """Take one step of the optimizer on each batch, and each learning rate, in turn.
+    ) -> LocalSteps:
+        """Let each group of partitions take one step on its rows of each batch; return the mean of the outcomes."""
+        return self._begin_training(key).local_steps([parameters, *moments], count, seed, rates, batches)
 
-        Returns
-        -------
-        losses : ndarray of shape (n_steps, K)
-        weights : ndarray of shape (n_steps, 1 or K)
-        parameters : ndarray of shape (K, P)
-        moments : list of ndarray
-            The state of the optimizer, after the last step.
-        """
-        epoch = self._begin_training(key, seed).epoch
-        state, step = epoch.state, epoch.steps[epoch.size]
-        assert state.optimizer is not None
-        np.copyto(state.parameters, parameters)
-        for own, given in zip(state.optimizer.state, moments, strict=True):
-            np.copyto(own, given)
-        losses, weights = [], []
-        for i, (rows, rate) in enumerate(zip(batches, rates, strict=True), start=1):
-            losses.append(epoch.advance(step, rows, rate, count + i).copy())
-            weights.append(step.total_weight().copy())
-        moments = [array.copy() for array in state.optimizer.state]
-        return np.array(losses), np.array(weights), state.parameters.copy(), moments
-
-    def _begin_training(self, key: int, seed: int | None = None) -> _RowSet:
+    def _begin_training(self, key: int, seed: int | None = None) -> RowSet:
         """Return a set of rows, and seed its dropout; the partitions as they came are no longer needed."""
         self._parts = []
         row_set = self._sets[key]

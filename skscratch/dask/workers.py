@@ -14,6 +14,7 @@ from .partitions import (
     available_workers,
     check_connection,
     gather,
+    group_partitions,
     lengths,
     place_partitions,
     rows_lost,
@@ -57,8 +58,13 @@ class _Actor:
 
     address: str  # of the worker
     future: Any  # keeps the actor alive
-    partitions: list[int]
+    groups: list[list[int]]  # of partitions, in rising order
     proxy: Any = None  # whose methods call the shard
+
+    @property
+    def partitions(self) -> list[int]:
+        """Indices of the partitions, in rising order."""
+        return [p for group in self.groups for p in group]
 
 
 class WorkerPool:
@@ -71,6 +77,9 @@ class WorkerPool:
         The partitions of the table.
     stats : CommunicationStats
         Counts the calls.
+    n_groups : callable, optional
+        Maps the number of rows to the largest number of groups of partitions, each of which is on one worker; with None
+        for it, each partition is a group.
 
     Attributes
     ----------
@@ -80,7 +89,13 @@ class WorkerPool:
         Number of times that the shards have been built.
     """
 
-    def __init__(self, client: Client, futures: list[Any], stats: CommunicationStats):
+    def __init__(
+        self,
+        client: Client,
+        futures: list[Any],
+        stats: CommunicationStats,
+        n_groups: Callable[[int], int | None] = lambda n: None,
+    ):
         self.client, self.stats, self.generation = client, stats, 0
         self._futures = futures
         self._actors: list[_Actor] = []
@@ -89,6 +104,7 @@ class WorkerPool:
         self.starts = np.cumsum([0, *lengths(client, futures)])
         if not self.starts[-1]:
             raise ValueError("Found array with 0 sample(s): every partition of X is empty.")
+        self._groups = group_partitions(np.diff(self.starts).tolist(), n_groups(int(self.starts[-1])))
         try:
             self._build()
         except WorkerLost as lost:
@@ -98,6 +114,11 @@ class WorkerPool:
     def partitions(self) -> list[list[int]]:
         """Indices of the partitions of each shard, in rising order; empty partitions belong to no shard."""
         return [actor.partitions for actor in self._actors]
+
+    @property
+    def groups(self) -> list[list[list[int]]]:
+        """Groups of the partitions of each shard, in rising order; which groups there are depends on no worker."""
+        return [actor.groups for actor in self._actors]
 
     # -------------------------------------------------------------- calling
 
@@ -197,9 +218,12 @@ class WorkerPool:
             who_has = self.client.who_has(self._futures)
         except CancelledError as error:  # a worker was lost after the wait
             raise rows_lost(self.client, error) from error
-        holders = [list(who_has.get(future.key, ())) for future in self._futures]
-        placed = place_partitions(n_rows, holders, available_workers(self.client))
-        self._actors = [_Actor(address, self._submit(address, own), own) for address, own in placed.items()]
+        holders = [who_has.get(future.key, ()) for future in self._futures]
+        sizes = [sum(n_rows[p] for p in group) for group in self._groups]
+        holders = [[w for w in holders[own[0]] if all(w in holders[p] for p in own)] for own in self._groups]
+        for address, own in place_partitions(sizes, holders, available_workers(self.client)).items():
+            groups = [self._groups[i] for i in own]
+            self._actors.append(_Actor(address, self._submit(address, groups), groups))
         for actor in self._actors:
             wait_for(self.client, [actor.future], actor.address)
             actor.proxy = gather(self.client, actor.future, actor.address)
@@ -209,7 +233,8 @@ class WorkerPool:
                 "Partitions of X changed when they were computed again: their graph must give the same rows each time."
             )
 
-    def _submit(self, address: str, partitions: list[int]) -> Any:
+    def _submit(self, address: str, groups: list[list[int]]) -> Any:
+        partitions = [p for group in groups for p in group]
         futures = [self._futures[p] for p in partitions]
         return self.client.submit(Shard, partitions, futures, actor=True, workers=[address], pure=False)
 

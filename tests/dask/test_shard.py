@@ -13,8 +13,9 @@ pytest.importorskip("distributed")
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor  # noqa: E402
 from skscratch.dask.local_steps import LocalStepsEpoch  # noqa: E402
 from skscratch.dask.objective import ClusterObjective  # noqa: E402
+from skscratch.dask.row_set import ShardObjective  # noqa: E402
 from skscratch.dask.rows import ShardedRows, TableReader  # noqa: E402
-from skscratch.dask.shard import Shard, ShardObjective  # noqa: E402
+from skscratch.dask.shard import Shard  # noqa: E402
 from skscratch.encoding.check_input import check_table  # noqa: E402
 from skscratch.nn.batch import Table, Targets  # noqa: E402
 from skscratch.nn.losses import make_loss  # noqa: E402
@@ -53,6 +54,7 @@ class PoolHere:
     def build(self):
         whole = [sorted(p for own in self.owners for p in own)]
         self.partitions = self.owners if self.generation % 2 == 0 else whole
+        self.groups = [[own] for own in self.partitions]
         self.shards = [Shard(own, [self.tables[p] for p in own]) for own in self.partitions]
         self.generation += 1
         for action in self.actions:
