@@ -1,14 +1,10 @@
 """LocalSteps: the outcome of local steps of one group of partitions, and its mean over several groups.
 
-The parameters and the first moments m of Adam are linear in the gradients, so that their means over groups stand for a
-step on all rows.  The second moments v are not: the square of a mean is smaller than the mean of squares, by the noise
-that the mean removes.  With the groups' own v the steps would be too short, by up to the square root of the number of
-groups.  But the groups' m show that noise.  After H steps from a common start, with weights w that sum to 1,
-
-    m = Σ β₁ʰ g,  v = Σ β₂ʰ g²  (h = 0, ..., H - 1):  E[mean(v) - v of the mean] = c · Σ w (m - mean(m))²,
-    c = [(1 - β₂ᴴ) / (1 - β₂)] / [(1 - β₁²ᴴ) / (1 - β₁²)],
-
-where the noise of a group's gradient has a variance in proportion to 1 / w.  For H = 1 this is no estimate, but equal.
+The parameters and the first moments of the optimizer are linear in the gradients, so that their means over groups stand
+for steps on all rows.  The second moments v of Adam are not: the square of a mean is smaller than the mean of squares,
+by the noise that the mean removes.  With the mean of v, steps would be too short, by up to the square root of the
+number of groups.  `adopt` therefore estimates v from the first moments of the groups, whose mean and spread tell the
+gradient and its noise.
 """
 
 from collections.abc import Iterable
@@ -32,54 +28,82 @@ class LocalSteps(NamedTuple):
     weights : ndarray of shape (n_steps, 1 or K)
     share : ndarray of shape (1 or K,)
         Weight of this outcome in a mean: that of its rows.
-    arrays : list of ndarray of shape (K, P)
-        Parameters and moments of the optimizer after the last step.
+    parameters, m : ndarray of shape (K, P)
+        Parameters, and first moments of the optimizer, after the last step.
+    v : ndarray of shape (K, P), or None
+        Second moments of a single group.
+    spread : ndarray of shape (K, P), or None
+        Weighted variance of m between the groups, of Adam and several groups.
+    n_groups : int
     """
 
     losses: Array
     weights: Array
     share: Array
-    arrays: list[Array]
+    parameters: Array
+    m: Array
+    v: Array | None = None
+    spread: Array | None = None
+    n_groups: int = 1
 
     @classmethod
-    def mean(cls, outcomes: Iterable["LocalSteps"], optimizer: SGD | Adam) -> "LocalSteps":
+    def mean(cls, outcomes: Iterable["LocalSteps"]) -> "LocalSteps":
         """Add up losses and weights, and average the arrays; only one of the outcomes is held at a time.
 
-        The mean of means is the mean, in any order, but for rounding.
+        The mean of means is the mean of all groups, but for rounding.
         """
         outcomes = iter(outcomes)
-        losses, weights, share, arrays = next(outcomes)
-        arrays = [array.copy() for array in arrays]
-        noise = _noise_factor(optimizer, len(losses)) if isinstance(optimizer, Adam) else 0.0
+        mean = next(outcomes)
+        mean = mean._replace(parameters=mean.parameters.copy(), m=mean.m.copy())
+        if mean.v is not None:
+            mean = mean._replace(v=mean.v.copy())
         for other in outcomes:
-            losses, weights, share = losses + other.losses, weights + other.weights, share + other.share
-            part = (other.share / share)[:, None].astype(arrays[0].dtype)
-            changes = [its - array for array, its in zip(arrays, other.arrays, strict=True)]
-            for array, change in zip(arrays, changes, strict=True):
-                array += part * change
-            if noise:  # what the two add to Σ w (m - mean(m))²
-                _, m, _ = changes
-                arrays[2] -= noise * part * (1 - part) * m**2
-        return cls(losses, weights, share, arrays)
+            mean = mean._with(other)
+        return mean
+
+    def _with(self, other: "LocalSteps") -> "LocalSteps":
+        share = self.share + other.share
+        part = (other.share / share)[:, None].astype(self.m.dtype)
+        change, spread = other.m - self.m, None
+        if self.v is not None or self.spread is not None:
+            spread = part * (1 - part) * change**2
+            for w, its in ((1 - part, self.spread), (part, other.spread)):
+                spread += 0 if its is None else w * its
+        return LocalSteps(
+            self.losses + other.losses,
+            self.weights + other.weights,
+            share,
+            self.parameters + part * (other.parameters - self.parameters),
+            self.m + part * change,
+            spread=spread,
+            n_groups=self.n_groups + other.n_groups,
+        )
 
 
 def adopt(mean: LocalSteps, parameters: Array, optimizer: SGD | Adam) -> None:
-    """Set the parameters and the moments, with which the groups have begun, to the mean over all groups."""
-    new_parameters, *moments = mean.arrays
+    """Set the parameters and the moments, with which all groups have begun, to the mean over the groups."""
+    moments = [mean.m]
     if isinstance(optimizer, Adam):
-        m, v = moments
-        n, beta_1, beta_2 = len(mean.losses), optimizer.beta_1, optimizer.beta_2
-        # v is an estimate; that of the mean gradients g is at least this, by the inequality of Cauchy and Schwarz
-        # for m = Σ β₁ʰ g and v = Σ β₂ʰ g²
-        bound = sum((beta_1**2 / beta_2) ** h for h in range(n)) if beta_2 else 1.0
-        least = beta_2**n * optimizer.v + (m - beta_1**n * optimizer.m) ** 2 / bound
-        moments = [m, np.maximum(v, least, dtype=v.dtype, casting="same_kind")]
-    for array, new in zip([parameters, *optimizer.state], [new_parameters, *moments], strict=True):
-        np.copyto(array, new)
+        moments.append(second_moments(mean, optimizer) if mean.v is None else mean.v)
+    for array, new in zip([parameters, *optimizer.state], [mean.parameters, *moments], strict=True):
+        np.copyto(array, new, casting="same_kind")
 
 
-def _noise_factor(optimizer: Adam, n_steps: int) -> float:
-    """Return the factor c of the head of this module."""
-    beta_1, beta_2 = optimizer.beta_1, optimizer.beta_2
-    of_squares = (1 - beta_2**n_steps) / (1 - beta_2)
-    return of_squares * (1 - beta_1**2) / (1 - beta_1 ** (2 * n_steps))
+def second_moments(mean: LocalSteps, adam: Adam) -> Array:
+    """Estimate the second moments of the gradients on all rows, after H steps of several groups.
+
+    In each step a group has the gradient s + e with a noise e of variance τ / w, for a weight w; the weights sum to 1.
+    On all rows the gradient has the variance τ, so that v grows by B (s² + τ).  The mean d of what the groups have
+    added to m has the expected square A² s² + C τ, and the spread between G groups is (G - 1) C τ, where
+
+        A = Σ β₁ʰ,  B = Σ β₂ʰ,  C = Σ β₁²ʰ  (h = 0, ..., H - 1).
+
+    Both give an estimate of s² + τ that is never negative.  For H = 1 it is the square of the gradient itself.
+    """
+    assert mean.spread is not None
+    n, beta_1, beta_2 = len(mean.losses), adam.beta_1, adam.beta_2
+    a, b, c = (sum(beta**h for h in range(n)) for beta in (beta_1, beta_2, beta_1**2))
+    d = mean.m - beta_1**n * adam.m
+    noise = mean.spread / (c * (mean.n_groups - 1))
+    v: Array = beta_2**n * adam.v + b * (d**2 / a**2 + (1 - c / a**2) * noise)
+    return v

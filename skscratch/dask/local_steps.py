@@ -4,6 +4,7 @@ This saves messages on a slow network (McMahan et al. 2017, "Communication-effic
 decentralized data").
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["MAX_GROUPS", "LocalStepsEpoch", "automatic_groups", "automatic_sync_
 MAX_GROUPS = 16  # groups of partitions that take local steps: more of them would make the steps of each too small
 MIN_ROWS = 256  # of a step, in each group: with fewer of them, the optimizer takes more than a tenth of the time
 MAX_SHARE = 0.2  # of the time of training, for the meetings
+GROWTH = 32  # a round has at most one in so many of the steps before it: moments of few gradients are those of no group
 MIN_MEETINGS = 4  # in an epoch, at least
 # Nominal speeds, measured by benchmarks.scale. No clock decides, so that the same rows give the same fit anywhere.
 MULTIPLY_ADDS = 30e9  # a second, of a step on one core
@@ -88,19 +90,18 @@ class LocalStepsEpoch(Epoch):
 
     def run(self, order: Array) -> tuple[Array, Array, float]:
         """Step through the rows in this order; return what `Epoch.run` returns."""
-        state, progress, sync_every = self.state, self.state.progress, self.objective.sync_every
+        state, progress = self.state, self.state.progress
         assert state.optimizer is not None
         losses, first_losses = np.zeros(len(self.gradient)), np.full(len(self.gradient), np.nan)
         penalty = self.penalty()
         done = (progress.epoch - progress.start) * self.n_batches
         planned = max(progress.n_planned, 1) * self.n_batches
         rate, pace, seen = 0.0, self.settings.pace, np.zeros(1)
-        for start in range(0, self.n_batches, sync_every):
-            steps = range(start, min(start + sync_every, self.n_batches))
+        for steps in self._rounds(state.optimizer.count):
             shares = [(done + index) / planned if pace is None else pace((done + index) / planned) for index in steps]
             rates = [self.learning_rate(u) for u in shares]
             batches = [order[index * self.size : (index + 1) * self.size] for index in steps]
-            round_losses, weights = self._run_round(batches, rates, state.optimizer.count + start)
+            round_losses, weights = self._run_round(batches, rates, state.optimizer.count + steps.start)
             losses, rate = losses + round_losses.sum(axis=0), rates[-1]
             for loss, weight in zip(round_losses, weights, strict=True):
                 np.copyto(first_losses, loss / weight, where=np.isnan(first_losses) & (weight > 0))
@@ -111,8 +112,20 @@ class LocalStepsEpoch(Epoch):
         total = self.total if self.n_done == self.n_batches else np.maximum(seen, 1e-30)
         return (losses + penalty) / total, first_losses, rate
 
+    def _rounds(self, count: int) -> Iterator[range]:
+        """Yield the indices of the batches of each round, for an optimizer that has taken `count` steps."""
+        start = 0
+        while start < self.n_batches:
+            n_steps = min(self.objective.sync_every, max((count + start) // GROWTH, 1))
+            yield range(start, min(start + n_steps, self.n_batches))
+            start += n_steps
+
     def _run_round(self, batches: list[Array], rates: list[float], count: int) -> tuple[Array, Array]:
         """Take one step on each batch; return losses (n_steps, K) and weights (n_steps, 1 or K) of all workers."""
+        if len(batches) == 1:  # the sums over all workers, which are exact, are smaller than the parameters and moments
+            step = self.steps[len(batches[0])]
+            losses = self.advance(step, batches[0], rates[0], count + 1)
+            return losses[None].copy(), step.total_weight()[None]
         objective, optimizer, seed = self.objective, self.state.optimizer, dropout_seed(self.rng)
         assert optimizer is not None
         parameters, moments = self.state.parameters, optimizer.state
@@ -122,6 +135,6 @@ class LocalStepsEpoch(Epoch):
             each = [(list(share),) if any(map(len, share)) else None for share in shares]
             return objective.call("local_steps", parameters, moments, count, seed, rates, each=each)
 
-        mean = LocalSteps.mean(objective.retry(call), optimizer)
+        mean = LocalSteps.mean(objective.retry(call))
         adopt(mean, parameters, optimizer)
         return mean.losses, mean.weights

@@ -112,13 +112,13 @@ class RowSet:
     def local_steps(
         self, arrays: Sequence[Array], count: int, seed: int | None, rates: Sequence[float], batches: Sequence[Array]
     ) -> LocalSteps:
-        """Let each group take one step on its rows of each batch, at each learning rate; return the mean of the outcomes.
+        """Let each group take one step on its rows of each batch, at each learning rate; return the mean outcome.
 
         All groups begin with the same `arrays`, which are the parameters and the moments of the optimizer.
         """
         epoch = self._epoch
-        assert epoch is not None and epoch.state.optimizer is not None
-        return LocalSteps.mean(self._by_group(epoch, arrays, count, seed, rates, batches), epoch.state.optimizer)
+        assert epoch is not None
+        return LocalSteps.mean(self._by_group(epoch, arrays, count, seed, rates, batches))
 
     def _by_group(
         self,
@@ -143,4 +143,6 @@ class RowSet:
             for i, (rows, rate) in enumerate(zip(shares, rates, strict=True), start=1):
                 losses.append(epoch.advance(step, rows, rate, count + i).copy())
                 weights.append(step.total_weight().copy())
-            yield LocalSteps(np.array(losses), np.array(weights), np.sum(weights, axis=0) + NO_WEIGHT, own)
+            parameters, m, *v = own
+            share = np.sum(weights, axis=0) + NO_WEIGHT
+            yield LocalSteps(np.array(losses), np.array(weights), share, parameters, m, v[0] if v else None)
