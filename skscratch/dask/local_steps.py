@@ -4,6 +4,7 @@ This saves messages on a slow network (McMahan et al. 2017, "Communication-effic
 decentralized data").
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import numpy as np
 from ..nn.network import Network
 from ..nn.tape import Array
 from ..training.loop import Epoch, StepSettings
+from ..training.optimizers import Adam
 from ..training.state import TrainingState
 from .averages import LocalSteps, adopt
 from .objective import ClusterObjective, dropout_seed
@@ -24,9 +26,9 @@ MAX_SHARE = 0.2  # of the time of training, for the meetings
 GROWTH = 32  # a round has at most one in so many of the steps before it: moments of few gradients are those of no group
 MIN_MEETINGS = 4  # in an epoch, at least
 # Nominal speeds, measured by benchmarks.scale. No clock decides, so that the same rows give the same fit anywhere.
-MULTIPLY_ADDS = 30e9  # a second, of a step on one core
+MULTIPLY_ADDS = 40e9  # a second, of a step on one core
 ROUND_TRIP = 5e-3  # seconds of a meeting, besides its messages
-MESSAGE = 1e-3  # seconds of each message and its reply, besides its bytes
+MESSAGE = 0.5e-3  # seconds of each message and its reply, besides its bytes
 BANDWIDTH = 1.25e9  # bytes a second: 10 Gbit/s
 
 
@@ -40,7 +42,7 @@ def automatic_sync_every(
 ) -> int:
     """Return the number of local steps between two meetings that `sync_every="auto"` means.
 
-    It is the smallest power of two with which the meetings take at most a fifth of the time, by a model of the costs
+    It is the smallest number with which the meetings take at most a fifth of the time, by a model of the costs
     in which each group has a worker of its own; and small enough for four meetings in an epoch.
 
     Parameters
@@ -58,11 +60,8 @@ def automatic_sync_every(
     step = 3 * n_members * (layout.size - layout.n_embedded) * batch_size / n_groups / MULTIPLY_ADDS
     n_bytes = 2 * 3 * n_members * layout.size * itemsize  # of the parameters and both moments, there and back
     meeting = ROUND_TRIP + n_groups * (MESSAGE + n_bytes / BANDWIDTH)
-    most = -(-n_rows // batch_size) // MIN_MEETINGS
-    steps = 1
-    while meeting > MAX_SHARE * (meeting + steps * step) and 2 * steps <= most:
-        steps *= 2
-    return steps
+    needed = math.ceil((1 - MAX_SHARE) / MAX_SHARE * meeting / step)
+    return max(min(needed, math.ceil(n_rows / batch_size) // MIN_MEETINGS), 1)
 
 
 class LocalStepsEpoch(Epoch):
@@ -83,9 +82,12 @@ class LocalStepsEpoch(Epoch):
     ):
         super().__init__(objective, state, settings, rng, members)
         self.objective = objective
-        settings = replace(settings, schedule=float, pace=None)  # workers receive learning rates, and no schedule
-        args = (objective.folds is not None, settings, state.optimizer, state.parameters, self.total)
         pool = objective.table.pool
+        # The groups begin with G times the second moments of Adam, and take steps of √G times the learning rate. So
+        # their own squares count as 1 / G, which is about the square of the mean where gradients are mostly noise.
+        self.scale = sum(len(own) for own in pool.groups) if isinstance(state.optimizer, Adam) else 1
+        settings = replace(settings, schedule=float, pace=None, weight_decay=settings.weight_decay / self.scale**0.5)
+        args = (objective.folds is not None, settings, state.optimizer, state.parameters, self.total)
         pool.on_rebuild(lambda: objective.call("begin_local_steps", *args, each=[(own,) for own in pool.groups]))
 
     def run(self, order: Array) -> tuple[Array, Array, float]:
@@ -128,7 +130,10 @@ class LocalStepsEpoch(Epoch):
             return losses[None].copy(), step.total_weight()[None]
         objective, optimizer, seed = self.objective, self.state.optimizer, dropout_seed(self.rng)
         assert optimizer is not None
-        parameters, moments = self.state.parameters, optimizer.state
+        parameters, moments = self.state.parameters, list(optimizer.state)
+        if self.scale > 1:
+            moments[1] = self.scale * moments[1]
+            rates = [rate * self.scale**0.5 for rate in rates]
 
         def call() -> list[LocalSteps]:
             shares = zip(*(objective.table.split(rows) for rows in batches), strict=True)
