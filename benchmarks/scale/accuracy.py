@@ -5,8 +5,8 @@
     python -m benchmarks.scale.accuracy [--data FOLDER] [--results FOLDER]
 
 Neither the number of workers nor their speed changes what is learned, so that one worker in this process holds all of
-the 16 partitions. Each table, as long as it is, is fitted with its automatic batch, which up to two groups of partitions
-share, and with batches of 2,048 rows, which eight groups share. Without a folder, the tables are made.
+the 16 partitions. Each table, as long as it is, is fitted with its automatic batch, which up to two groups of
+partitions share, and with batches of 2,048 rows, which eight groups share. Without a folder, the tables are made.
 Results go to ``benchmarks/results/scale/accuracy.csv``.
 """
 
@@ -29,6 +29,7 @@ from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor
 
 from ..measure import RESULTS, Report, Result, machine
 from ..quality.tables import Split, split, tasks
+from .reports import report_of
 
 TABLES = ("california_housing", "protein", "diamonds", "electricity", "adult")
 N_PARTITIONS = 16
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of tables; see benchmarks.quality")
     parser.add_argument("--results", type=Path, default=RESULTS / "scale")
     args = parser.parse_args()
-    (args.results / "accuracy.csv").unlink(missing_ok=True)
+    report = report_of(args.results, "accuracy")
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     print(*machine(), sep="\n")
@@ -106,7 +107,7 @@ def main() -> None:
         ) as cluster,
         Client(cluster) as client,
     ):
-        measure(Report(args.results, "1"), args.data, client)
+        measure(report, args.data, client)
 
 
 if __name__ == "__main__":

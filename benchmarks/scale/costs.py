@@ -8,16 +8,15 @@ import numpy as np
 
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
-from skscratch.nn.network import build
+from skscratch.nn.network import Network, build
 from skscratch.training.objective import MICRO_BATCH, Objective
 from skscratch.training.optimizers import Adam
 from skscratch.training.threads import training_context
 
-__all__ = ["BATCH", "HIDDEN", "MEMBERS", "MICRO_BATCH", "SYNC_EVERY", "Costs", "costs"]
+__all__ = ["BATCH", "HIDDEN", "MEMBERS", "MICRO_BATCH", "Costs", "costs", "network"]
 
 MEMBERS, HIDDEN = 5, [64, 64]
 BATCH = 8192  # of the simulation: the value of batch_size="auto" for 10⁷ rows
-SYNC_EVERY = 16  # local steps between two synchronisations
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,23 @@ class Costs:
     parameters: int  # bytes of the parameters of all members
 
 
+def network(columns: int) -> Network:
+    """Return the network of all members."""
+    return build(columns, (), HIDDEN, 1, ["silu"] * len(HIDDEN), init="data", ntk=True)
+
+
 def costs(columns: int, trip: float, message: float) -> Costs:
     """Time the computation of a worker's share of a step, and the optimizer."""
-    network = build(columns, (), HIDDEN, 1, ["silu"] * len(HIDDEN), init="data", ntk=True)
+    net = network(columns)
     rng = np.random.RandomState(0)
-    parameters = np.zeros((MEMBERS, network.layout.size), np.float32)
-    network.initialise(parameters, rng)
+    parameters = np.zeros((MEMBERS, net.layout.size), np.float32)
+    net.initialise(parameters, rng)
     gradient, loss = np.empty_like(parameters), make_loss("squared_error", None)
     n = BATCH
     X = np.ones((n, columns + 1), np.float32)
     X[:, :columns] = rng.normal(size=(n, columns))
     targets = Targets(rng.normal(size=(n, 1)).astype(np.float32))
-    objective = Objective(network, loss, Table(X, ones=True), targets, np.ones((1, n), np.float32))
+    objective = Objective(net, loss, Table(X, ones=True), targets, np.ones((1, n), np.float32))
     sizes, seconds = (32, 64, 128, 256, MICRO_BATCH), []
     with training_context():
         for size in sizes:
