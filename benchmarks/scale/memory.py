@@ -59,19 +59,19 @@ def main() -> None:
     print(*machine(), sep="\n")
     lines = []
     with (
-        LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR) as cluster,
+        LocalCluster(2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.ERROR) as cluster,
         Client(cluster) as client,
     ):
         for name, (kind, options) in CASES.items():
             peaks = [peak(client, kind, options, rows) for rows in ROWS]
             slope, start = np.polyfit(ROWS, peaks, 1)
             line: dict[str, object] = {"case": name}
-            line |= {f"{rows // 10**6} million rows, MB": at / 1e6 for rows, at in zip(ROWS, peaks, strict=True)}
+            line |= {f"MB at {rows // 10**6} million rows": at / 1e6 for rows, at in zip(ROWS, peaks, strict=True)}
             lines.append(
                 line
                 | {
                     "bytes a row": Result(slope, None, ""),
-                    f"{SIMULATED // 10**6} million rows, GB": (start + slope * SIMULATED) / 1e9,
+                    f"GB at {SIMULATED // 10**6} million rows": (start + slope * SIMULATED) / 1e9,
                 }
             )
             print(lines[-1], flush=True)

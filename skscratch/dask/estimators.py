@@ -71,11 +71,13 @@ class _DaskMLP(ScratchMLP, auto_wrap_output_keys=None):
         either(choice(["auto"]), integer()),
         "optimisation",
         """Number of steps that groups of partitions take, each on its own rows of the batches, before the weights and
-        the optimizer's moments are averaged. 1 adds up the gradients of all workers at every step, which gives the
-        weights of a fit on one machine. 'auto' is 1 for a single partition; otherwise it is large enough for the
-        messages to take at most a fifth of the time, by nominal costs of a step and of a message, and small enough for
-        four averages in an epoch. There are up to 16 groups, which follow from the partitions alone: neither the
-        workers nor a clock decide what is learned.""",
+        the optimizer's moments are averaged. 1 adds up the gradients of all workers at every step instead, which gives
+        the weights of a fit on one machine. There are at most 16 groups, which follow from the partitions, and more
+        workers than groups take no part in the steps. 'auto' makes groups of at least 256 rows of a batch, so that it
+        is 1 for batches of fewer than 512 rows, and for a single partition. Otherwise it is the smallest number with
+        which messages take at most a fifth of the time, by nominal costs of a step and of a message, with at least four
+        averages in an epoch. No clock decides it: the same rows, partitions and parameters give the same fit. The first
+        steps are closer to each other: at most 1/32 of those before are between two averages.""",
     )
 
     _local_class: ClassVar[type[ScratchMLP]]
@@ -196,11 +198,13 @@ def _is_in_task() -> bool:
 
 
 _DETAILS = """
-    It has the parameters of the estimator of the same name without "Dask", and learns what that estimator learns from
-    the same rows in memory: the batches depend on `random_state` alone, and the weights agree up to rounding, for any
-    number of workers. X is a Dask Array or a Dask DataFrame with partitions of any size; y and the weights are Dask
-    collections or arrays in memory, in the order of the rows of X. For a Dask X, the prediction methods return Dask
-    Arrays, which are computed on request. Tables in memory are fitted and predicted in memory.
+    It has the parameters of the estimator of the same name without "Dask". The batches depend on `random_state` alone,
+    and what is learned depends on the rows and their partitions, but not on the number of workers. With `sync_every=1`,
+    in tables of one partition, and in those of fewer than about 20,000 rows, that is what the ordinary estimator learns
+    from the same rows in memory: the weights agree up to rounding. In larger tables, averages take the place of a
+    message at every step; see `sync_every`. X is a Dask Array or a Dask DataFrame with partitions of any size; y and
+    the weights are Dask collections or arrays in memory, in the order of the rows of X. For a Dask X, the prediction
+    methods return Dask Arrays, which are computed on request. Tables in memory are fitted and predicted in memory.
 
     Differences: with `batch_size='auto'` the batch grows above 5,000 rows with the square root of their number, up
     to 8,192, because each step costs a message to every worker. The masks of `dropout` depend on how the workers
