@@ -85,7 +85,8 @@ def simulate(report: Report, c: Costs, connection: Connection, rows: int, column
         f"{rows:,} rows x {columns} columns, batches of {BATCH}, latency {connection.latency * 1e6:.0f} us, "
         f"{connection.bandwidth * 8 / 1e9:g} Gbit/s; round trip {c.trip * 1e3:.2f} ms and {c.message * 1e3:.2f} ms "
         f"per worker, {c.parameters / 1e3:.0f} kB in each direction, "
-        f"{c.row * 1e6:.1f} us per row, optimizer {c.update * 1e3:.2f} ms",
+        f"{c.row * 1e6:.1f} us per row ({3 * c.parameters / 4 / c.row / 1e9:.0f} billion multiply-adds a second), "
+        f"optimizer {c.update * 1e3:.2f} ms",
         f"auto: {steps} local steps of {automatic_groups(BATCH)} groups of partitions, on at most as many workers",
     ]
     for mode, values in efficiency.items():
