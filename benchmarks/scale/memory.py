@@ -4,7 +4,7 @@
 
     python -m benchmarks.scale.memory [--results FOLDER]
 
-Two worker processes hold tables of one to ten million rows. The benchmark measures the peak of the memory that the
+Two worker processes hold tables of 300,000 to two million rows. The benchmark measures the peak of the memory that the
 client allocates in a fit of one epoch, by tracemalloc. The slope is the number of bytes for each row; a hundred million
 rows follow from it. Results go to ``benchmarks/results/scale/client.csv``.
 """
@@ -26,7 +26,7 @@ from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor
 from ..measure import RESULTS, Result, machine
 from .reports import report_of
 
-ROWS = (1_000_000, 3_000_000, 10_000_000)
+ROWS = (300_000, 1_000_000, 2_000_000)
 SIMULATED = 100_000_000
 OPTIONS = {"hidden_layer_sizes": (4,), "numeric_embedding": None, "max_iter": 1, "refit": 0.0, "random_state": 0}
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -66,12 +66,12 @@ def main() -> None:
             peaks = [peak(client, kind, options, rows) for rows in ROWS]
             slope, start = np.polyfit(ROWS, peaks, 1)
             line: dict[str, object] = {"case": name}
-            line |= {f"MB at {rows // 10**6} million rows": at / 1e6 for rows, at in zip(ROWS, peaks, strict=True)}
+            line |= {f"MB at {rows / 1e6:g} million rows": at / 1e6 for rows, at in zip(ROWS, peaks, strict=True)}
             lines.append(
                 line
                 | {
                     "bytes a row": Result(slope, None, ""),
-                    f"GB at {SIMULATED // 10**6} million rows": (start + slope * SIMULATED) / 1e9,
+                    f"GB at {SIMULATED / 1e6:g} million rows": (start + slope * SIMULATED) / 1e9,
                 }
             )
             print(lines[-1], flush=True)
