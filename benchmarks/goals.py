@@ -124,6 +124,43 @@ GOALS = [
         "case == 'search of 24 draws'",
         "ratio",
     ),
+    Goal(
+        "1,000,000 x 100 float32: peak memory of a fit beside the table",
+        1.5,
+        ("<=", 0.5),
+        "speed/large_tables.csv",
+        "case == 'fit, numbers, float32'",
+        "/ X",
+        "1.01: the encoded table",
+    ),
+    Goal(
+        "a bare network on 20,000 x 8: memory of a fit beside scikit-learn's",
+        1.46,
+        ("<=", 0.8),
+        "speed/memory.csv",
+        "case == '20000x8 (100,), bare networks'",
+        "ours / theirs",
+        "0.8: the table in single precision",
+    ),
+    *(
+        Goal(
+            f"cluster of {workers} workers: efficiency in the model",
+            before,
+            (">=", wanted),
+            "scale/model.csv",
+            f"workers == {workers}",
+            "auto: efficiency",
+        )
+        for workers, before, wanted in ((4, 0.31, 0.8), (16, 0.03, 0.6))
+    ),
+    Goal(
+        "cluster: accuracy that local steps lose, in per cent, mean of five tables",
+        NAN,
+        ("<=", 0.5),
+        "scale/targets.csv",
+        "what == 'mean, batch auto: lost %'",
+        "value",
+    ),
 ]
 
 
