@@ -194,6 +194,7 @@ def plot(curves: dict[tuple[str, int], dict[str, Curve]], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     names, sizes = list(dict.fromkeys(t for t, _ in curves)), sorted({n for _, n in curves})
     figure, axes = plt.subplots(len(sizes), len(names), figsize=(3.2 * len(names), 2.8 * len(sizes)), squeeze=False)
@@ -202,6 +203,7 @@ def plot(curves: dict[tuple[str, int], dict[str, Curve]], path: Path) -> None:
         for model, curve in of_models.items():
             axis.plot(*zip(*curve, strict=True), "o-" if len(curve) > 1 else "s", label=model, markersize=3)
         axis.set(xscale="log", title=f"{table}, {n:,} rows", xlabel="seconds", ylabel="loss")
+        axis.xaxis.set_minor_formatter(NullFormatter())  # they overlap where an axis spans less than a decade
     axes[0, 0].legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(path, dpi=100)
