@@ -197,9 +197,9 @@ class HyperParameters(BaseEstimator):
         "regularisation",
         """L2 penalty ½ category_penalty ‖E‖² / n_samples on the embeddings E of large categories, which is added to the
         mean loss. The vector of a category with n rows keeps about n / (n + category_penalty) of its unpenalised
-        length, so that rare categories are not memorised. 'auto' trains four epochs each with 0, 1, 5 and 30,
-        fewer for more than 50,000 rows, and takes the largest of them whose validation loss is within 2 % of the
-        lowest; it is 3 without validation.""",
+        length, so that rare categories are not memorised. 'auto' trains four epochs each with 30, 5, 1 and 0,
+        fewer for more than 50,000 rows, until one is worse than the one before; it takes the largest of them whose
+        validation loss is within 2 % of the lowest. It is 3 without validation.""",
         sklearn="New: regularises columns of many categories.",
     )
     weight_decay: float = parameter(

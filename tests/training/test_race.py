@@ -68,7 +68,20 @@ def test_a_trial_shows_fewer_rows_of_a_long_table(monkeypatch, trial_rows, expec
     monkeypatch.setattr(race, "train", counted)
     monkeypatch.setattr(race, "TRIAL_ROWS", trial_rows)
     ScratchMLPRegressor(**QUICK).fit(NAMED, Y_BY_TOWN)
-    assert epochs == [expected] * len(CATEGORY_PENALTIES)
+    assert epochs == [expected] * len(CATEGORY_PENALTIES)  # towns: each smaller penalty is better than the one before
+
+
+def test_trials_go_from_the_largest_penalty_down_and_end_when_one_is_worse(monkeypatch):
+    tried, train = [], race._train_briefly
+
+    def noted(plan, objective, trial, penalty, *others):
+        tried.append(penalty)
+        train(plan, objective, trial, penalty, *others)
+
+    monkeypatch.setattr(race, "_train_briefly", noted)
+    # a smaller penalty lets the network memorise names, which raises the loss by more than rounding could
+    assert ScratchMLPRegressor(random_state=0, max_iter=20).fit(UNNAMED, Y_NOISY).category_penalty_ == 30
+    assert tried[:1] == [30.0] and tried == sorted(tried, reverse=True) and len(tried) < len(CATEGORY_PENALTIES)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
