@@ -41,7 +41,7 @@ from .build import (
 )
 from .callback_support import CallbackSupport, fit_with_callbacks
 from .check import Inputs, check_input, table_to_predict
-from .conformal import Conformity
+from .conformal import Conformity, rows_to_score
 from .constraints import check
 from .docstrings import reference_page
 from .fitted import FittedNetwork, packed, unpacked
@@ -287,8 +287,11 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         parameters = result.parameters.astype(self.fitted_.dtype, copy=False)
         conformity = None
         if result.scores is not None and held_out is not None:
+            chosen = rows_to_score(len(result.scores))
+            scored, folds = replace(result, scores=result.scores[chosen]), state.split.folds
+            weight, folds = (None if part is None else part[chosen] for part in (held_out.weight, folds))
             with np.errstate(all="ignore"):  # a training that has diverged is refused elsewhere
-                conformity = self._conformity(result, held_out, state.split.folds)
+                conformity = self._conformity(scored, held_out.values[chosen], weight, folds)
         self.fitted_ = replace(
             self.fitted_, parameters=parameters, temperature=result.temperature, conformity=conformity
         )
@@ -465,7 +468,9 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         """Return the loss; raise ValueError for parameters that do not go together."""
         raise NotImplementedError
 
-    def _conformity(self, result: FitResult, rows: Rows, folds: Array | None) -> Conformity | None:
+    def _conformity(
+        self, result: FitResult, values: Array, weight: Array | None, folds: Array | None
+    ) -> Conformity | None:
         """Return the conformity scores of rows that members have not seen, or None where they have no use."""
         raise NotImplementedError
 

@@ -5,7 +5,6 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
-from ..encoding.check_input import Rows
 from ..encoding.columns import from_arrow
 from ..encoding.targets import ClassTargets, class_targets
 from ..encoding.weights import in_own_unit
@@ -253,7 +252,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
             )
         return make_loss(self.loss, targets.link)
 
-    def _conformity(self, result: FitResult, rows: Rows, folds: Array | None) -> Conformity | None:
+    def _conformity(
+        self, result: FitResult, values: Array, weight: Array | None, folds: Array | None
+    ) -> Conformity | None:
         assert result.scores is not None
         targets = _targets(self.fitted_)
         if targets.kind == "multilabel":
@@ -262,7 +263,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         assert result.validated is not None
         # new rows are compared with these scores, so that both have the temperature of predictions
         z = result.scores.astype(np.float64) * (result.validated.temperature / result.temperature)
-        return set_conformity(targets.log_proba(z), rows.values, rows.weight, folds, by_fold)
+        return set_conformity(targets.log_proba(z), values, weight, folds, by_fold)
 
     def _keep_structure(self, model: FittedNetwork) -> None:
         super()._keep_structure(model)

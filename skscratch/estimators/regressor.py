@@ -5,7 +5,6 @@ from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
 import numpy as np
 
-from ..encoding.check_input import Rows
 from ..encoding.columns import from_arrow
 from ..encoding.targets import NumericTargets
 from ..encoding.weights import in_own_unit
@@ -200,7 +199,7 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
         several are moved outwards or inwards (conformalised quantile regression [2]_). For a single quantile, each
         bound is a quantile of the signed residuals. With sample weights the quantiles are weighted, and a new row
         counts as one of mean weight. Of long tables a summary of the residuals is kept, which makes `coverage` at most
-        ``0.02 * (1 - coverage)`` higher.
+        ``0.02 * (1 - coverage)`` higher; of more than 2**20 rows, 2**20 are scored.
 
         How far the coverage is guaranteed, whatever the distribution of the rows:
 
@@ -279,13 +278,13 @@ class ScratchMLPRegressor(RegressorMixin, ScratchMLP):
             )
         return loss
 
-    def _conformity(self, result: FitResult, rows: Rows, folds: Array | None) -> Conformity:
+    def _conformity(self, result: FitResult, values: Array, weight: Array | None, folds: Array | None) -> Conformity:
         assert result.scores is not None
         by_fold, loss = folds is not None and not result.refitted, self.fitted_.loss
-        y = self.fitted_.targets.encode(rows.values, np.float64).values
+        y = self.fitted_.targets.encode(values, np.float64).values
         signed = isinstance(loss, Quantile) and loss.n_scores == 1
         return interval_conformity(
-            y, *_band(self.fitted_, result.scores, self.clip_target), rows.weight, folds, by_fold, signed
+            y, *_band(self.fitted_, result.scores, self.clip_target), weight, folds, by_fold, signed
         )
 
     def __sklearn_tags__(self) -> Any:

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators import conformal
 from skscratch.estimators.conformal import (
     Conformity,
     LocalScale,
@@ -13,6 +15,7 @@ from skscratch.estimators.conformal import (
     interval,
     interval_conformity,
     prediction_set,
+    rows_to_score,
     set_conformity,
 )
 from tests.helpers.encoding import arrays_equal, is_plain
@@ -203,3 +206,40 @@ def test_rows_without_weight_are_absent(by_fold):
         for rows in (slice(None), slice(10, None))
     )
     assert arrays_equal(with_.to_state(), without.to_state())
+
+
+# ---------------------------------------------------------------- long tables
+
+
+def test_a_row_of_each_stretch_of_a_long_table_is_scored(monkeypatch):
+    assert rows_to_score(2**20) == slice(None)
+    monkeypatch.setattr(conformal, "SCORED_ROWS", 100)
+    rows = rows_to_score(1050)
+    assert len(rows) == 100 and rows.min() >= 0 and rows.max() < 1050
+    starts = np.arange(100) * 10.5
+    assert np.all((rows >= np.floor(starts)) & (rows < starts + 10.5))
+    np.testing.assert_array_equal(rows, rows_to_score(1050))
+
+
+@pytest.mark.parametrize("refit", [0.2, 0.0], ids=["one group", "CV+"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", [ScratchMLPRegressor, ScratchMLPClassifier])
+def test_some_rows_of_a_long_table_give_nearly_the_intervals_of_all(monkeypatch, kind, weighted, refit):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 2))
+    y = X[:, 0] + 0.5 * rng.normal(size=2000)
+    y = y > 0 if kind is ScratchMLPClassifier else y
+    weight = rng.integers(0, 3, 2000).astype(float) if weighted else None
+    model = kind((4,), max_iter=4, refit=refit, random_state=0)
+
+    def predicted():
+        fitted = model.fit(X, y, sample_weight=weight)
+        return fitted.predict_interval(X, 0.8) if kind is ScratchMLPRegressor else fitted.predict_set(X, 0.8)
+
+    whole = predicted()
+    monkeypatch.setattr(conformal, "SCORED_ROWS", 1000)
+    part = predicted()
+    n_rows = sum(group.n_above[0] for group in model.fitted_.conformity.upper[0])
+    assert n_rows == pytest.approx(1000)  # in rows of mean weight; those of weight 0 are no rows
+    # the standard error of the quantile at 0.8 of 1000 residuals is .03; bounds and sets move by less than twice that
+    assert np.abs(part.astype(float) - whole.astype(float)).mean() < 0.07
