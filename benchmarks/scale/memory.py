@@ -4,7 +4,7 @@
 
     python -m benchmarks.scale.memory [--results FOLDER]
 
-Two worker processes hold tables of 300,000 to two million rows. The benchmark measures the peak of the memory that the
+Two worker processes hold tables of one to four million rows. The benchmark measures the peak of the memory that the
 client allocates in a fit of one epoch, by tracemalloc. The slope is the number of bytes for each row; a hundred million
 rows follow from it. Results go to ``benchmarks/results/scale/client.csv``.
 """
@@ -26,7 +26,7 @@ from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor
 from ..measure import RESULTS, Result, machine
 from .reports import report_of
 
-ROWS = (300_000, 1_000_000, 2_000_000)
+ROWS = (1_100_000, 2_000_000, 4_000_000)  # from 2**20 on, no more rows are scored for intervals
 SIMULATED = 100_000_000
 OPTIONS = {"hidden_layer_sizes": (4,), "numeric_embedding": None, "max_iter": 1, "refit": 0.0, "random_state": 0}
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
