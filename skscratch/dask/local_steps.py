@@ -33,7 +33,7 @@ BANDWIDTH = 1.25e9  # bytes a second: 10 Gbit/s
 
 
 def automatic_groups(batch_size: int) -> int:
-    """Return the largest number of groups that local steps are worth it for, with so many rows in a step."""
+    """Return the largest number of groups for which local steps pay, with so many rows in a step."""
     return max(min(batch_size // MIN_ROWS, MAX_GROUPS), 1)
 
 

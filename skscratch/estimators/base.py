@@ -288,8 +288,8 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         conformity = None
         if result.scores is not None and held_out is not None:
             chosen = rows_to_score(len(result.scores))
-            scored, folds = replace(result, scores=result.scores[chosen]), state.split.folds
-            weight, folds = (None if part is None else part[chosen] for part in (held_out.weight, folds))
+            scored = replace(result, scores=result.scores[chosen])
+            weight, folds = (None if part is None else part[chosen] for part in (held_out.weight, state.split.folds))
             with np.errstate(all="ignore"):  # a training that has diverged is refused elsewhere
                 conformity = self._conformity(scored, held_out.values[chosen], weight, folds)
         self.fitted_ = replace(

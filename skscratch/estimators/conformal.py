@@ -33,9 +33,7 @@ __all__ = [
 ]
 
 RESOLUTION = 0.02  # of the share of rows above a score, relative to it: longer tables keep no more than this tells
-SCORED_ROWS = (
-    2**20
-)  # of a longer table: the share of them in an interval of coverage 0.9 has a standard error of 0.0003
+SCORED_ROWS = 2**20  # of a longer table; at 0.9, the standard error of the coverage of so many rows is 0.0003
 TOLERANCE = 1e-9  # of a number of rows: 1 - 0.9 is a little less than 0.1
 ROWS_PER_BIN = 30  # of predictions, for the local scale
 MAX_BINS = 20

@@ -109,7 +109,7 @@ class FittedNetwork:
         return self.conformity
 
     def encode(self, data: Any, dtype: Any = None, lazily: bool = False) -> Any:
-        """Return the encoded rows of a checked table: a Table, or a LazyTable, which that of a memory-mapped one is."""
+        """Return the encoded rows of a checked table: a Table, or a LazyTable if `lazily` or memory-mapped."""
         ones, dtype = self.built_with["fit_intercept"], dtype or self.parameters.dtype
         if lazily or isinstance(data, MemmapTable):
             return encode_lazily(self.encoder, data, dtype, ones)

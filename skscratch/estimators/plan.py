@@ -49,10 +49,10 @@ FLOAT64_PARAMETERS = 100_000  # of a member: those of 1,500 inputs at the defaul
 MAX_GIVEN_BATCH = 2**31  # a larger batch_size means all rows as well
 MAX_PENALTY = 1e15  # the L2 penalty of tiny weights is cut off here: its gradient has finite squares in float32
 FIRST_CYCLE_ROWS = 500_000  # rows that the first cycle of the learning rate shows, where it has an epoch at least
-LONG_TABLE = 125_000  # rows from which the steps of a training in memory grow, up to MAX_BATCH rows
-MAX_BATCH = 1024
+LONG_TABLE = 125_000  # rows of a table in memory from which the batches grow
+MAX_BATCH = 1024  # rows of a step that "auto" chooses at most for a table in memory
 MIN_LAZY_BYTES = 2**21  # a smaller encoded table is always kept
-LAZY_WORK = 2000  # parameters per number from which it may be encoded at each use: 60 are 3 % of them; by benchmark
+LAZY_WORK = 2000  # parameters for each encoded number from which rows are encoded at each use; 60 / 2000 is 3 %
 
 
 def training_plan(
@@ -236,11 +236,12 @@ def automatic_bins(n_rows: int, n_columns: int) -> int:
 
 
 def pays_to_encode_lazily(encoder: FeatureEncoder, data: Any, dtype: Any, n_members: int, n_parameters: int) -> bool:
-    """Return whether rows are encoded at each use, to the same bits: where this adds less than 3 % to a fit.
+    """Return whether rows are encoded at each use, because this adds less than 3 % to the time of a fit.
 
-    An encoded table of numbers in single precision is as large as the table, or larger.  To encode a number takes as
-    long as about 60 multiplications of a step; a component of a bin takes three times as long, and so does a number
-    that has to be collected from a column.  Each thread encodes for its own members, and the validation once more.
+    The encoded numbers are the same.  An encoded table of numbers in single precision is as large as the table, or
+    larger.  To encode a number takes as long as about 60 multiplications of a step.  A component of a bin takes three
+    times as long, and so does a number that has to be collected from a column.  Each thread encodes for its own
+    members, and the validation once more.
     """
     if not isinstance(data, np.ndarray) or np.dtype(dtype) != np.float32 or encoder.passes_through(data, dtype):
         return False

@@ -142,7 +142,7 @@ class Objective:
         return ScoredRows(z, self.loss, self.targets, self.weight)
 
     def is_finite(self, parameters: Array) -> bool:
-        """Whether the mean raw scores of all rows are finite; in small chunks, whose hidden layers take little."""
+        """Whether the mean raw scores of all rows are finite.  Small chunks of rows keep the hidden layers small."""
         z = _mean_of_members(self.network.scores(parameters, self.table, chunk=CHECKED_ROWS))
         return bool(np.isfinite(z).all())
 
@@ -162,7 +162,7 @@ def fold_weights(
 class LocalStep:
     """One mini-batch of `n_rows` rows: its buffers, and the network's and the loss's passes over them.
 
-    With `padded`, the user sets the weight of some of the rows to 0 after each `load`.
+    With `padded`, the caller sets the weight of some of the rows to 0 after each `load`.
     """
 
     def __init__(
