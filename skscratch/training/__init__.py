@@ -6,5 +6,6 @@ In a default fit of the diabetes table (442 rows; K = 5 members, each of which h
 
 Read `objective` (the loss over some rows, and one mini-batch of it), `optimizers`, `schedules` and `loop` (from
 `Epoch.advance` on: one training step), then `state`, `listeners` (early stopping), `evaluation` (out-of-fold scores,
-temperature), `plan` and `fit`, which joins them; then `race` (the penalty of categories), `lbfgs` and `threads`.
+temperature), `plan` and `fit`, which joins them; then `race` (the penalty of categories), `lbfgs`, `parallel` (members
+and micro-batches in threads) and `threads` (one thread of BLAS).
 """

@@ -14,6 +14,7 @@ from .listeners import EarlyStopping, Listener, Listeners, ProgressLines, warn
 from .loop import train
 from .objective import Objective
 from .optimizers import SGD, Adam
+from .parallel import Threads
 from .plan import TrainingPlan
 from .race import DEFAULT_CATEGORY_PENALTY, choose_category_penalty
 from .schedules import hann_window
@@ -48,6 +49,20 @@ def fit_network(
     listener: Listener,
 ) -> FitResult:
     """Train `state` for one epoch if the plan is incremental, otherwise until its end; return the best parameters."""
+    with Threads(plan.n_threads) as threads:
+        objective = objective.with_threads(threads)
+        if evaluation is not None:
+            evaluation = replace(evaluation, objective=evaluation.objective.with_threads(threads))
+        return _fit(plan, objective, evaluation, state, listener)
+
+
+def _fit(
+    plan: TrainingPlan,
+    objective: Objective,
+    evaluation: Evaluation | None,
+    state: TrainingState,
+    listener: Listener,
+) -> FitResult:
     _start_or_resume(plan, state)
     if plan.time_limit is not None:
         plan.time_limit.grant(MIN_SHARE_OF_TIME)
@@ -81,7 +96,7 @@ def fit_network(
         else:
             state.optimizer = _continued(plan.make_optimizer(state.parameters), state.optimizer)
             stop_at = progress.epoch + 1 if plan.incremental else progress.end
-            stopped = train(objective, state, plan.settings, stop_at, listeners, plan.n_threads, plan.epoch_type)
+            stopped = train(objective, state, plan.settings, stop_at, listeners, plan.epoch_type)
     out_of_time = plan.settings.pace is not None and not stopped and progress.epoch < progress.end
     state.finished |= out_of_time
     if not (stopped or out_of_time or plan.incremental) and plan.is_open_ended and np.isfinite(plan.n_iter_no_change):
@@ -292,6 +307,6 @@ def _refitted(
     )
     refitted = replace(result, parameters=parameters, refitted=True)
     listener.on_train_begin(lambda: refitted)
-    stopped = train(objective, refit_state, settings, n_epochs, listener, plan.n_threads, plan.epoch_type)
+    stopped = train(objective, refit_state, settings, n_epochs, listener, plan.epoch_type)
     state.interrupted = refit_state.interrupted
     return result if stopped or not np.isfinite(parameters).all() else refitted

@@ -4,10 +4,9 @@
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -15,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..nn.tape import Array, Tape
 from .listeners import Listener, Record, warn
 from .objective import Objective, Step
+from .parallel import ONE_THREAD, divide_threads
 from .state import Rollback, TrainingState
 from .time_limit import Pace
 
@@ -43,7 +43,6 @@ def train(
     settings: StepSettings,
     stop_at: int,
     listener: Listener,
-    n_threads: int = 1,
     epoch_type: "type[Epoch] | None" = None,
 ) -> bool:
     """Train until `stop_at` epochs are done; return whether the listener or the user stopped earlier.
@@ -54,37 +53,37 @@ def train(
     a divergence the epoch runs again with a smaller learning rate.  The number of threads changes no bit.
     """
     progress, n, pace, state.interrupted = state.progress, len(objective), settings.pace, False
-    with _MemberThreads(objective, state, settings, n_threads, epoch_type or Epoch) as epoch:
-        rollback, began, stopped = Rollback(state), perf_counter(), False
-        while progress.epoch < stop_at and not stopped:
+    epoch = _MemberThreads(objective, state, settings, epoch_type or Epoch)
+    rollback, began, stopped = Rollback(state), perf_counter(), False
+    while progress.epoch < stop_at and not stopped:
+        epoch_is_open = False
+        try:
+            listener.on_epoch_begin()
+            order = progress.next_order(n, settings.shuffle, epoch.rng is not None, state.rng)
+            rollback.save()
+            epoch_is_open = True
+            loss, learning_rate = epoch.run(order)
+            if not rollback.is_finite(loss):
+                rollback.retry()
+                stopped = rollback.exhausted
+                continue
+            if pace is not None:
+                pace.end_epoch((progress.epoch + 1 - progress.start) / max(progress.n_planned, 1))
+            record = Record(progress.epoch + 1, loss, learning_rate, perf_counter() - began)
+            stopped = listener.on_epoch_end(record)
+            rollback.accept(loss)
+            progress.finish_epoch(epoch.n_seen)
             epoch_is_open = False
-            try:
-                listener.on_epoch_begin()
-                order = progress.next_order(n, settings.shuffle, epoch.rng is not None, state.rng)
-                rollback.save()
-                epoch_is_open = True
-                loss, learning_rate = epoch.run(order)
-                if not rollback.is_finite(loss):
-                    rollback.retry()
-                    stopped = rollback.exhausted
-                    continue
-                if pace is not None:
-                    pace.end_epoch((progress.epoch + 1 - progress.start) / max(progress.n_planned, 1))
-                record = Record(progress.epoch + 1, loss, learning_rate, perf_counter() - began)
-                stopped = listener.on_epoch_end(record)
-                rollback.accept(loss)
-                progress.finish_epoch(epoch.n_seen)
-                epoch_is_open = False
-                stopped |= listener.on_epoch_counted()
-                if pace is not None and pace.is_over():
-                    break
-            except KeyboardInterrupt:
-                if epoch_is_open:
-                    rollback.undo()
-                state.interrupted = True
-                warn("Training interrupted by user.", UserWarning)
-                return True
-        rollback.check_last_step(part.loss_now() for part in epoch.parts)
+            stopped |= listener.on_epoch_counted()
+            if pace is not None and pace.is_over():
+                break
+        except KeyboardInterrupt:
+            if epoch_is_open:
+                rollback.undo()
+            state.interrupted = True
+            warn("Training interrupted by user.", UserWarning)
+            return True
+    rollback.check_last_step(part.loss_now() for part in epoch.parts)
     if message := rollback.message():
         warn(message, ConvergenceWarning)
     return stopped
@@ -235,54 +234,40 @@ class Epoch:
 
 
 class _MemberThreads:
-    """The epoch of all members, which are divided among threads.
+    """The epoch of all members, which are divided among the threads of the objective.
 
-    Members do not interact, so that each thread runs an `Epoch` of its own on some of them.
+    Members do not interact, so that each thread runs an `Epoch` of its own on some of them.  Threads that are left
+    share the micro-batches of large batches.
     """
 
-    def __init__(
-        self,
-        objective: Objective,
-        state: TrainingState,
-        settings: StepSettings,
-        n_threads: int,
-        epoch_type: type[Epoch],
-    ):
+    def __init__(self, objective: Objective, state: TrainingState, settings: StepSettings, epoch_type: type[Epoch]):
         dropout = objective.network.random
         self.rng = np.random.Generator(np.random.SFC64(0)) if dropout else None
         self.state, n_members = state, len(state.parameters)
         self.n_seen = 0  # rows of the last run
-        n_parts = 1 if dropout or objective.is_remote else min(n_threads, n_members)
+        n_parts, self._threads = 1, objective.threads
+        if dropout:  # whose masks are drawn one after the other
+            objective = objective.with_threads(ONE_THREAD)
+        elif not objective.is_remote:
+            n_micro_batches = objective.n_micro_batches(min(settings.batch_size, len(objective)))
+            n_parts, n_at_once = divide_threads(objective.threads.n, n_members, n_micro_batches)
+            objective = objective.with_threads(objective.threads.share(n_at_once))
         edges = np.linspace(0, n_members, n_parts + 1).round().astype(int).tolist()
         self.parts: list[Epoch] = []
         for start, stop in zip(edges[:-1], edges[1:], strict=True):
             self.parts.append(epoch_type(objective, state, settings, self.rng, slice(start, stop)))
 
-    def __enter__(self) -> "_MemberThreads":
-        self._pool = ThreadPoolExecutor(len(self.parts))
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._pool.shutdown()
-
     def run(self, order: Array) -> tuple[float, float]:
         """Run one epoch of all members; return their mean loss and the last learning rate."""
-        progress, optimizer, (first, *others) = self.state.progress, self.state.optimizer, self.parts
+        progress, optimizer, first = self.state.progress, self.state.optimizer, self.parts[0]
         assert optimizer is not None
         if self.rng is not None:
             self.rng.bit_generator.state = np.random.SFC64(progress.dropout_seed).state
-        futures: list[Future[tuple[Array, Array, float]]] = []
         try:
-            for part in others:
-                futures.append(self._pool.submit(_run_in_thread, part, order))
-            results = [first.run(order), *(future.result() for future in futures)]
-        except BaseException:
-            for part in self.parts:  # no thread may continue while the epoch is undone
-                part.halted = True
-            wait(futures)
+            results = self._threads.run([partial(part.run, order) for part in self.parts], on_error=self._halt)
+        finally:
             for part in self.parts:
                 part.halted = False
-            raise
         optimizer.count += first.n_done
         self.n_seen = min(first.n_done * first.size, len(order))
         losses, first_losses = (np.concatenate([result[i] for result in results]) for i in (0, 1))
@@ -290,8 +275,7 @@ class _MemberThreads:
             progress.first_loss = float(np.max(first_losses[np.isfinite(first_losses)]))
         return float(np.mean(losses)), results[0][2]
 
-
-def _run_in_thread(epoch: Epoch, order: Array) -> tuple[Array, Array, float]:
-    """Run an epoch in a thread, which does not inherit how NumPy handles overflow."""
-    with np.errstate(all="ignore"):
-        return epoch.run(order)
+    def _halt(self) -> None:
+        """Let no thread continue while the epoch is undone."""
+        for part in self.parts:
+            part.halted = True

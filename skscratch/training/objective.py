@@ -6,7 +6,8 @@ weights, so that mini-batches, sample weights, whole tables and parts of a table
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from functools import partial
+from typing import Any, ClassVar, Protocol, Self
 from zlib import crc32
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..nn.batch import Targets
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array, Tape
+from .parallel import ONE_THREAD, Threads
 from .scored_rows import ScoredRows
 
 __all__ = [
@@ -28,8 +30,8 @@ __all__ = [
     "out_of_fold_scores",
 ]
 
-MICRO_BATCH = 512  # rows per micro-batch, so that the hidden layers stay in the cache
-LARGE_BATCH = 1024  # rows; batches of more are cut into micro-batches, which takes 0.65 of the time at 8,192 rows
+MICRO_BATCH = 256  # rows per micro-batch, so that the hidden layers stay in the cache
+LARGE_BATCH = 512  # rows; batches of more are cut into micro-batches, which takes 0.65 of the time at 8,192 rows
 CHECKED_ROWS = 128  # rows of which a check of all raw scores holds the hidden layers
 SHAPE_STEP = 32  # micro-batches are padded to a multiple of this many rows, so that there are few shapes
 
@@ -69,6 +71,8 @@ class Objective:
     targets : Targets
     weight : ndarray of shape (1 or K, n), or None
         Weights of the rows, of each member where they differ; None where all are 1.
+    threads : Threads
+        They share the micro-batches of a large batch, and the folds of a validation.
     """
 
     network: Network
@@ -76,6 +80,7 @@ class Objective:
     table: Any
     targets: Targets
     weight: Array | None = None
+    threads: Threads = ONE_THREAD
 
     is_remote: ClassVar[bool] = False  # whether each batch costs a network round trip
 
@@ -99,6 +104,10 @@ class Objective:
         if self.weight is None or len(self.weight) == 1:
             return self
         return replace(self, weight=self.weight[members])
+
+    def with_threads(self, threads: Threads) -> Self:
+        """Return the same objective, computed by these threads."""
+        return replace(self, threads=threads)
 
     def holding_out(self, folds: Array, n_members: int, dtype: DTypeLike) -> "Objective":
         """Return the objective in which member k does not see the rows of fold k mod F."""
@@ -132,9 +141,13 @@ class Objective:
         total : ndarray of shape (1 or K,), optional
             The weight that gradients are divided by; by default that of the batch.
         """
-        if n_rows > LARGE_BATCH:
+        if self.n_micro_batches(n_rows) > 1:
             return AccumulatedStep(self, parameters, gradient, rng, total)
         return LocalStep(self, parameters, gradient, n_rows, rng, total)
+
+    def n_micro_batches(self, n_rows: int) -> int:
+        """Return the number of parts that a batch is cut into."""
+        return -(-n_rows // MICRO_BATCH) if n_rows > LARGE_BATCH else 1
 
     def score(self, parameters: Array, folds: Array | None = None) -> ScoredRows:
         """Score all rows, each by the members that do not see it where there are folds."""
@@ -224,7 +237,8 @@ class LocalStep:
 class AccumulatedStep:
     """A mini-batch of any number of rows, by gradient accumulation over micro-batches of few shapes.
 
-    The last micro-batch is padded with rows of weight 0.
+    The last micro-batch is padded with rows of weight 0.  The threads of the objective compute micro-batches at the
+    same time, and their sums are added in the order of the rows.
     """
 
     def __init__(
@@ -235,9 +249,9 @@ class AccumulatedStep:
         rng: np.random.Generator | None = None,
         total: Array | None = None,
     ):
-        self._objective, self._parameters, self._rng, self._total = objective, parameters, rng, total
-        self._gradient, self._part = gradient, np.empty_like(gradient)
-        self._steps: dict[int, LocalStep] = {}  # by number of rows
+        self._gradient, self._total = gradient, total
+        self._threads = objective.threads if rng is None else ONE_THREAD  # masks are drawn one after the other
+        self._slots = [_MicroBatch(objective, parameters, rng) for _ in range(self._threads.n)]  # computed at once
         self._rows = np.empty(0, dtype=int)
         self.loss = np.zeros(len(parameters))  # (K,)
         self._weight = np.zeros(1 if objective.weight is None else len(objective.weight))  # (1 or K,)
@@ -264,21 +278,38 @@ class AccumulatedStep:
 
     def _accumulate(self, act: Callable[[LocalStep], Array], gradient: Array | None = None) -> None:
         self.loss[...], self._weight[...] = 0, 0
-        for start in range(0, len(self._rows), MICRO_BATCH):
-            rows = self._rows[start : start + MICRO_BATCH]
-            n = len(rows)
-            step = self._step(-(-n // SHAPE_STEP) * SHAPE_STEP)
-            step.load(np.append(rows, np.repeat(rows[:1], len(step.targets) - n)))
-            step.weight[:, n:] = 0
-            self.loss += act(step)
-            self._weight += step.total_weight()
-            if gradient is not None:
-                gradient += self._part
+        parts = [self._rows[start : start + MICRO_BATCH] for start in range(0, len(self._rows), MICRO_BATCH)]
+        for first in range(0, len(parts), len(self._slots)):
+            pairs = list(zip(self._slots, parts[first : first + len(self._slots)], strict=False))
+            steps = self._threads.run([partial(slot.run, rows, act) for slot, rows in pairs])
+            for (slot, _), step in zip(pairs, steps, strict=True):
+                self.loss += step.loss
+                self._weight += step.total_weight()
+                if gradient is not None:
+                    gradient += slot.gradient
+
+
+class _MicroBatch:
+    """The steps on micro-batches that one thread computes, and their gradient (K, P), which is not divided yet."""
+
+    def __init__(self, objective: Objective, parameters: Array, rng: np.random.Generator | None):
+        self._objective, self._parameters, self._rng = objective, parameters, rng
+        self.gradient = np.empty_like(parameters)
+        self._steps: dict[int, LocalStep] = {}  # by number of rows
+
+    def run(self, rows: Array, act: Callable[[LocalStep], Array]) -> LocalStep:
+        """Load the rows with these indices (B,), and let the step act on them; return it."""
+        n = len(rows)
+        step = self._step(-(-n // SHAPE_STEP) * SHAPE_STEP)
+        step.load(np.append(rows, np.repeat(rows[:1], len(step.targets) - n)))
+        step.weight[:, n:] = 0
+        act(step)
+        return step
 
     def _step(self, n_rows: int) -> LocalStep:
         if n_rows not in self._steps:
-            args = (self._objective, self._parameters, self._part, n_rows, self._rng)
-            self._steps[n_rows] = LocalStep(*args, total=np.ones(1), padded=True)  # not divided yet
+            args = (self._objective, self._parameters, self.gradient, n_rows, self._rng)
+            self._steps[n_rows] = LocalStep(*args, total=np.ones(1), padded=True)
         return self._steps[n_rows]
 
 
@@ -296,9 +327,12 @@ def out_of_fold_scores(
     if folds is None or not n_folds:
         return _mean_of_members(network.scores(parameters, table))
     z = np.empty((len(parameters) // n_folds, len(folds), network.n_out), parameters.dtype)
-    for fold in range(n_folds):
+
+    def score_fold(fold: int) -> None:
         rows, held_out = np.flatnonzero(folds == fold), slice(fold, None, n_folds)
         z[:, rows] = network.scores(parameters[held_out], table, rows)
+
+    objective.threads.run([partial(score_fold, fold) for fold in range(n_folds)])
     return _mean_of_members(z)
 
 

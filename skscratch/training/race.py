@@ -77,4 +77,4 @@ def _train_briefly(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # if a trial diverges, so does the training, which warns
-        train(objective, trial, settings, n_epochs, Listener(), plan.n_threads, plan.epoch_type)
+        train(objective, trial, settings, n_epochs, Listener(), plan.epoch_type)

@@ -20,6 +20,7 @@ from skscratch.training.listeners import Listener
 from skscratch.training.loop import StepSettings, train
 from skscratch.training.objective import LocalStep, Objective
 from skscratch.training.optimizers import SGD, Adam
+from skscratch.training.parallel import Threads
 from skscratch.training.state import Progress, TrainingState
 from skscratch.training.threads import training_context
 from tests.helpers.plain import plain
@@ -125,7 +126,8 @@ def test_a_warm_epoch_allocates_no_more_than_its_order(n_members, n_threads):
 
     tracemalloc.start()
     try:
-        train(step.objective, state, settings, 100, Noting(), n_threads)
+        with Threads(n_threads) as threads:
+            train(step.objective.with_threads(threads), state, settings, 100, Noting())
     finally:
         tracemalloc.stop()
     # the order of 500 rows takes 4 kB; the memory that is kept from epoch to epoch must not grow

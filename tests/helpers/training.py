@@ -12,6 +12,7 @@ from skscratch.training.listeners import Listener
 from skscratch.training.loop import Epoch, StepSettings, train
 from skscratch.training.objective import LocalStep, Objective
 from skscratch.training.optimizers import SGD, Adam
+from skscratch.training.parallel import Threads
 from skscratch.training.schedules import SCHEDULES
 from skscratch.training.state import Progress, TrainingState
 from tests.helpers.gradients import WEIGHTS, make_table
@@ -90,8 +91,9 @@ class Training(Listener):
 
     def run(self, stop_at=6, stop=None, n_threads=1, epoch_type=Epoch):
         self.stop = stop or (lambda record: False)
-        with np.errstate(all="ignore"):  # as fit_network does
-            self.stopped = train(self.objective, self.state, self.settings, stop_at, self, n_threads, epoch_type)
+        with np.errstate(all="ignore"), Threads(n_threads) as threads:  # as fit_network does
+            objective = self.objective.with_threads(threads)
+            self.stopped = train(objective, self.state, self.settings, stop_at, self, epoch_type)
         return self
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from skscratch.nn.batch import Table, Targets
+from skscratch.training import objective as objective_module
 from skscratch.training.listeners import Listener
 from skscratch.training.loop import Epoch
 from skscratch.training.objective import Objective
@@ -450,15 +451,23 @@ FIVE_MEMBERS = {"n_members": 5, "weights": PER_MEMBER}
 REGULARISED = {"alpha": 0.1, "clip_norm": 0.5, "weight_decay": 0.2}
 
 
-@pytest.mark.parametrize("n_threads", [2, 3, 5, 9])
-@pytest.mark.parametrize("batch_size", [8, 1])
+@pytest.fixture(params=[False, True], ids=["small batches", "micro-batches"])
+def micro_batches(request, monkeypatch):
+    """Small batches, or batches that are cut into micro-batches of four rows."""
+    if request.param:
+        monkeypatch.setattr(objective_module, "LARGE_BATCH", 4)
+        monkeypatch.setattr(objective_module, "MICRO_BATCH", 4)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 5, 9, 17])
+@pytest.mark.parametrize("batch_size", [N, 8, 1])
 @pytest.mark.parametrize(
     "options",
     [{}, REGULARISED, {"solver": "nesterov"}, {"dropout": 0.4}, {"dtype": np.float32}],
     ids=["plain", "regularised", "nesterov", "dropout", "single precision"],
 )
 @pytest.mark.slow
-def test_the_number_of_threads_changes_no_bit(options, batch_size, n_threads):
+def test_the_number_of_threads_changes_no_bit(options, batch_size, n_threads, micro_batches):
     alone, threaded = (Training(**FIVE_MEMBERS, **options, batch_size=batch_size) for _ in range(2))
     alone.run(4), threaded.run(4, n_threads=n_threads)
     assert_same_bits(alone, threaded)

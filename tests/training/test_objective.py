@@ -7,6 +7,7 @@ import pytest
 
 from skscratch.nn.batch import Targets
 from skscratch.nn.losses import make_loss
+from skscratch.nn.network import Network
 from skscratch.training import objective as objective_module
 from skscratch.training.listeners import Listener
 from skscratch.training.loop import StepSettings, train
@@ -19,6 +20,7 @@ from skscratch.training.objective import (
     out_of_fold_scores,
 )
 from skscratch.training.optimizers import Adam
+from skscratch.training.parallel import Threads
 from skscratch.training.state import Progress, TrainingState
 from tests.helpers.gradients import WEIGHTS, make_case, make_network, make_table
 
@@ -203,11 +205,36 @@ def test_micro_batches_have_few_shapes(monkeypatch):
     monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
     monkeypatch.setattr(objective_module, "SHAPE_STEP", 8)
     objective, parameters = make_objective(weights="weights")
+    bound, bind = set(), Network.bind
+
+    def note(self, parameters, gradient, batch, *args):
+        bound.add(len(batch))
+        return bind(self, parameters, gradient, batch, *args)
+
+    monkeypatch.setattr(Network, "bind", note)
     step = AccumulatedStep(objective, parameters, np.empty_like(parameters))
     for n_rows in range(1, N + 1):
         step.load(np.arange(n_rows))
         step.loss_and_gradient()
-    assert set(step._steps) == {8, 16}
+    assert bound == {8, 16}
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("n_threads", [2, 3, 9])
+def test_threads_share_micro_batches_and_change_no_bit(monkeypatch, weights, n_threads):
+    """The sums of three micro-batches are added in the order of the rows, whichever thread computes them."""
+    monkeypatch.setattr(objective_module, "LARGE_BATCH", 16)
+    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
+    objective, parameters = make_objective(weights=weights)
+    gradients, losses = np.empty((2, *parameters.shape)), []
+    with Threads(n_threads) as threads:
+        for gradient, own in zip(gradients, (objective, objective.with_threads(threads)), strict=True):
+            step = own.step(parameters, gradient, N)
+            for seed in (1, 2):
+                step.load(RNG(seed).permutation(N))
+                losses += [step.loss_and_gradient().tolist(), step.loss_only().tolist(), step.total_weight().tolist()]
+    np.testing.assert_array_equal(*gradients)
+    assert losses[:6] == losses[6:]
 
 
 def test_a_batch_without_rows_has_a_zero_gradient():
@@ -304,3 +331,11 @@ def test_scores_have_the_type_of_the_parameters(dtype):
     for folds in (None, np.arange(N) % 3):
         scored = objective.score(parameters.astype(dtype), folds)
         assert scored.z.dtype == scored.scaled_by(1.5).dtype == dtype
+
+
+def test_threads_share_the_folds_and_change_no_bit():
+    objective, parameters = make_objective(n_members=6)
+    folds = np.arange(N) % 3
+    with Threads(2) as threads:
+        found = out_of_fold_scores(objective.with_threads(threads), parameters, folds)
+    np.testing.assert_array_equal(found, out_of_fold_scores(objective, parameters, folds))

@@ -192,9 +192,9 @@ def thread_counts(monkeypatch):
     """The number of threads of each training."""
     counts, train = [], fit_module.train
 
-    def train_and_note(objective, state, settings, stop_at, listener, n_threads, epoch_type):
-        counts.append(n_threads)
-        return train(objective, state, settings, stop_at, listener, n_threads, epoch_type)
+    def train_and_note(objective, *args):
+        counts.append(objective.threads.n)
+        return train(objective, *args)
 
     monkeypatch.setattr(fit_module, "train", train_and_note)
     return counts

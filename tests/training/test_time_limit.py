@@ -8,6 +8,7 @@ import pytest
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.encoding import features
+from skscratch.training import fit as fit_module
 from skscratch.training import loop, time_limit
 from skscratch.training.evaluation import Evaluation
 from skscratch.training.race import CATEGORY_PENALTIES, DEFAULT_CATEGORY_PENALTY
@@ -101,8 +102,8 @@ def test_training_has_half_of_the_time_however_long_the_encoding_takes(monkeypat
 
 def test_the_refit_has_its_share_and_none_after_few_epochs(monkeypatch):
     trained = []
-    original = loop._MemberThreads.__enter__
-    monkeypatch.setattr(loop._MemberThreads, "__enter__", lambda self: trained.append(1) or original(self))
+    original = fit_module.train
+    monkeypatch.setattr(fit_module, "train", lambda *args: trained.append(1) or original(*args))
     clock = Clock(monkeypatch)
     fit("regressor", max_time=120, refit=1.0)
     assert len(trained) == 2 and 100 < clock.now <= 122  # sixty seconds each

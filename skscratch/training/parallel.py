@@ -1,0 +1,112 @@
+"""Threads: tasks that run at the same time in threads of this process, and how a training step is divided among them.
+
+NumPy releases the interpreter while it computes, so that threads share the arrays and use several cores.  What is
+divided are the members of an ensemble and the micro-batches of a large batch.  A task writes to arrays of its own, and
+results are added in the order of the tasks: the number of threads changes no bit.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["ONE_THREAD", "Threads", "divide_threads"]
+
+T = TypeVar("T")
+
+
+class Threads:
+    """Threads that run tasks at the same time; the calling thread is one of them.
+
+    A task may run tasks of its own in a `share` of the threads.
+
+    Parameters
+    ----------
+    n : int
+        Number of threads, the calling one included.
+
+    Attributes
+    ----------
+    n : int
+    """
+
+    def __init__(self, n: int = 1):
+        self.n = n
+        self._pool = ThreadPoolExecutor(n - 1) if n > 1 else None
+
+    def __enter__(self) -> "Threads":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def share(self, n: int) -> "Threads":
+        """Return `n` of these threads, the calling one included.  Shares in use must not add up to more threads."""
+        share = Threads()
+        share.n, share._pool = n, self._pool
+        return share
+
+    def run(self, tasks: Sequence[Callable[[], T]], on_error: Callable[[], None] = lambda: None) -> list[T]:
+        """Run all tasks; return their results in the same order.
+
+        If a task fails, or the user interrupts, then no further task begins, `on_error` is called, and the error is
+        raised when no task runs any more.
+        """
+        n = min(self.n, len(tasks))
+        if self._pool is None or n <= 1:
+            return [task() for task in tasks]
+        waiting, results = deque(range(n, len(tasks))), dict[int, T]()
+
+        def work(i: int | None) -> None:  # beginning with task i
+            while i is not None:
+                results[i] = tasks[i]()
+                i = _next(waiting)
+
+        futures: list[Future[None]] = []
+        try:
+            for i in range(1, n):
+                futures.append(self._pool.submit(_ignoring_overflow, partial(work, i)))
+            work(0)
+            for future in futures:
+                future.result()
+        except BaseException:
+            waiting.clear()
+            on_error()
+            wait(futures)
+            raise
+        return [results[i] for i in range(len(tasks))]
+
+
+ONE_THREAD = Threads()
+
+
+def divide_threads(n_threads: int, n_members: int, n_micro_batches: int) -> tuple[int, int]:
+    """Return among how many threads to divide the members, and how many micro-batches each of them computes at once.
+
+    A step then takes as long as the most members of a thread, times the rounds of their micro-batches.  Of equally fast
+    divisions, the one with the fewest members per thread has the fewest meetings of threads.
+    """
+
+    def rounds(n_parts: int) -> tuple[int, int]:
+        return -(-n_members // n_parts) * -(-n_micro_batches // (n_threads // n_parts)), -n_parts
+
+    n_parts = min(range(1, min(n_threads, n_members) + 1), key=rounds)
+    return n_parts, min(n_threads // n_parts, n_micro_batches)
+
+
+def _next(waiting: deque[int]) -> int | None:
+    """Remove and return the first entry; None if there is none, because another thread was faster perhaps."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
+
+
+def _ignoring_overflow(work: Callable[[], None]) -> None:
+    """Work in a thread of the pool, which does not inherit how NumPy handles overflow."""
+    with np.errstate(all="ignore"):
+        work()
