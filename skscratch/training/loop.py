@@ -249,8 +249,10 @@ class _MemberThreads:
         if dropout:  # whose masks are drawn one after the other
             objective = objective.with_threads(ONE_THREAD)
         elif not objective.is_remote:
-            n_micro_batches = objective.n_micro_batches(min(settings.batch_size, len(objective)))
-            n_parts, n_at_once = divide_threads(objective.threads.n, n_members, n_micro_batches)
+            layout, batch_size = objective.network.layout, min(settings.batch_size, len(objective))
+            n_micro_batches = objective.n_micro_batches(batch_size)
+            work = batch_size // n_micro_batches * (layout.size - layout.n_embedded)
+            n_parts, n_at_once = divide_threads(objective.threads.n, n_members, n_micro_batches, work)
             objective = objective.with_threads(objective.threads.share(n_at_once))
         edges = np.linspace(0, n_members, n_parts + 1).round().astype(int).tolist()
         self.parts: list[Epoch] = []

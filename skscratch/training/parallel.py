@@ -15,6 +15,8 @@ import numpy as np
 
 __all__ = ["ONE_THREAD", "Threads", "divide_threads"]
 
+MIN_WORK = 10_000_000  # rows times parameters; with two threads, 5 million take 1.1 of the time of one, 13 million 0.87
+
 T = TypeVar("T")
 
 
@@ -84,18 +86,28 @@ class Threads:
 ONE_THREAD = Threads()
 
 
-def divide_threads(n_threads: int, n_members: int, n_micro_batches: int) -> tuple[int, int]:
+def divide_threads(n_threads: int, n_members: int, n_micro_batches: int, work: int) -> tuple[int, int]:
     """Return among how many threads to divide the members, and how many micro-batches each of them computes at once.
 
     A step then takes as long as the most members of a thread, times the rounds of their micro-batches.  Of equally fast
     divisions, the one with the fewest members per thread has the fewest meetings of threads.
+
+    Parameters
+    ----------
+    n_threads, n_members, n_micro_batches : int
+    work : int
+        Rows of a micro-batch times parameters of a member.
     """
 
+    def n_at_once(n_parts: int) -> int:
+        pays = -(-n_members // n_parts) * work >= MIN_WORK
+        return min(n_threads // n_parts, n_micro_batches) if pays else 1
+
     def rounds(n_parts: int) -> tuple[int, int]:
-        return -(-n_members // n_parts) * -(-n_micro_batches // (n_threads // n_parts)), -n_parts
+        return -(-n_members // n_parts) * -(-n_micro_batches // n_at_once(n_parts)), -n_parts
 
     n_parts = min(range(1, min(n_threads, n_members) + 1), key=rounds)
-    return n_parts, min(n_threads // n_parts, n_micro_batches)
+    return n_parts, n_at_once(n_parts)
 
 
 def _next(waiting: deque[int]) -> int | None:

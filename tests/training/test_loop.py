@@ -8,6 +8,7 @@ import pytest
 
 from skscratch.nn.batch import Table, Targets
 from skscratch.training import objective as objective_module
+from skscratch.training import parallel
 from skscratch.training.listeners import Listener
 from skscratch.training.loop import Epoch
 from skscratch.training.objective import Objective
@@ -457,6 +458,7 @@ def micro_batches(request, monkeypatch):
     if request.param:
         monkeypatch.setattr(objective_module, "LARGE_BATCH", 4)
         monkeypatch.setattr(objective_module, "MICRO_BATCH", 4)
+        monkeypatch.setattr(parallel, "MIN_WORK", 0)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 5, 9, 17])

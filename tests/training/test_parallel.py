@@ -5,7 +5,7 @@ from threading import Barrier, Event, active_count, current_thread
 import numpy as np
 import pytest
 
-from skscratch.training.parallel import ONE_THREAD, Threads, divide_threads
+from skscratch.training.parallel import MIN_WORK, ONE_THREAD, Threads, divide_threads
 
 
 @pytest.fixture(params=[1, 2, 3, 8])
@@ -110,15 +110,24 @@ def test_threads_end_with_the_context():
     ],
 )
 def test_division_of_threads(n_threads, n_members, n_micro_batches, division):
-    assert divide_threads(n_threads, n_members, n_micro_batches) == division
+    assert divide_threads(n_threads, n_members, n_micro_batches, MIN_WORK) == division
 
 
 def test_a_division_takes_no_more_threads_than_there_are_and_is_the_fastest():
     for n_threads in range(1, 20):
         for n_members in range(1, 7):
             for n_micro_batches in (1, 2, 3, 4, 8):
-                n_parts, n_at_once = divide_threads(n_threads, n_members, n_micro_batches)
+                n_parts, n_at_once = divide_threads(n_threads, n_members, n_micro_batches, MIN_WORK)
                 assert n_parts * n_at_once <= n_threads and n_parts <= n_members and n_at_once <= n_micro_batches
                 rounds = -(-n_members // n_parts) * -(-n_micro_batches // n_at_once)
                 for parts in range(1, min(n_members, n_threads) + 1):
                     assert rounds <= -(-n_members // parts) * -(-n_micro_batches // (n_threads // parts))
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "n_members", "division"),
+    [(4, 1, (1, 1)), (8, 2, (1, 4)), (2, 2, (2, 1)), (12, 3, (2, 4)), (3, 3, (3, 1))],
+)
+def test_threads_meet_where_two_members_are_enough_work(n_threads, n_members, division):
+    """Four micro-batches of which one member's are too short to be divided."""
+    assert divide_threads(n_threads, n_members, 4, MIN_WORK // 2) == division
