@@ -74,25 +74,28 @@ class Embedding:
         forward, backward = Tape(), Tape()
         n_members, (n_rows, n_codes) = len(p.E), x.codes.shape
         y = np.ones((n_members, n_rows, self.n_out + x.ones), p.E.dtype)
-        vectors, first = slice(self.n_numeric, self.n_out), self.first_vectors
+        vectors, first = slice(self.n_numeric, self.n_out), self.first_vectors.astype(x.codes.dtype)
+        chosen = np.empty_like(x.codes, order="C")  # the rows of E, o_j + code_j
 
         def look_up() -> None:
-            chosen = p.E.take((x.codes + first).ravel(), axis=1, mode="clip")  # (K, B · c, width)
-            y[..., vectors] = chosen.reshape(n_members, n_rows, -1)  # y_j = E[o_j + code_j]
+            np.add(x.codes, first, out=chosen)
+            looked_up = p.E.take(chosen.ravel(), axis=1, mode="clip")  # (K, B · c, width)
+            y[..., vectors] = looked_up.reshape(n_members, n_rows, -1)  # y_j = E[o_j + code_j]
 
         forward.copyto(y[..., : self.n_numeric], x.X[:, : self.n_numeric])
         forward.append(look_up)
         if g is None:
             return y, None, forward, backward
         dy = np.empty_like(y[..., self.n_numeric :], order="C")  # the numbers need no gradient
-        ones, each = np.ones(n_rows * n_codes, y.dtype), np.arange(n_rows * n_codes + 1)
+        # the transpose of the one-hot matrix adds up the rows that share a code; made once, since SciPy checks new ones
+        ones, each = np.ones(chosen.size, y.dtype), np.arange(chosen.size + 1, dtype=chosen.dtype)
+        one_hot = sp.csc_matrix((ones, np.zeros_like(each[:-1]), each), shape=(self.n_vectors, chosen.size))
 
         def gradient() -> None:
-            # the transpose of the one-hot matrix (B · c, n_vectors) adds up the rows that share a code
-            one_hot = sp.csr_matrix((ones, (x.codes + first).ravel(), each), shape=(len(ones), self.n_vectors))
-            rows = dy[..., : self.width * n_codes].reshape(n_members, len(ones), self.width)
-            sums = one_hot.T @ rows.swapaxes(0, 1).reshape(len(ones), -1)  # (n_vectors, K · width), of all members
-            g.E[...] = sums.reshape(-1, n_members, self.width).swapaxes(0, 1)  # dE[o_j + code] = Σ dy_j over its rows
+            one_hot.indices = chosen.ravel()
+            for own, dy_own in zip(g.E, dy, strict=True):  # member by member, which takes half the time of all at once
+                rows = dy_own[:, : self.width * n_codes].reshape(-1, self.width)  # (B · c, width)
+                own[...] = one_hot @ rows  # dE[o_j + code] = Σ dy_j over its rows
 
         backward.append(gradient)
         return y, dy, forward, backward
