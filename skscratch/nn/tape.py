@@ -107,13 +107,15 @@ class Tape(list[Callable[[], Any]]):
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Record ``out = a @ b`` for stacks of matrices (1 or K, n, m), by NumPy's fastest function for the shapes.
 
-        np.dot has half the overhead of np.matmul but takes single, contiguous matrices only.  For an outer product
-        (a column times a row) np.matmul takes three times as long as np.multiply.
+        np.dot has half the overhead of np.matmul but takes single, contiguous matrices only.  For outer products (a
+        column times a row) of several members, np.einsum takes a fifth of the time of np.matmul, np.multiply two fifths.
         """
         if len(out) == 1 and out.flags.c_contiguous and a[0].flags.forc and b[0].flags.forc:
             self.append(partial(np.dot, a[0], b[0], out[0]))
+        elif b.shape[-2] == 1:
+            self.append(partial(np.einsum, "knx,kxm->knm", a, b, out=out))
         else:
-            self.append(partial(np.multiply if b.shape[-2] == 1 else np.matmul, a, b, out))
+            self.append(partial(np.matmul, a, b, out))
 
     def sum_rows(self, x: Array, out: Array) -> None:
         """Record the sum of x (K, n, m) over its rows, out (K, 1, m).
