@@ -25,7 +25,7 @@ from .times import Kind, date_text
 
 __all__ = ["Block", "FeatureEncoder"]
 
-CHUNK_VALUES = 2**16  # numbers encoded at a time: the blocks pass over them several times, and find them in the cache
+CHUNK_VALUES = 2**15  # numbers encoded at a time: the blocks pass over them several times, and find them in the cache
 
 
 class Block(Protocol):
