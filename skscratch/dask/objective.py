@@ -14,7 +14,7 @@ import numpy as np
 from ..encoding.features import FeatureEncoder
 from ..nn.batch import Table
 from ..nn.tape import Array
-from ..training.objective import Objective, Step, divide_by_weight
+from ..training.objective import Objective, Step, divide_by_weight, rows_held_out
 from .rows import ShardedRows, join_tables
 
 __all__ = ["ClusterObjective", "ClusterScoredRows", "ClusterStep", "dropout_seed"]
@@ -99,8 +99,8 @@ class ClusterObjective(Objective):
         return checksum
 
     def for_members(self, members: slice) -> "ClusterObjective":
-        """Return this objective: each call of the workers is for all members."""
-        return self
+        """Return the objective of the first members; the workers see how many there are by their parameters."""
+        return replace(self, n_members=len(range(self.n_members)[members]))
 
     def holding_out(self, folds: Array, n_members: int, dtype: Any) -> "ClusterObjective":
         """Return the objective in which member k does not see the rows of fold k mod F."""
@@ -151,11 +151,14 @@ class ClusterObjective(Objective):
         """Return a step on batches of any number of rows; see `Objective.step`."""
         return ClusterStep(self, parameters, gradient, rng, total)
 
-    def score(self, parameters: Array, folds: Array | None = None) -> Any:
-        """Score all rows, as `Objective.score`; the raw scores of the result stay on the workers."""
+    def score(self, parameters: Array, folds: Array | None = None, n_folds: int | None = None) -> Any:
+        """Score the rows, as `Objective.score`; the raw scores of the result stay on the workers."""
+        held_out = None
         if folds is not None:
             self._send_folds(folds, len(parameters))
-        return ClusterScoredRows(self, parameters, folds is not None)
+            held_out = rows_held_out(folds, len(parameters), n_folds)
+        n_rows = len(self) if held_out is None else len(held_out)
+        return ClusterScoredRows(self, parameters, folds is not None, n_rows)
 
     def is_finite(self, parameters: Array) -> bool:
         """Whether the mean raw scores of all rows are finite."""
@@ -229,11 +232,12 @@ class ClusterScoredRows:
     are computed again when they are needed.
     """
 
-    def __init__(self, objective: ClusterObjective, parameters: Array, by_folds: bool):
+    def __init__(self, objective: ClusterObjective, parameters: Array, by_folds: bool, n_rows: int):
         self._objective, self._parameters, self._by_folds = objective, parameters.copy(), by_folds
+        self._n_rows = n_rows
 
     def __len__(self) -> int:
-        return len(self._objective)
+        return self._n_rows
 
     def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
         """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""

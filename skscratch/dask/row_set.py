@@ -7,7 +7,7 @@ import numpy as np
 
 from ..nn.tape import Array
 from ..training.loop import Epoch, StepSettings
-from ..training.objective import AccumulatedStep, Objective, Step, fold_weights, out_of_fold_scores
+from ..training.objective import AccumulatedStep, Objective, Step, fold_weights
 from ..training.scored_rows import ScoredRows
 from ..training.state import TrainingState
 from .averages import LocalSteps
@@ -65,7 +65,7 @@ class RowSet:
         self._holding_out = objective  # in which members do not see their held-out folds
         self._folds: Array | None = None
         self._n_folds = 0
-        self._steps: dict[tuple[bool, bool], tuple[Array, Array, Step]] = {}
+        self._steps: dict[tuple[bool, bool, int], tuple[Array, Array, Step]] = {}
         self._epoch: Epoch | None = None
         self._groups: dict[int, tuple[int, int]] = {}  # rows of each, by the index of its first partition
 
@@ -80,21 +80,20 @@ class RowSet:
 
     def step(self, by_folds: bool, parameters: Array, dropout: bool) -> tuple[Step, Array]:
         """Return a step with these parameters, and the array that it writes the undivided gradient to."""
-        if (by_folds, dropout) not in self._steps:
+        n_members = len(parameters)
+        if (by_folds, dropout, n_members) not in self._steps:
             own, gradient = np.empty_like(parameters), np.empty_like(parameters)
-            objective = self._holding_out if by_folds else self.objective
+            objective = (self._holding_out if by_folds else self.objective).for_members(slice(n_members))
             step = objective.step(own, gradient, 0, self.rng if dropout else None, total=np.ones(1))
-            self._steps[by_folds, dropout] = own, gradient, step
-        own, gradient, step = self._steps[by_folds, dropout]
+            self._steps[by_folds, dropout, n_members] = own, gradient, step
+        own, gradient, step = self._steps[by_folds, dropout, n_members]
         np.copyto(own, parameters)
         return step, gradient
 
     def score(self, parameters: Array, by_folds: bool) -> None:
         """Compute the raw scores, out of fold where members hold out folds."""
-        folds = self._folds if by_folds else None
-        z = out_of_fold_scores(self.objective, parameters, folds, self._n_folds if by_folds else None)
-        own = self.objective
-        self.scored = ScoredRows(z, own.loss, own.targets, own.weight)
+        folds, n_folds = (self._folds, self._n_folds) if by_folds else (None, None)
+        self.scored = self.objective.score(parameters, folds, n_folds)
 
     def begin_epochs(
         self,
@@ -106,6 +105,7 @@ class RowSet:
     ) -> None:
         """Prepare steps that also update the parameters, those of `state`, by groups of neighbouring partitions."""
         objective = replace(self._holding_out if by_folds else self.objective, whole=whole)
+        objective = objective.for_members(slice(len(state.parameters)))
         self._epoch = Epoch(objective, state, settings, self.rng, slice(None)) if len(objective) else None
         self._groups = {own[0]: (self.slices[own[0]].start, self.slices[own[-1]].stop) for own in groups}
 

@@ -108,7 +108,7 @@ class Tape(list[Callable[[], Any]]):
         """Record ``out = a @ b`` for stacks of matrices (1 or K, n, m), by NumPy's fastest function for the shapes.
 
         np.dot has half the overhead of np.matmul but takes single, contiguous matrices only.  For outer products (a
-        column times a row) of several members, np.einsum takes a fifth of the time of np.matmul, np.multiply two fifths.
+        column times a row) of several members, np.einsum takes a fifth of the time of np.matmul.
         """
         if len(out) == 1 and out.flags.c_contiguous and a[0].flags.forc and b[0].flags.forc:
             self.append(partial(np.dot, a[0], b[0], out[0]))

@@ -28,6 +28,7 @@ __all__ = [
     "divide_by_weight",
     "fold_weights",
     "out_of_fold_scores",
+    "rows_held_out",
 ]
 
 MICRO_BATCH = 256  # rows per micro-batch, so that the hidden layers stay in the cache
@@ -99,7 +100,7 @@ class Objective:
                 code = crc32(np.ascontiguousarray(array), code)
         return code
 
-    def for_members(self, members: slice) -> "Objective":
+    def for_members(self, members: slice) -> Self:
         """Return the objective of some of the members."""
         if self.weight is None or len(self.weight) == 1:
             return self
@@ -149,10 +150,15 @@ class Objective:
         """Return the number of parts that a batch is cut into."""
         return -(-n_rows // MICRO_BATCH) if n_rows > LARGE_BATCH else 1
 
-    def score(self, parameters: Array, folds: Array | None = None) -> ScoredRows:
-        """Score all rows, each by the members that do not see it where there are folds."""
-        z = out_of_fold_scores(self, parameters, folds)
-        return ScoredRows(z, self.loss, self.targets, self.weight)
+    def score(self, parameters: Array, folds: Array | None = None, n_folds: int | None = None) -> ScoredRows:
+        """Score the rows, each by the members that do not see it where there are folds.
+
+        Fewer members than folds score only the rows of the folds that they hold out.
+        """
+        z = out_of_fold_scores(self, parameters, folds, n_folds)
+        scored = ScoredRows(z, self.loss, self.targets, self.weight)
+        held_out = None if folds is None else rows_held_out(folds, len(parameters), n_folds)
+        return scored if held_out is None else scored.take(held_out)
 
     def is_finite(self, parameters: Array) -> bool:
         """Whether the mean raw scores of all rows are finite.  Small chunks of rows keep the hidden layers small."""
@@ -318,21 +324,31 @@ def divide_by_weight(gradient: Array, total: Array) -> None:
     np.divide(gradient, np.maximum(total, 1e-30)[:, None], gradient, casting="same_kind")
 
 
+def rows_held_out(folds: Array, n_members: int, n_folds: int | None = None) -> Array | None:
+    """Return the indices of the rows of the folds that these first members hold out; None if that is every row."""
+    n_folds = n_folds or int(folds.max()) + 1
+    return None if n_members >= n_folds else np.flatnonzero(folds < n_members)
+
+
 def out_of_fold_scores(
     objective: Objective, parameters: Array, folds: Array | None, n_folds: int | None = None
 ) -> Array:
-    """Return raw scores (n, out): the mean over the members (K, P) that do not see the row, or over all members."""
+    """Return raw scores (n, out): the mean over the members (K, P) that do not see the row, or over all members.
+
+    Where each of these members sees a row, its raw scores are arbitrary.
+    """
     network, table = objective.network, objective.table
     n_folds = n_folds or (0 if folds is None else int(folds.max()) + 1)
     if folds is None or not n_folds:
         return _mean_of_members(network.scores(parameters, table))
-    z = np.empty((len(parameters) // n_folds, len(folds), network.n_out), parameters.dtype)
+    n_held_out = min(n_folds, len(parameters))
+    z = np.empty((len(parameters) // n_held_out, len(folds), network.n_out), parameters.dtype)
 
     def score_fold(fold: int) -> None:
         rows, held_out = np.flatnonzero(folds == fold), slice(fold, None, n_folds)
         z[:, rows] = network.scores(parameters[held_out], table, rows)
 
-    objective.threads.run([partial(score_fold, fold) for fold in range(n_folds)])
+    objective.threads.run([partial(score_fold, fold) for fold in range(n_held_out)])
     return _mean_of_members(z)
 
 

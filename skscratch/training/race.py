@@ -7,8 +7,13 @@ added to six tables, raises the loss by 0 %; without the penalty it raises it by
 
 Along the penalties the loss falls to its lowest value and then rises.  So the trials go from the largest penalty down,
 and end when a smaller one is worse: that finds the choice of all four trials on each of 21 tables, in 3.0 trials.
+
+A trial trains a few of the members, and the rows of the folds that they hold out compare it with the others.  On two
+splits of each of 21 tables of up to 8,000 rows, that chooses what all members choose in 38 cases of 42; the other four
+have losses of 1.00, 1.07, 0.92 and 1.09 times those with the choice of all members.
 """
 
+import math
 import warnings
 from dataclasses import replace
 
@@ -30,6 +35,8 @@ CATEGORY_PENALTIES = (0.0, 1.0, 5.0, 30.0)
 DEFAULT_CATEGORY_PENALTY = 3.0  # where nothing validates the training
 N_EPOCHS = 4  # of each trial, at most; 12 lower the loss by 1 % more and lengthen the fit by half
 TRIAL_ROWS = 200_000  # that a trial shows of a long table, but one epoch at least
+MIN_MEMBERS = 2  # that a trial trains, if they hold out folds
+SCORED_ROWS = 3000  # in the folds of the members of a trial, at least; more members take part where there are fewer
 SHARE_OF_TIME = 0.25  # at most, of a limited time; without a limit it is about as much
 TOLERANCE = 0.02  # a small penalty is ahead early and behind later, when rare categories are memorised
 
@@ -43,10 +50,13 @@ def choose_category_penalty(
     time is too short for the first trial, it is the default.
     """
     losses: dict[float, float] = {}
+    members = _members_of_trial(evaluation)
+    objective = objective.for_members(members)
     n_epochs = min(max(TRIAL_ROWS // len(objective), 1), N_EPOCHS)
     seconds = None if plan.time_limit is None else SHARE_OF_TIME * plan.time_limit.left() / len(CATEGORY_PENALTIES)
     for penalty in reversed(CATEGORY_PENALTIES):
         trial = state.snapshot()
+        trial.parameters = trial.parameters[members]
         _train_briefly(plan, objective, trial, penalty, n_epochs, seconds)
         if trial.interrupted:
             state.interrupted = True
@@ -61,6 +71,14 @@ def choose_category_penalty(
     highest = lowest + TOLERANCE * abs(lowest)
     chosen = [penalty for penalty, loss in losses.items() if loss <= highest]
     return max(chosen) if np.isfinite(highest) else DEFAULT_CATEGORY_PENALTY
+
+
+def _members_of_trial(evaluation: Evaluation) -> slice:
+    """Return the first members, as many as a trial needs; all of them where they hold out no folds."""
+    if evaluation.folds is None:
+        return slice(None)
+    n_folds = evaluation.n_folds
+    return slice(min(max(math.ceil(SCORED_ROWS * n_folds / len(evaluation.folds)), MIN_MEMBERS), n_folds))
 
 
 def _train_briefly(

@@ -1,5 +1,6 @@
 """ScoredRows: rows with their raw scores, and the loss that these have when a temperature divides them."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +53,12 @@ class ScoredRows:
 
     def __len__(self) -> int:
         return len(self.z)
+
+    def take(self, rows: Array) -> "ScoredRows":
+        """Return the rows with these indices."""
+        targets = replace(self._all_targets, values=self._all_targets.values[rows])
+        weight = None if self._all_weights is None else self._all_weights[:, rows]
+        return ScoredRows(self.z[rows], self._loss, targets, weight)
 
     def loss_at(self, log_inverse_temperature: float) -> tuple[float, float, float]:
         """Return sums over the rows: the loss of z / T, its derivative by log(1 / T), and the weight."""

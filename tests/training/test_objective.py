@@ -18,6 +18,7 @@ from skscratch.training.objective import (
     divide_by_weight,
     fold_weights,
     out_of_fold_scores,
+    rows_held_out,
 )
 from skscratch.training.optimizers import Adam
 from skscratch.training.parallel import Threads
@@ -331,6 +332,27 @@ def test_scores_have_the_type_of_the_parameters(dtype):
     for folds in (None, np.arange(N) % 3):
         scored = objective.score(parameters.astype(dtype), folds)
         assert scored.z.dtype == scored.scaled_by(1.5).dtype == dtype
+
+
+@pytest.mark.parametrize("weights", ["no weights", "weights"])
+def test_fewer_members_than_folds_score_the_rows_that_they_hold_out(weights):
+    objective, parameters = make_objective(n_members=4, weights=weights)
+    folds = RNG(2).randint(0, 4, N)
+    whole, some = objective.score(parameters, folds), objective.score(parameters[:2], folds)
+    rows = np.flatnonzero(folds < 2)
+    assert len(whole) == N and len(some) == len(rows)
+    np.testing.assert_array_equal(some.z, whole.z[rows])
+    weight = np.ones((1, N)) if objective.weight is None else objective.weight
+    errors = 0.5 * ((whole.z - objective.targets.values) ** 2).sum(axis=1)
+    np.testing.assert_allclose(some.loss_at(0.0)[0], weight[0, rows] @ errors[rows], rtol=1e-12)
+    np.testing.assert_allclose(some.loss_at(0.0)[2], weight[0, rows].sum(), rtol=1e-12)
+
+
+def test_rows_held_out():
+    folds = np.array([0, 2, 1, 1, 0])
+    assert rows_held_out(folds, 2).tolist() == [0, 2, 3, 4]
+    assert rows_held_out(folds, 3) is None and rows_held_out(folds, 6) is None
+    assert rows_held_out(folds[:1], 2, n_folds=3).tolist() == [0]
 
 
 def test_threads_share_the_folds_and_change_no_bit():

@@ -12,7 +12,9 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.training import fit as fit_module
 from skscratch.training import race
+from skscratch.training.objective import Objective
 from skscratch.training.race import CATEGORY_PENALTIES, DEFAULT_CATEGORY_PENALTY
 
 N = 600
@@ -69,6 +71,50 @@ def test_a_trial_shows_fewer_rows_of_a_long_table(monkeypatch, trial_rows, expec
     monkeypatch.setattr(race, "TRIAL_ROWS", trial_rows)
     ScratchMLPRegressor(**QUICK).fit(NAMED, Y_BY_TOWN)
     assert epochs == [expected] * len(CATEGORY_PENALTIES)  # towns: each smaller penalty is better than the one before
+
+
+@pytest.mark.parametrize(
+    ("scored_rows", "options", "expected"),
+    [
+        (1, {}, 2),
+        (N // 2, {}, 3),  # folds of a fifth of the rows
+        (10**6, {}, 5),
+        (1, {"n_members": 2}, 2),
+        (1, {"n_members": 3, "early_stopping": True}, 3),  # no member holds out a fold
+    ],
+)
+def test_a_trial_trains_as_many_members_as_hold_out_enough_rows(monkeypatch, scored_rows, options, expected):
+    monkeypatch.setattr(race, "SCORED_ROWS", scored_rows)
+    trained, train = [], race.train
+
+    def note(objective, trial, *args):
+        trained.append(len(trial.parameters))
+        return train(objective, trial, *args)
+
+    monkeypatch.setattr(race, "train", note)
+    ScratchMLPRegressor(**QUICK, **options).fit(NAMED, Y_BY_TOWN)
+    assert set(trained) == {expected}
+
+
+def test_a_member_of_a_trial_has_the_same_scores_among_all_members(monkeypatch):
+    monkeypatch.setattr(race, "CATEGORY_PENALTIES", (30.0,))
+    choose, score, scores = race.choose_category_penalty, Objective.score, []
+
+    def note(self, parameters, folds=None, n_folds=None):
+        scored = score(self, parameters, folds, n_folds)
+        scores.append(scored.z if len(parameters) == 2 else scored.take(np.flatnonzero(folds < 2)).z)
+        return scored
+
+    def choose_and_note(*args):
+        with monkeypatch.context() as during_the_race:
+            during_the_race.setattr(Objective, "score", note)
+            return choose(*args)
+
+    monkeypatch.setattr(fit_module, "choose_category_penalty", choose_and_note)
+    for scored_rows in (1, 10**6):
+        monkeypatch.setattr(race, "SCORED_ROWS", scored_rows)
+        ScratchMLPRegressor(**QUICK).fit(NAMED, Y_BY_TOWN)
+    np.testing.assert_array_equal(*scores)
 
 
 def test_trials_go_from_the_largest_penalty_down_and_end_when_one_is_worse(monkeypatch):
