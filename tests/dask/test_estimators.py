@@ -28,6 +28,7 @@ from skscratch import ScratchMLPClassifier, ScratchMLPRegressor  # noqa: E402
 from skscratch.dask import DaskScratchMLPClassifier, DaskScratchMLPRegressor, backend, partitions  # noqa: E402
 from skscratch.dask.partitions import WorkerLost  # noqa: E402
 from skscratch.dask.workers import CommunicationStats, WorkerPool  # noqa: E402
+from skscratch.training import race  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +166,21 @@ def test_frames_with_categories_and_missing_values(client):
     np.testing.assert_allclose([mean.compute(), spread.compute()], one.predict(FRAME, return_std=True), rtol=1e-6)
     assert many.score(frame, rows(RAW)) == pytest.approx(one.score(FRAME, RAW))
     assert many.score(FRAME, RAW) == pytest.approx(one.score(FRAME, RAW))
+
+
+@pytest.mark.parametrize("sync_every", [1, 3])
+def test_a_race_of_few_members_chooses_the_penalty_of_one_machine(client, monkeypatch, sync_every):
+    """Two of the members train, and the losses of the trials are those of one machine where each step sums exactly."""
+    monkeypatch.setattr(race, "SCORED_ROWS", 1)
+    frame = FRAME.assign(town=[f"town {i % 40}" for i in range(len(FRAME))])
+    options = {**SMALL, "n_members": 3}
+    one = ScratchMLPRegressor(**options).fit(frame, RAW)
+    assert one.category_penalty_ in race.CATEGORY_PENALTIES
+    many = DaskScratchMLPRegressor(**options, sync_every=sync_every).fit(dd.from_pandas(frame, npartitions=3), RAW)
+    assert many.category_penalty_ in race.CATEGORY_PENALTIES
+    if sync_every == 1:
+        assert many.category_penalty_ == one.category_penalty_
+        agree(one, many)
 
 
 def test_partitions_of_unknown_length_in_several_column_chunks(client):
