@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
@@ -246,21 +247,32 @@ def threads(report: Report, quick: bool, folder: Path | None) -> None:
 
 
 def _members_in_threads(n: int) -> list[dict[str, Any]]:
-    """Time a fit at the defaults with one thread and with two, and two fits in a process each beside one fit."""
+    """Time fits with one thread and with two, and two fits in a process each beside one fit."""
     X, y = make_classification(n, 20, n_informative=10, random_state=0)
     fit = partial(_fit_defaults, X, y)
-    seconds = interleaved({"one": partial(fit, 1), "two": partial(fit, 2)}, 1)
+    seconds = interleaved({"one": partial(fit, 1), "two": partial(fit, 2)}, 3)
+    rows = [_two_beside_one(f"ours, {n:,} x 20 at the defaults", seconds, ("<=", 1 / 1.8))]
     with Parallel(2) as processes:
         processes([delayed(_fit_defaults)(X[:1000], y[:1000], 1)] * 2)  # starts them
         began = perf_counter()
         processes([delayed(_fit_defaults)(X, y, 1)] * 2)
         both = perf_counter() - began
-    columns = ("who", "1 thread s", "2 threads s", "2 / 1")
-    cells = [
-        (f"ours, {n:,} x 20 at the defaults", seconds["one"], seconds["two"], ("<=", 1 / 1.8)),
-        ("two such fits in two processes, for one", seconds["one"], both / 2, None),
-    ]
-    return [dict(zip(columns, (who, one, two, Result(two / one, goal)), strict=True)) for who, one, two, goal in cells]
+    rows.append(_two_beside_one("two such fits in two processes, for one", seconds | {"two": both / 2}))
+    for n_members, batch_size in ((5, 256), (5, 4096), (1, 4096)):
+        model = ScratchMLPClassifier((256,) * 3, **PLAIN | {"n_members": n_members, "batch_size": batch_size})
+        fits = {
+            who: partial(clone(model).set_params(max_iter=4, n_jobs=n_jobs).fit, X, y)
+            for who, n_jobs in (("one", 1), ("two", 2))
+        }
+        members = "member" if n_members == 1 else "members"
+        what = f"ours, {n_members} {members} of 256 x 3, batches of {batch_size:,}"
+        rows.append(_two_beside_one(what, interleaved(fits, 3)))
+    return rows
+
+
+def _two_beside_one(who: str, seconds: dict[str, float], goal: tuple[str, float] | None = None) -> dict[str, Any]:
+    one, two = seconds["one"], seconds["two"]
+    return {"who": who, "1 thread s": one, "2 threads s": two, "2 / 1": Result(two / one, goal)}
 
 
 def _fit_defaults(X: np.ndarray, y: np.ndarray, n_threads: int) -> None:
