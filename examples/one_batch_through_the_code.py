@@ -107,7 +107,7 @@ def walk(objective, parameters, gradient, rows):
     share = (w / w.sum(axis=1, keepdims=True, dtype=float)).astype(DTYPE)
     np.multiply(dz, share[..., None], out=dz)
     what = "dz times w / Σw: the gradient of the weighted mean, 0 for a row that is held out"
-    stop("training/objective", "LocalStep.loss_and_gradient", what, dz=dz)
+    stop("training/step", "LocalStep.loss_and_gradient", what, dz=dz)
 
     print("\nBACKWARD, last layer to first (d: derivative of the loss with respect to)")
     for layer, dy, g, backward in back:

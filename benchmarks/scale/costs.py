@@ -9,8 +9,9 @@ import numpy as np
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import Network, build
-from skscratch.training.objective import MICRO_BATCH, Objective
+from skscratch.training.objective import Objective
 from skscratch.training.optimizers import Adam
+from skscratch.training.step import MICRO_BATCH
 from skscratch.training.threads import training_context
 
 __all__ = ["BATCH", "HIDDEN", "MEMBERS", "MICRO_BATCH", "Costs", "costs", "network"]

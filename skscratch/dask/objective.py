@@ -14,7 +14,8 @@ import numpy as np
 from ..encoding.features import FeatureEncoder
 from ..nn.batch import Table
 from ..nn.tape import Array
-from ..training.objective import Objective, Step, divide_by_weight, rows_held_out
+from ..training.objective import Objective, rows_held_out
+from ..training.step import Step, divide_by_weight
 from .rows import ShardedRows, join_tables
 
 __all__ = ["ClusterObjective", "ClusterScoredRows", "ClusterStep", "dropout_seed"]

@@ -7,9 +7,10 @@ import numpy as np
 
 from ..nn.tape import Array
 from ..training.loop import Epoch, StepSettings
-from ..training.objective import AccumulatedStep, Objective, Step, fold_weights
+from ..training.objective import Objective, fold_weights
 from ..training.scored_rows import ScoredRows
 from ..training.state import TrainingState
+from ..training.step import AccumulatedStep, Step
 from .averages import LocalSteps
 
 __all__ = ["RowSet", "ShardObjective"]

@@ -55,6 +55,7 @@ from .plan import (
     fold_split,
     hidden_sizes,
     max_epochs,
+    number_of_threads,
     split_rows,
     training_plan,
 )
@@ -363,7 +364,7 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
             check_is_fitted(now)  # raises NotFittedError
         model = now.fitted_
         table = table_to_predict(now, X)
-        return model, model.raw_scores(table, pooled)
+        return model, model.raw_scores(table, pooled, partial(number_of_threads, now))
 
     def _require_conformity(self) -> Conformity:
         """Return the conformity scores of the last fit; raise NotFittedError or ValueError if there are none."""
@@ -407,7 +408,7 @@ class ScratchMLP(TransformerMixin, CallbackSupport, Importances, HyperParameters
         check_is_fitted(now)
         model = now.fitted_
         table = table_to_predict(now, X)
-        return model.hidden_outputs(table)
+        return model.hidden_outputs(table, partial(number_of_threads, now))
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Return the name of each column that `transform` returns.

@@ -6,6 +6,7 @@ A file holds plain dictionaries, lists, strings, numbers and arrays; the estimat
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..encoding.targets import MultilabelTargets, TargetEncoder, target_encoder
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
+from ..training.parallel import Threads
 from ..training.state import TrainingState
 from ..training.threads import one_blas_thread
 from ..version import VERSION
@@ -115,33 +117,39 @@ class FittedNetwork:
             return encode_lazily(self.encoder, data, dtype, ones)
         return self.encoder.transform(data, dtype, ones)
 
-    def raw_scores(self, data: Any, pooled: bool = True) -> Array:
+    def raw_scores(self, data: Any, pooled: bool = True, n_threads: Callable[[], int] = lambda: 1) -> Array:
         """Return the raw scores of a checked table over the temperature, in chunks of rows.
 
         They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out), and in double
-        precision whatever that of the network.  Raise ValueError if they are not all finite.
+        precision whatever that of the network.  Raise ValueError if they are not all finite.  Where there are several
+        chunks, so many threads share them.
         """
-        return self._in_chunks(data, lambda chunk: self._raw_scores(chunk, pooled))
+        return self._in_chunks(data, lambda chunk: self._raw_scores(chunk, pooled), n_threads)
 
-    def hidden_outputs(self, data: Any) -> Array:
+    def hidden_outputs(self, data: Any, n_threads: Callable[[], int] = lambda: 1) -> Array:
         """Return the outputs of the last hidden layer for a checked table, (n, K * width), in double precision.
 
         The outputs of the first member come first.  Raise ValueError if they are not all finite, or if there is no
         hidden layer.
         """
         assert self.n_hidden_outputs
-        return self._in_chunks(data, self._hidden_outputs)
+        return self._in_chunks(data, self._hidden_outputs, n_threads)
 
-    def _in_chunks(self, data: Any, function: Callable[[Any], Array]) -> Array:
+    def _in_chunks(self, data: Any, function: Callable[[Any], Array], n_threads: Callable[[], int]) -> Array:
         """Return what `function` returns for the rows, which are the last axis but one, in chunks of them."""
-        n = data.shape[0]
-        size = max(PREDICT_CHUNK_VALUES // max(self.encoder.width, 1), 1)
+        n, size = data.shape[0], max(PREDICT_CHUNK_VALUES // max(self.encoder.width, 1), 1)
+        number = min(n_threads(), -(-n // size)) if n > size else 1  # counted before BLAS is limited to one
         serial = nullcontext() if n * self.parameters.size <= SERIAL_MULTIPLICATIONS else one_blas_thread()
         with serial, np.errstate(all="ignore"):
             if n <= size:
                 return function(data)
-            parts = [function(data[start : min(start + size, n)]) for start in range(0, n, size)]
-            return np.concatenate(parts, axis=-2)
+
+            def part(start: int) -> Array:
+                return function(data[start : min(start + size, n)])
+
+            tasks = [partial(part, start) for start in range(0, n, size)]
+            with Threads(number) as threads:
+                return np.concatenate(threads.run(tasks), axis=-2)
 
     def _raw_scores(self, data: Any, pooled: bool) -> Array:
         z = self.network.scores(self.parameters, self.encode(data))  # (K, n, out)

@@ -37,6 +37,7 @@ __all__ = [
     "fold_split",
     "hidden_sizes",
     "max_epochs",
+    "number_of_threads",
     "pays_to_encode_lazily",
     "split_rows",
     "training_plan",
@@ -88,7 +89,7 @@ def training_plan(
         verbose=int(h.verbose),
         time_limit=time_limit,
         shows_score=h.scoring != "loss",
-        n_threads=_n_threads(h),
+        n_threads=number_of_threads(h),
         epoch_type=epoch_type,
     )
 
@@ -313,8 +314,8 @@ def _has_own_activation(h: Any) -> bool:
     return not all(isinstance(a, str) for a in activations)
 
 
-def _n_threads(h: Any) -> int:
-    """Return the threads to divide members among: as many as BLAS may use, but 1 where user functions are called."""
+def number_of_threads(h: Any) -> int:
+    """Return the threads that share the work: as many as BLAS may use, but 1 where user functions are called."""
     if calls_user_functions(h):
         return 1
     n_jobs: int | None = h.n_jobs

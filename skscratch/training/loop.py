@@ -13,9 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..nn.tape import Array, Tape
 from .listeners import Listener, Record, warn
-from .objective import Objective, Step
+from .objective import Objective
 from .parallel import ONE_THREAD, divide_threads
 from .state import Rollback, TrainingState
+from .step import Step, n_micro_batches
 from .time_limit import Pace
 
 __all__ = ["Epoch", "StepSettings", "train"]
@@ -250,9 +251,9 @@ class _MemberThreads:
             objective = objective.with_threads(ONE_THREAD)
         elif not objective.is_remote:
             layout, batch_size = objective.network.layout, min(settings.batch_size, len(objective))
-            n_micro_batches = objective.n_micro_batches(batch_size)
-            work = batch_size // n_micro_batches * (layout.size - layout.n_embedded)
-            n_parts, n_at_once = divide_threads(objective.threads.n, n_members, n_micro_batches, work)
+            n_parts_of_batch = n_micro_batches(batch_size)
+            work = batch_size // n_parts_of_batch * (layout.size - layout.n_embedded)
+            n_parts, n_at_once = divide_threads(objective.threads.n, n_members, n_parts_of_batch, work)
             objective = objective.with_threads(objective.threads.share(n_at_once))
         edges = np.linspace(0, n_members, n_parts + 1).round().astype(int).tolist()
         self.parts: list[Epoch] = []

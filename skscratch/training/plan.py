@@ -47,7 +47,7 @@ class TrainingPlan:
     shows_score : bool
         Whether progress lines have a score besides the loss.
     n_threads : int
-        Number of threads that the members are divided among.
+        Number of threads that share the work.
     epoch_type : type
     """
 

@@ -18,10 +18,11 @@ from skscratch.nn.tape import Tape
 from skscratch.training import optimizers
 from skscratch.training.listeners import Listener
 from skscratch.training.loop import StepSettings, train
-from skscratch.training.objective import LocalStep, Objective
+from skscratch.training.objective import Objective
 from skscratch.training.optimizers import SGD, Adam
 from skscratch.training.parallel import Threads
 from skscratch.training.state import Progress, TrainingState
+from skscratch.training.step import LocalStep
 from skscratch.training.threads import training_context
 from tests.helpers.plain import plain
 

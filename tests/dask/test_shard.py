@@ -20,13 +20,14 @@ from skscratch.encoding.check_input import check_table  # noqa: E402
 from skscratch.nn.batch import Table, Targets  # noqa: E402
 from skscratch.nn.losses import make_loss  # noqa: E402
 from skscratch.nn.network import build  # noqa: E402
-from skscratch.training import objective as objective_module  # noqa: E402
+from skscratch.training import step as step_module  # noqa: E402
 from skscratch.training.evaluation import Evaluation, assign_folds  # noqa: E402
 from skscratch.training.listeners import Listener  # noqa: E402
 from skscratch.training.loop import StepSettings, train  # noqa: E402
-from skscratch.training.objective import AccumulatedStep, Objective  # noqa: E402
+from skscratch.training.objective import Objective  # noqa: E402
 from skscratch.training.optimizers import SGD, Adam  # noqa: E402
 from skscratch.training.state import Progress, TrainingState  # noqa: E402
+from skscratch.training.step import AccumulatedStep  # noqa: E402
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(90, 3))
@@ -212,7 +213,7 @@ def test_some_rows_of_the_table_are_as_if_there_were_no_others(rows):
 
 def test_micro_batches_of_a_step_add_up(monkeypatch):
     _, parameters, objective = setting()
-    monkeypatch.setattr(objective_module, "MICRO_BATCH", 32)
+    monkeypatch.setattr(step_module, "MICRO_BATCH", 32)
     gradients = np.empty_like(parameters), np.empty_like(parameters)
     here, step = objective.step(parameters, gradients[0], 90), AccumulatedStep(objective, parameters, gradients[1])
     for one in (here, step):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skscratch.training.objective import LocalStep
+from skscratch.training.step import LocalStep
 from tests.helpers.estimators import X, Y, assert_refused, folds_of, make, make_with_folds, noisy
 
 CHANGES = [

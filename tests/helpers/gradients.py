@@ -6,7 +6,8 @@ import scipy.sparse as sp
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
-from skscratch.training.objective import LocalStep, Objective
+from skscratch.training.objective import Objective
+from skscratch.training.step import LocalStep
 
 N_ROWS = 7
 

@@ -10,12 +10,13 @@ from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
 from skscratch.training.listeners import Listener
 from skscratch.training.loop import Epoch, StepSettings, train
-from skscratch.training.objective import LocalStep, Objective
+from skscratch.training.objective import Objective
 from skscratch.training.optimizers import SGD, Adam
 from skscratch.training.parallel import Threads
 from skscratch.training.schedules import SCHEDULES
 from skscratch.training.state import Progress, TrainingState
-from tests.helpers.gradients import WEIGHTS, make_table
+from skscratch.training.step import LocalStep
+from tests.helpers.gradients import WEIGHTS, make_case, make_network, make_table
 
 N = 23  # rows
 OPTIMIZERS = {"adam": Adam, "sgd": lambda p: SGD(p, 0.0, False), "nesterov": SGD}
@@ -147,3 +148,12 @@ def run_diverging(training, stop_at=6, n_threads=1):
         training.run(stop_at, n_threads=n_threads)
     assert [w.category for w in caught] == [ConvergenceWarning]
     return str(caught[0].message)
+
+
+def make_objective(case="squared_error", n_members=3, weights="no weights", n=40, **table):
+    """An objective over random rows, and random parameters."""
+    rng = np.random.RandomState(0)
+    loss, n_out, targets = make_case(case, rng, n)
+    rows = make_table(rng, n, **table)
+    network, parameters = make_network(rng, (5,), "silu", n_out, n_members)
+    return Objective(network, loss, rows, targets, WEIGHTS[weights](rng, n, n_members)), parameters

@@ -9,7 +9,8 @@ from skscratch.nn.batch import Table
 from skscratch.nn.embedding import Embedding
 from skscratch.nn.layers import Activation, Dense, Dropout
 from skscratch.nn.network import build
-from skscratch.training.objective import LocalStep, Objective
+from skscratch.training.objective import Objective
+from skscratch.training.step import LocalStep
 from tests.helpers.gradients import (
     LOSS_CASES,
     WEIGHTS,

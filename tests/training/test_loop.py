@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from skscratch.nn.batch import Table, Targets
-from skscratch.training import objective as objective_module
 from skscratch.training import parallel
+from skscratch.training import step as step_module
 from skscratch.training.listeners import Listener
 from skscratch.training.loop import Epoch
 from skscratch.training.objective import Objective
@@ -456,8 +456,8 @@ REGULARISED = {"alpha": 0.1, "clip_norm": 0.5, "weight_decay": 0.2}
 def micro_batches(request, monkeypatch):
     """Small batches, or batches that are cut into micro-batches of four rows."""
     if request.param:
-        monkeypatch.setattr(objective_module, "LARGE_BATCH", 4)
-        monkeypatch.setattr(objective_module, "MICRO_BATCH", 4)
+        monkeypatch.setattr(step_module, "LARGE_BATCH", 4)
+        monkeypatch.setattr(step_module, "MICRO_BATCH", 4)
         monkeypatch.setattr(parallel, "MIN_WORK", 0)
 
 

@@ -1,4 +1,4 @@
-"""Objective: its weights, checksums and folds; steps and their sums; gradient accumulation; out-of-fold scores."""
+"""Objective: its weights, checksums and folds; out-of-fold scores."""
 
 from dataclasses import replace
 
@@ -7,15 +7,10 @@ import pytest
 
 from skscratch.nn.batch import Targets
 from skscratch.nn.losses import make_loss
-from skscratch.nn.network import Network
-from skscratch.training import objective as objective_module
 from skscratch.training.listeners import Listener
 from skscratch.training.loop import StepSettings, train
 from skscratch.training.objective import (
-    AccumulatedStep,
-    LocalStep,
     Objective,
-    divide_by_weight,
     fold_weights,
     out_of_fold_scores,
     rows_held_out,
@@ -23,20 +18,12 @@ from skscratch.training.objective import (
 from skscratch.training.optimizers import Adam
 from skscratch.training.parallel import Threads
 from skscratch.training.state import Progress, TrainingState
-from tests.helpers.gradients import WEIGHTS, make_case, make_network, make_table
+from tests.helpers.gradients import make_network, make_table
+from tests.helpers.training import make_objective
 
 RNG = np.random.RandomState
 N = 40
 F4, F8 = np.dtype("f4"), np.dtype("f8")
-
-
-def make_objective(case="squared_error", n_members=3, weights="no weights", n=N, **table):
-    """An objective over random rows, and random parameters."""
-    rng = RNG(0)
-    loss, n_out, targets = make_case(case, rng, n)
-    rows = make_table(rng, n, **table)
-    network, parameters = make_network(rng, (5,), "silu", n_out, n_members)
-    return Objective(network, loss, rows, targets, WEIGHTS[weights](rng, n, n_members)), parameters
 
 
 # ------------------------------------------------------------------------ weights and checksums
@@ -110,152 +97,6 @@ def test_holding_out_folds_keeps_everything_but_the_weights():
     held = objective.holding_out(folds, 4, F8)
     np.testing.assert_array_equal(held.weight, fold_weights(folds, 4, objective.weight, F8))
     assert held.table is objective.table and held.targets is objective.targets
-
-
-# ------------------------------------------------------------------------ steps
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_a_step_returns_the_weighted_sum_of_losses(weights):
-    objective, parameters = make_objective(weights=weights)
-    step = objective.step(parameters, np.empty_like(parameters), 8)
-    rows = RNG(1).permutation(N)[:8]
-    step.load(rows)
-    z = objective.network.scores(parameters, objective.table, rows)
-    errors = 0.5 * ((z - objective.targets.values[rows]) ** 2).sum(axis=-1)  # (K, B)
-    weight = np.ones((1, N)) if objective.weight is None else objective.weight
-    expected = (errors * weight[:, rows]).sum(axis=1)
-    np.testing.assert_allclose(step.loss_only(), expected, rtol=1e-12)
-    np.testing.assert_allclose(step.loss_and_gradient(), expected, rtol=1e-12)
-    np.testing.assert_allclose(step.total_weight(), weight[:, rows].sum(axis=1), rtol=1e-14)
-
-
-def test_a_forward_pass_alone_writes_no_gradient():
-    objective, parameters = make_objective()
-    gradient = np.full_like(parameters, 7.0)
-    step = objective.step(parameters, gradient, 8)
-    step.load(np.arange(8))
-    step.loss_only()
-    assert (gradient == 7).all()
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_gradients_are_divided_by_the_total_that_is_given(weights):
-    """Then the gradients of the parts of a table add up to that of the whole."""
-    objective, parameters = make_objective(weights=weights)
-    total, sums = objective.total_weight(), np.zeros_like(parameters)
-    gradient = np.empty_like(parameters)
-    for rows in np.split(np.arange(N), [8, 16, 24, 32]):
-        step = objective.step(parameters, gradient, 8, total=total)
-        step.load(rows)
-        step.loss_and_gradient()
-        sums += gradient
-    whole = objective.step(parameters, gradient, N)
-    whole.load(np.arange(N))
-    whole.loss_and_gradient()
-    np.testing.assert_allclose(sums, gradient, rtol=1e-11, atol=1e-14)
-
-
-def test_a_batch_without_weight_has_a_zero_gradient():
-    objective, parameters = make_objective(weights="weights")
-    objective.weight[:, :8] = 0
-    gradient = np.full_like(parameters, 7.0)
-    step = objective.step(parameters, gradient, 8)
-    step.load(np.arange(8))
-    assert not step.loss_and_gradient().any() and not gradient.any()
-
-
-# ------------------------------------------------------------------------ gradient accumulation
-
-
-@pytest.mark.parametrize("given_total", [False, True])
-@pytest.mark.parametrize("n_rows", [1, 7, 16, 17, 40])
-@pytest.mark.parametrize("weights", ["no weights", "weights", "weights of members, with zeros"])
-def test_an_accumulated_step_equals_one_of_the_whole_batch(monkeypatch, weights, n_rows, given_total):
-    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
-    monkeypatch.setattr(objective_module, "SHAPE_STEP", 4)
-    objective, parameters = make_objective(weights=weights)
-    total = objective.total_weight() if given_total else None
-    gradients = np.empty((2, *parameters.shape))
-    rows = RNG(1).permutation(N)[:n_rows]
-    whole = LocalStep(objective, parameters, gradients[0], n_rows, total=total)
-    parts = AccumulatedStep(objective, parameters, gradients[1], total=total)
-    whole.load(rows), parts.load(rows)
-    np.testing.assert_allclose(parts.loss_only(), whole.loss_only(), rtol=1e-12)
-    np.testing.assert_allclose(parts.loss_and_gradient(), whole.loss_and_gradient(), rtol=1e-12)
-    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-10, atol=1e-14)
-    np.testing.assert_allclose(parts.total_weight(), whole.total_weight(), rtol=1e-12)
-
-
-@pytest.mark.parametrize("weights", ["no weights", "weights"])
-def test_a_large_batch_is_cut_into_micro_batches(monkeypatch, weights):
-    objective, parameters = make_objective(weights=weights)
-    gradients, rows = np.empty((2, *parameters.shape)), RNG(1).permutation(N)
-    whole = objective.step(parameters, gradients[0], N)
-    monkeypatch.setattr(objective_module, "LARGE_BATCH", N - 1)
-    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
-    parts = objective.step(parameters, gradients[1], N)
-    assert isinstance(whole, LocalStep) and isinstance(parts, AccumulatedStep)
-    whole.load(rows), parts.load(rows)
-    np.testing.assert_allclose(parts.loss_and_gradient(), whole.loss_and_gradient(), rtol=1e-12)
-    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-10, atol=1e-14)
-    np.testing.assert_allclose(parts.total_weight(), whole.total_weight(), rtol=1e-12)
-
-
-def test_micro_batches_have_few_shapes(monkeypatch):
-    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
-    monkeypatch.setattr(objective_module, "SHAPE_STEP", 8)
-    objective, parameters = make_objective(weights="weights")
-    bound, bind = set(), Network.bind
-
-    def note(self, parameters, gradient, batch, *args):
-        bound.add(len(batch))
-        return bind(self, parameters, gradient, batch, *args)
-
-    monkeypatch.setattr(Network, "bind", note)
-    step = AccumulatedStep(objective, parameters, np.empty_like(parameters))
-    for n_rows in range(1, N + 1):
-        step.load(np.arange(n_rows))
-        step.loss_and_gradient()
-    assert bound == {8, 16}
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("n_threads", [2, 3, 9])
-def test_threads_share_micro_batches_and_change_no_bit(monkeypatch, weights, n_threads):
-    """The sums of three micro-batches are added in the order of the rows, whichever thread computes them."""
-    monkeypatch.setattr(objective_module, "LARGE_BATCH", 16)
-    monkeypatch.setattr(objective_module, "MICRO_BATCH", 16)
-    objective, parameters = make_objective(weights=weights)
-    gradients, losses = np.empty((2, *parameters.shape)), []
-    with Threads(n_threads) as threads:
-        for gradient, own in zip(gradients, (objective, objective.with_threads(threads)), strict=True):
-            step = own.step(parameters, gradient, N)
-            for seed in (1, 2):
-                step.load(RNG(seed).permutation(N))
-                losses += [step.loss_and_gradient().tolist(), step.loss_only().tolist(), step.total_weight().tolist()]
-    np.testing.assert_array_equal(*gradients)
-    assert losses[:6] == losses[6:]
-
-
-def test_a_batch_without_rows_has_a_zero_gradient():
-    """A worker of a cluster may have no row of a batch."""
-    objective, parameters = make_objective(weights="weights")
-    gradient = np.full_like(parameters, 7.0)
-    step = AccumulatedStep(objective, parameters, gradient)
-    step.load(np.empty(0, dtype=int))
-    assert not step.loss_and_gradient().any() and not gradient.any() and step.total_weight().tolist() == [0]
-
-
-def test_gradients_are_divided_in_place():
-    gradient = np.array([[2.0, 4.0], [3.0, 6.0]])
-    divide_by_weight(gradient, np.array([2.0, 3.0]))
-    assert gradient.tolist() == [[1, 2], [1, 2]]
-    divide_by_weight(gradient, np.array([0.5]))
-    assert gradient.tolist() == [[2, 4], [2, 4]]
-    single = np.zeros((1, 2), np.float32)
-    divide_by_weight(single, np.zeros(1))
-    assert single.dtype == np.float32 and not single.any()
 
 
 # ------------------------------------------------------------------------ a held-out fold

@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
+from skscratch.estimators.fitted import FittedNetwork
 from skscratch.training import fit as fit_module
 from skscratch.training.threads import allowed_threads, one_blas_thread, training_context
 
@@ -232,6 +233,57 @@ def test_user_functions_are_called_from_one_thread(thread_counts, options):
     """They may have state, or may not allow two calls at a time."""
     ScratchMLPRegressor(**QUICK, n_jobs=4, **options).fit(X, Y)
     assert set(thread_counts) == {1}
+
+
+@pytest.fixture
+def predicting(monkeypatch):
+    """Small chunks of rows, and the threads that have predicted them."""
+    seen, original = set(), FittedNetwork.encode
+
+    def note(self, data, *args):
+        seen.add(current_thread())
+        return original(self, data, *args)
+
+    monkeypatch.setattr(FittedNetwork, "encode", note)
+    monkeypatch.setattr("skscratch.estimators.fitted.PREDICT_CHUNK_VALUES", 300)
+    return seen
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3, None])
+def test_threads_share_the_rows_of_a_prediction_and_change_no_bit(predicting, caller, n_jobs):
+    """Each thread has chunks of its own, here of a few rows."""
+    classifier, regressor = (kind(**QUICK).fit(X, Y) for kind in (ScratchMLPClassifier, ScratchMLPRegressor))
+    calls = {
+        "predict_proba": classifier.predict_proba,
+        "decision_function": classifier.decision_function,
+        "predict_set": classifier.predict_set,
+        "transform": classifier.transform,
+        "predict": regressor.predict,
+        "spread": lambda table: regressor.predict(table, return_std=True)[1],
+        "predict_interval": regressor.predict_interval,
+    }
+    alone = {}
+    for jobs, found in ((1, alone), (n_jobs, {})):
+        classifier.set_params(n_jobs=jobs), regressor.set_params(n_jobs=jobs)
+        for name, call in calls.items():
+            predicting.clear()
+            found[name] = call(X)
+            assert len(predicting) == (2 if jobs is None else jobs) and current_thread() in predicting, name
+            np.testing.assert_array_equal(found[name], alone[name])
+
+
+@pytest.mark.parametrize("options", [{"n_jobs": 3, "activation": (np.sin, np.cos)}, {"n_jobs": 1}], ids=str)
+def test_user_functions_predict_in_one_thread(predicting, options):
+    ScratchMLPRegressor(**QUICK, **options).fit(X, Y).predict(X)
+    assert predicting == {current_thread()}
+
+
+def test_an_error_in_a_thread_of_a_prediction_is_raised(predicting):
+    model = ScratchMLPRegressor(**QUICK, n_jobs=2, scale_features=False).fit(X, Y)
+    table = X.copy()
+    table[-1] = 1e300  # in the last chunk
+    with pytest.raises(ValueError, match="too large"):
+        model.predict(table)
 
 
 def test_named_activations_are_not_user_functions(thread_counts):
