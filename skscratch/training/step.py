@@ -6,15 +6,12 @@ parts of a table on several machines are one addition.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..nn.tape import Array, Tape
 from .parallel import ONE_THREAD
-
-if TYPE_CHECKING:
-    from .objective import Objective
 
 __all__ = ["AccumulatedStep", "LocalStep", "Step", "divide_by_weight", "n_micro_batches"]
 
@@ -46,12 +43,13 @@ class Step(Protocol):
 class LocalStep:
     """One mini-batch of `n_rows` rows: its buffers, and the network's and the loss's passes over them.
 
-    With `padded`, the caller sets the weight of some of the rows to 0 after each `load`.
+    `objective` is the Objective of these rows.  With `padded`, the caller sets the weight of some rows to 0 after each
+    `load`.
     """
 
     def __init__(
         self,
-        objective: "Objective",
+        objective: Any,
         parameters: Array,
         gradient: Array,
         n_rows: int,
@@ -114,7 +112,7 @@ class AccumulatedStep:
 
     def __init__(
         self,
-        objective: "Objective",
+        objective: Any,
         parameters: Array,
         gradient: Array,
         rng: np.random.Generator | None = None,
@@ -175,7 +173,7 @@ def _cut(rows: Array) -> list[Array]:
 class _MicroBatch:
     """The steps on micro-batches that one thread computes, and their gradient (K, P), which is not divided yet."""
 
-    def __init__(self, objective: "Objective", parameters: Array, rng: np.random.Generator | None):
+    def __init__(self, objective: Any, parameters: Array, rng: np.random.Generator | None):
         self._objective, self._parameters, self._rng = objective, parameters, rng
         self.gradient = np.empty_like(parameters)
         self._steps: dict[int, LocalStep] = {}  # by number of rows

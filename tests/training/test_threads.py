@@ -268,7 +268,8 @@ def test_threads_share_the_rows_of_a_prediction_and_change_no_bit(predicting, ca
         for name, call in calls.items():
             predicting.clear()
             found[name] = call(X)
-            assert len(predicting) == (2 if jobs is None else jobs) and current_thread() in predicting, name
+            at_most = 2 if jobs is None else jobs  # a thread that is done takes the next chunk before another starts
+            assert min(at_most, 2) <= len(predicting) <= at_most and current_thread() in predicting, name
             np.testing.assert_array_equal(found[name], alone[name])
 
 
@@ -279,7 +280,7 @@ def test_user_functions_predict_in_one_thread(predicting, options):
 
 
 def test_an_error_in_a_thread_of_a_prediction_is_raised(predicting):
-    model = ScratchMLPRegressor(**QUICK, n_jobs=2, scale_features=False).fit(X, Y)
+    model = ScratchMLPRegressor(**QUICK, n_jobs=2, scale_features=False, dtype="float32").fit(X, Y)
     table = X.copy()
     table[-1] = 1e300  # in the last chunk
     with pytest.raises(ValueError, match="too large"):
