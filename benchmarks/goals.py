@@ -174,7 +174,6 @@ GOALS = [
         "scale/measured.csv",
         "workers == 2 and batch == 8192 and `is auto`",
         "efficiency",
-        "0.76: two fits in two processes",
     ),
     Goal(
         "cluster: accuracy that local steps lose, in per cent, mean of five tables",

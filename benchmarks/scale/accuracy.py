@@ -103,7 +103,7 @@ def main() -> None:
     print(*machine(), sep="\n")
     with (
         LocalCluster(
-            1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=logging.ERROR
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=logging.ERROR
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -1,7 +1,7 @@
 """Measurements on a LocalCluster: epochs with one and two worker processes, and what a message costs."""
 
 import os
-from time import process_time
+from time import perf_counter, process_time
 
 import dask.array as da
 import numpy as np
@@ -28,7 +28,7 @@ def table(rows: int, columns: int, parts: int) -> tuple[da.Array, da.Array]:
 
 def started(n_workers: int) -> LocalCluster:
     """Start workers of one thread each."""
-    return LocalCluster(n_workers, threads_per_worker=1, dashboard_address=":0")
+    return LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0")
 
 
 def epoch_seconds(model: ScratchMLPRegressor) -> float:
@@ -86,11 +86,14 @@ def measure(report: Report, quick: bool) -> None:
                 local_steps = DaskScratchMLPRegressor(**options, client=client)
                 alone, loads = [], []
                 seconds: dict[DaskScratchMLPRegressor, list[float]] = {exact: [], local_steps: []}
+                loading: dict[DaskScratchMLPRegressor, list[float]] = {exact: [], local_steps: []}
                 for _ in range(rounds):
                     loads.append(_load())
                     alone.append(epoch_seconds(ScratchMLPRegressor(**options).fit(here, truth)))
                     for model, times in seconds.items():
+                        began = perf_counter()
                         times.append(epoch_seconds(model.fit(*on_workers)))
+                        loading[model].append(perf_counter() - began - model.history_["seconds"][-1])
                 for model, times in seconds.items():
                     steps, traffic = epochs * -(-rows // batch), model.traffic_
                     efficiency = min(alone) / min(times) / n_workers
@@ -103,6 +106,8 @@ def measure(report: Report, quick: bool) -> None:
                             "is auto": model is local_steps,
                             "ms a step": 1e3 * min(times) / -(-rows // batch),
                             "beside ordinary": min(times) / min(alone),
+                            "s to load": min(loading[model]),
+                            "s an epoch": min(times),
                             "efficiency": Result(efficiency, (">=", 0.9) if is_target else None),
                             "messages a step": traffic.messages / steps,
                             "kB sent a step": traffic.bytes_sent / steps / 1e3,
@@ -112,6 +117,7 @@ def measure(report: Report, quick: bool) -> None:
                     )
     notes = [
         f"{rows:,} rows x {columns} columns, {MEMBERS} networks with hidden layers {HIDDEN}; the shortest epochs",
+        "s to load: everything before the first step and after the last one",
         "efficiency: time of the ordinary estimator with one thread, over that of the workers together",
     ]
     report.table("measured", "On a LocalCluster", lines, notes)

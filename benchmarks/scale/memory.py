@@ -59,7 +59,7 @@ def main() -> None:
     print(*machine(), sep="\n")
     lines = []
     with (
-        LocalCluster(2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.ERROR) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.ERROR) as cluster,
         Client(cluster) as client,
     ):
         for name, (kind, options) in CASES.items():

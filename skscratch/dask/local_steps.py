@@ -27,8 +27,8 @@ GROWTH = 32  # a round has at most one in so many of the steps before it: moment
 MIN_MEETINGS = 4  # in an epoch, at least
 # Nominal speeds, measured by benchmarks.scale. No clock decides, so that the same rows give the same fit anywhere.
 MULTIPLY_ADDS = 40e9  # a second, of a step on one core
-ROUND_TRIP = 5e-3  # seconds of a meeting, besides its messages
-MESSAGE = 0.5e-3  # seconds of each message and its reply, besides its bytes
+ROUND_TRIP = 3e-3  # seconds of a meeting, besides its messages
+MESSAGE = 1.2e-3  # seconds of each message and its reply, besides its bytes
 BANDWIDTH = 1.25e9  # bytes a second: 10 Gbit/s
 
 
