@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["ONE_THREAD", "Threads", "divide_threads"]
+__all__ = ["ONE_THREAD", "Threads", "divide_threads", "pays_to_divide"]
 
 MIN_WORK = 10_000_000  # rows times parameters; with two threads, 5 million take 1.1 of the time of one, 13 million 0.87
 
@@ -100,7 +100,7 @@ def divide_threads(n_threads: int, n_members: int, n_micro_batches: int, work: i
     """
 
     def n_at_once(n_parts: int) -> int:
-        pays = -(-n_members // n_parts) * work >= MIN_WORK
+        pays = pays_to_divide(-(-n_members // n_parts) * work)
         return min(n_threads // n_parts, n_micro_batches) if pays else 1
 
     def rounds(n_parts: int) -> tuple[int, int]:
@@ -108,6 +108,11 @@ def divide_threads(n_threads: int, n_members: int, n_micro_batches: int, work: i
 
     n_parts = min(range(1, min(n_threads, n_members) + 1), key=rounds)
     return n_parts, n_at_once(n_parts)
+
+
+def pays_to_divide(work: int) -> bool:
+    """Whether micro-batches of so many rows times parameters are long enough for threads to meet after each."""
+    return work >= MIN_WORK
 
 
 def _next(waiting: deque[int]) -> int | None:

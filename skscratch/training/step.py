@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..nn.tape import Array, Tape
-from .parallel import ONE_THREAD
+from .parallel import ONE_THREAD, pays_to_divide
 
 __all__ = ["AccumulatedStep", "LocalStep", "Step", "divide_by_weight", "n_micro_batches"]
 
@@ -119,8 +119,11 @@ class AccumulatedStep:
         total: Array | None = None,
     ):
         self._gradient, self._total = gradient, total
-        self._threads = objective.threads if rng is None else ONE_THREAD  # masks are drawn one after the other
-        self._slots = [_MicroBatch(objective, parameters, rng) for _ in range(self._threads.n)]  # computed at once
+        # masks of dropout are drawn one after the other
+        divided = rng is None and pays_to_divide(MICRO_BATCH * parameters.size)
+        self._threads = objective.threads if divided else ONE_THREAD
+        self._new_slot = partial(_MicroBatch, objective, parameters, rng)
+        self._slots: list[_MicroBatch] = []  # of the threads, which compute them at once
         self._rows = np.empty(0, dtype=int)
         self.loss = np.zeros(len(parameters))  # (K,)
         self._weight = np.zeros(1 if objective.weight is None else len(objective.weight))  # (1 or K,)
@@ -148,8 +151,11 @@ class AccumulatedStep:
     def _accumulate(self, act: Callable[[LocalStep], Array], gradient: Array | None = None) -> None:
         self.loss[...], self._weight[...] = 0, 0
         parts = _cut(self._rows)
-        for first in range(0, len(parts), len(self._slots)):
-            pairs = list(zip(self._slots, parts[first : first + len(self._slots)], strict=False))
+        n_at_once = min(self._threads.n, len(parts))
+        while len(self._slots) < n_at_once:
+            self._slots.append(self._new_slot())
+        for first in range(0, len(parts), max(n_at_once, 1)):
+            pairs = list(zip(self._slots, parts[first : first + n_at_once], strict=False))
             steps = self._threads.run([partial(slot.run, rows, act) for slot, rows in pairs])
             for (slot, _), step in zip(pairs, steps, strict=True):
                 self.loss += step.loss

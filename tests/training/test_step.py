@@ -1,9 +1,12 @@
 """Steps and their sums, and gradient accumulation over micro-batches, by one thread or by several."""
 
+from threading import current_thread
+
 import numpy as np
 import pytest
 
 from skscratch.nn.network import Network
+from skscratch.training import parallel
 from skscratch.training import step as step_module
 from skscratch.training.parallel import Threads
 from skscratch.training.step import AccumulatedStep, LocalStep, divide_by_weight, n_micro_batches
@@ -123,6 +126,7 @@ def test_micro_batches_have_few_shapes(monkeypatch):
 @pytest.mark.parametrize("n_threads", [2, 3, 9])
 def test_threads_share_micro_batches_and_change_no_bit(monkeypatch, weights, n_threads):
     """The sums of three micro-batches are added in the order of the rows, whichever thread computes them."""
+    monkeypatch.setattr(parallel, "MIN_WORK", 0)
     monkeypatch.setattr(step_module, "LARGE_BATCH", 16)
     monkeypatch.setattr(step_module, "MICRO_BATCH", 16)
     objective, parameters = make_objective(weights=weights)
@@ -135,6 +139,34 @@ def test_threads_share_micro_batches_and_change_no_bit(monkeypatch, weights, n_t
                 losses += [step.loss_and_gradient().tolist(), step.loss_only().tolist(), step.total_weight().tolist()]
     np.testing.assert_array_equal(*gradients)
     assert losses[:6] == losses[6:]
+
+
+def test_threads_have_no_more_buffers_than_there_are_micro_batches(monkeypatch):
+    monkeypatch.setattr(parallel, "MIN_WORK", 0)
+    monkeypatch.setattr(step_module, "MICRO_BATCH", 16)
+    monkeypatch.setattr(step_module, "SHAPE_STEP", 16)
+    objective, parameters = make_objective()
+    bound, bind = [], Network.bind
+    monkeypatch.setattr(Network, "bind", lambda *args: bound.append(args) or bind(*args))
+    with Threads(16) as threads:
+        step = AccumulatedStep(objective.with_threads(threads), parameters, np.empty_like(parameters))
+        for _ in range(2):
+            step.load(np.arange(N))
+            step.loss_and_gradient()
+    assert len(bound) == 3
+
+
+def test_short_micro_batches_stay_in_one_thread(monkeypatch):
+    """A meeting of threads after each would take longer than they do."""
+    monkeypatch.setattr(step_module, "MICRO_BATCH", 16)
+    objective, parameters = make_objective()
+    seen, load = set(), LocalStep.load
+    monkeypatch.setattr(LocalStep, "load", lambda *args: seen.add(current_thread()) or load(*args))
+    with Threads(3) as threads:
+        step = AccumulatedStep(objective.with_threads(threads), parameters, np.empty_like(parameters))
+        step.load(np.arange(N))
+        step.loss_and_gradient()
+    assert seen == {current_thread()}
 
 
 @pytest.mark.parametrize(
