@@ -121,8 +121,8 @@ class FittedNetwork:
         """Return the raw scores of a checked table over the temperature, in chunks of rows.
 
         They are the members' mean (n, out) if `pooled`, otherwise those of each member (K, n, out), and in double
-        precision whatever that of the network.  Raise ValueError if they are not all finite.  Where there are several
-        chunks, so many threads share them.
+        precision whatever that of the network.  Raise ValueError if they are not all finite.  If there are several
+        chunks, `n_threads()` threads share them.
         """
         return self._in_chunks(data, lambda chunk: self._raw_scores(chunk, pooled), n_threads)
 

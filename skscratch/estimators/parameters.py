@@ -378,10 +378,11 @@ class HyperParameters(BaseEstimator):
         None,
         c.number_of_jobs,
         "running",
-        """Number of threads among which the members are divided; -1 uses all cores, -2 all but one. More threads than
-        members share the parts of 256 rows of batches of more than 512 rows, if the network is large enough. None uses
-        as many threads as BLAS may use, which joblib and threadpoolctl limit, and a single thread within a thread or
-        process of a pool, where the other workers use the other cores. No result depends on it.""",
+        """Number of threads that divide the members, and the rows of long predictions; -1 uses all cores, -2 all but
+        one. Batches of more than 512 rows are cut into parts of at most 256 rows, which threads share if the network is
+        large enough, so that more threads than members are of use. None uses as many threads as BLAS may use, which
+        joblib and threadpoolctl limit, and a single thread within a thread or process of a pool, where the other
+        workers use the other cores. No result depends on it.""",
         sklearn="New: members run in threads; scikit-learn leaves threads to BLAS, which slows down small products.",
     )
     random_state: int | np.random.RandomState | None = parameter(

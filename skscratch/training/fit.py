@@ -63,6 +63,7 @@ def _fit(
     state: TrainingState,
     listener: Listener,
 ) -> FitResult:
+    """Do the work of `fit_network`, with objectives that have their threads."""
     _start_or_resume(plan, state)
     if plan.time_limit is not None:
         plan.time_limit.grant(MIN_SHARE_OF_TIME)

@@ -139,7 +139,7 @@ def fold_weights(
 
 
 def rows_held_out(folds: Array, n_members: int, n_folds: int | None = None) -> Array | None:
-    """Return the indices of the rows of the folds that these first members hold out; None if that is every row."""
+    """Return the indices of the rows that the first `n_members` members hold out; None if these are all rows."""
     n_folds = n_folds or int(folds.max()) + 1
     return None if n_members >= n_folds else np.flatnonzero(folds < n_members)
 
@@ -149,7 +149,7 @@ def out_of_fold_scores(
 ) -> Array:
     """Return raw scores (n, out): the mean over the members (K, P) that do not see the row, or over all members.
 
-    Where each of these members sees a row, its raw scores are arbitrary.
+    With fewer members than folds, the raw scores of the rows that no member holds out are arbitrary.
     """
     network, table = objective.network, objective.table
     n_folds = n_folds or (0 if folds is None else int(folds.max()) + 1)

@@ -1,8 +1,9 @@
 """Threads: tasks that run at the same time in threads of this process, and how a training step is divided among them.
 
-NumPy releases the interpreter while it computes, so that threads share the arrays and use several cores.  What is
-divided are the members of an ensemble and the micro-batches of a large batch.  A task writes to arrays of its own, and
-results are added in the order of the tasks: the number of threads changes no bit.
+NumPy releases the interpreter while it computes, so that threads use several cores on shared arrays.  Threads divide
+the members of an ensemble, the micro-batches of a large batch, the folds of a validation and the rows of a prediction.
+A task writes to arrays of its own, and results are added in the order of the tasks: the number of threads changes no
+bit.
 """
 
 from collections import deque
@@ -89,8 +90,8 @@ ONE_THREAD = Threads()
 def divide_threads(n_threads: int, n_members: int, n_micro_batches: int, work: int) -> tuple[int, int]:
     """Return among how many threads to divide the members, and how many micro-batches each of them computes at once.
 
-    A step then takes as long as the most members of a thread, times the rounds of their micro-batches.  Of equally fast
-    divisions, the one with the fewest members per thread has the fewest meetings of threads.
+    The time of a step is proportional to the largest number of members in a thread, times its rounds of micro-batches.
+    Among equally fast divisions, the one with the fewest members in a thread has the fewest meetings of threads.
 
     Parameters
     ----------
@@ -111,12 +112,12 @@ def divide_threads(n_threads: int, n_members: int, n_micro_batches: int, work: i
 
 
 def pays_to_divide(work: int) -> bool:
-    """Whether micro-batches of so many rows times parameters are long enough for threads to meet after each."""
+    """Whether a micro-batch of this work, its rows times the parameters, takes longer than a meeting of threads."""
     return work >= MIN_WORK
 
 
 def _next(waiting: deque[int]) -> int | None:
-    """Remove and return the first entry; None if there is none, because another thread was faster perhaps."""
+    """Remove and return the first entry; None if another thread has taken the last one."""
     try:
         return waiting.popleft()
     except IndexError:

@@ -8,9 +8,9 @@ added to six tables, raises the loss by 0 %; without the penalty it raises it by
 Along the penalties the loss falls to its lowest value and then rises.  So the trials go from the largest penalty down,
 and end when a smaller one is worse: that finds the choice of all four trials on each of 21 tables, in 3.0 trials.
 
-A trial trains a few of the members, and the rows of the folds that they hold out compare it with the others.  On two
-splits of each of 21 tables of up to 8,000 rows, that chooses what all members choose in 38 cases of 42; the other four
-have losses of 1.00, 1.07, 0.92 and 1.09 times those with the choice of all members.
+A trial trains a few of the members, and its loss is that of the rows that they hold out.  On two splits of each of 21
+tables of up to 8,000 rows, that chooses what all members choose in 38 cases of 42.  The losses of the other four are
+1.00, 1.07, 0.92 and 1.09 times those with the choice of all members.
 """
 
 import math
@@ -35,8 +35,8 @@ CATEGORY_PENALTIES = (0.0, 1.0, 5.0, 30.0)
 DEFAULT_CATEGORY_PENALTY = 3.0  # where nothing validates the training
 N_EPOCHS = 4  # of each trial, at most; 12 lower the loss by 1 % more and lengthen the fit by half
 TRIAL_ROWS = 200_000  # that a trial shows of a long table, but one epoch at least
-MIN_MEMBERS = 2  # that a trial trains, if they hold out folds
-SCORED_ROWS = 3000  # in the folds of the members of a trial, at least; more members take part where there are fewer
+MIN_MEMBERS = 2  # that a trial trains, if members hold out folds
+SCORED_ROWS = 3000  # that the members of a trial hold out together, at least, or else all members take part
 SHARE_OF_TIME = 0.25  # at most, of a limited time; without a limit it is about as much
 TOLERANCE = 0.02  # a small penalty is ahead early and behind later, when rare categories are memorised
 
