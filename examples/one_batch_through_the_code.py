@@ -160,7 +160,7 @@ def follow_one_batch():
     step.load(first)
     step.loss_and_gradient()
     update(rate, 1)
-    print(f"\nA BATCH of {size} rows, the second of the epoch (called by training/loop: Epoch.advance)")
+    print(f"\nA BATCH of {size} rows, the second of the epoch (called by training/epoch: Epoch.advance)")
     walk(objective, parameters, gradient, second)
     before = parameters.copy()
     update(rate, 2)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..nn.network import Network
 from ..nn.tape import Array
-from ..training.loop import Epoch, StepSettings
+from ..training.epoch import Epoch, StepSettings
 from ..training.optimizers import Adam
 from ..training.state import TrainingState
 from .averages import LocalSteps, adopt

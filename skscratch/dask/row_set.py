@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..nn.tape import Array
-from ..training.loop import Epoch, StepSettings
+from ..training.epoch import Epoch, StepSettings
 from ..training.objective import Objective, fold_weights
 from ..training.scored_rows import ScoredRows
 from ..training.state import TrainingState

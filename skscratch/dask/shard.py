@@ -18,7 +18,7 @@ from ..nn.batch import Table, Targets
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
-from ..training.loop import StepSettings
+from ..training.epoch import StepSettings
 from ..training.optimizers import SGD, Adam
 from ..training.scored_rows import ScoredRows
 from ..training.state import TrainingState

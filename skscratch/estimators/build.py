@@ -21,8 +21,8 @@ from ..encoding.weights import Weights
 from ..nn.losses import Loss
 from ..nn.network import Network, build
 from ..nn.tape import Array
+from ..training.epoch import Epoch
 from ..training.listeners import warn
-from ..training.loop import Epoch
 from ..training.objective import Objective
 from ..training.state import TrainingState
 from ..training.threads import training_context

@@ -12,8 +12,8 @@ from ..encoding.check_input import Rows
 from ..encoding.features import FeatureEncoder
 from ..encoding.targets import TargetEncoder
 from ..nn.tape import Array
+from ..training.epoch import Epoch, StepSettings
 from ..training.evaluation import FEW_ROWS, assign_folds, equal_rows, hold_out
-from ..training.loop import Epoch, StepSettings
 from ..training.objective import Objective
 from ..training.optimizers import SGD, Adam
 from ..training.plan import TrainingPlan

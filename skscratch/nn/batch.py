@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from .tape import Array
 
-__all__ = ["SparseRows", "Table", "Targets"]
+__all__ = ["SideBySide", "SparseRows", "Table", "Targets"]
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,25 @@ class SparseRows:
         data, indices = X.data[places], X.indices[places]
         for both in (self.matrix, self.transposed):  # SciPy would check new matrices at length
             both.data, both.indices, both.indptr = data, indices, indptr
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Inputs [shared, own] of a layer, of which all members have the first columns in common.
+
+    Attributes
+    ----------
+    shared : ndarray of shape (1, B, d)
+    own : ndarray of shape (K, B, e)
+    """
+
+    shared: Array
+    own: Array
+
+    def joined(self) -> Array:
+        """Return a copy of all inputs of each member, (K, B, d + e)."""
+        shared = np.broadcast_to(self.shared, (len(self.own), *self.shared.shape[1:]))
+        return np.concatenate([shared, self.own], axis=2)
 
 
 @dataclass(frozen=True)

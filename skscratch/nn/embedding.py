@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from .batch import SideBySide
 from .layers import BoundLayer
 from .parameters import Slot
 from .tape import Array, Tape
 
-__all__ = ["Embedding"]
+__all__ = ["BatchEmbedding", "Embedding"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,17 @@ class Embedding:
         """o_j, the row of E that stands for an unknown category of each column, (c,)."""
         return np.cumsum([0, *[count + 1 for count in self.categories[:-1]]])
 
+    @property
+    def n_slots(self) -> int:
+        """Number of vectors among the parameters: all of them."""
+        return self.n_vectors
+
+    def find(self, chosen: Array) -> None:
+        """Replace rows of E by the places of their vectors among the parameters, in place: they are the same."""
+
     def slots(self) -> tuple[Slot, ...]:
         """E, the vectors of all columns."""
-        return (Slot("E", (self.n_vectors, self.width)),)
+        return (Slot("E", (self.n_slots, self.width)),)
 
     def initialise(self, p: Any, rng: np.random.RandomState) -> None:
         """Set all vectors to zero. The random weights of the next layer give their elements different gradients."""
@@ -69,33 +78,64 @@ class Embedding:
     def bind(self, p: Any, g: Any, x: Any, dx: Any = None, rng: np.random.Generator | None = None) -> BoundLayer:
         """Record the look-up and its gradient; see `Layer.bind`.
 
-        Here x is the batch itself, a Table.  If the table ends in a column of ones, so does y.
+        Here x is the batch itself, a Table.  If the table ends in a column of ones, so does y.  In training, y is
+        SideBySide: copies of the numbers for each member would fill the cache, and lengthen a step by a tenth.
         """
         forward, backward = Tape(), Tape()
         n_members, (n_rows, n_codes) = len(p.E), x.codes.shape
-        y = np.ones((n_members, n_rows, self.n_out + x.ones), p.E.dtype)
-        vectors, first = slice(self.n_numeric, self.n_out), self.first_vectors.astype(x.codes.dtype)
+        vectors = np.ones((n_members, n_rows, self.width * n_codes + x.ones), p.E.dtype)
+        first = self.first_vectors.astype(x.codes.dtype)
         chosen = np.empty_like(x.codes, order="C")  # the rows of E, o_j + code_j
 
         def look_up() -> None:
             np.add(x.codes, first, out=chosen)
-            looked_up = p.E.take(chosen.ravel(), axis=1, mode="clip")  # (K, B · c, width)
-            y[..., vectors] = looked_up.reshape(n_members, n_rows, -1)  # y_j = E[o_j + code_j]
+            self.find(chosen)
+            for E, own in zip(p.E, vectors, strict=True):  # for all members at once, NumPy would copy the whole of E
+                looked_up = E.take(chosen.ravel(), axis=0, mode="clip")  # (B · c, width)
+                own[:, : self.width * n_codes] = looked_up.reshape(n_rows, -1)  # E[o_j + code_j]
 
-        forward.copyto(y[..., : self.n_numeric], x.X[:, : self.n_numeric])
         forward.append(look_up)
+        y = SideBySide(x.X[None, :, : self.n_numeric], vectors)
         if g is None:
-            return y, None, forward, backward
-        dy = np.empty_like(y[..., self.n_numeric :], order="C")  # the numbers need no gradient
+            joined = np.empty((n_members, n_rows, self.n_out + x.ones), p.E.dtype)
+            forward.copyto(joined[..., : self.n_numeric], y.shared)
+            forward.copyto(joined[..., self.n_numeric :], vectors)
+            return joined, None, forward, backward
+        dy = np.empty((n_members, n_rows, self.width * n_codes), p.E.dtype)  # of the vectors alone
         # the transpose of the one-hot matrix adds up the rows that share a code; made once, since SciPy checks new ones
-        ones, each = np.ones(chosen.size, y.dtype), np.arange(chosen.size + 1, dtype=chosen.dtype)
-        one_hot = sp.csc_matrix((ones, np.zeros_like(each[:-1]), each), shape=(self.n_vectors, chosen.size))
+        ones, each = np.ones(chosen.size, vectors.dtype), np.arange(chosen.size + 1, dtype=chosen.dtype)
+        one_hot = sp.csc_matrix((ones, np.zeros_like(each[:-1]), each), shape=(self.n_slots, chosen.size))
 
         def gradient() -> None:
             one_hot.indices = chosen.ravel()
             for own, dy_own in zip(g.E, dy, strict=True):  # member by member, which takes half the time of all at once
-                rows = dy_own[:, : self.width * n_codes].reshape(-1, self.width)  # (B · c, width)
-                own[...] = one_hot @ rows  # dE[o_j + code] = Σ dy_j over its rows
+                own[...] = one_hot @ dy_own.reshape(
+                    -1, self.width
+                )  # dE[o_j + code] = Σ dy_j over its rows, (B · c, width)
 
         backward.append(gradient)
         return y, dy, forward, backward
+
+
+@dataclass(frozen=True, eq=False)
+class BatchEmbedding(Embedding):
+    """An embedding whose parameters are the vectors of one batch alone, in an order of their own.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_vectors,)
+        For each row of E that the batch has, its place among the parameters.
+    n_places : int
+    """
+
+    places: Any = None
+    n_places: int = 0
+
+    @property
+    def n_slots(self) -> int:
+        """Number of vectors among the parameters."""
+        return self.n_places
+
+    def find(self, chosen: Array) -> None:
+        """Replace rows of E by the places of their vectors among the parameters, in place."""
+        chosen[...] = self.places[chosen]

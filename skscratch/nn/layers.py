@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from .activations import ActivationFunction, CustomActivation
-from .batch import SparseRows
+from .batch import SideBySide, SparseRows
 from .initializers import draw
 from .monotone import RATE_FACTOR, sign_bounds
 from .parameters import Slot
@@ -43,7 +43,8 @@ class Layer(Protocol):
         p, g : namespace
             Views `(K, *slot.shape)` of the parameters, and of their gradient; g is None where it is not needed.
         x : ndarray of shape (1 or K, B, n_in)
-            The input.  The first layer may also get SparseRows or, if it is an Embedding, a Table.
+            The input.  The first layer may also get SparseRows or, if it is an Embedding, a Table; the layer after an
+            Embedding, SideBySide.
         dx : ndarray of shape (1 or K, B, n), or None
             Buffer for the loss's gradient with respect to the last n columns of x; None for the first layer, and where
             none is needed.  An Embedding, whose numbers need none, has a narrower one than x.
@@ -141,6 +142,8 @@ class Dense:
         """Record y = x W + b and its gradients; see `Layer.bind`."""
         if isinstance(x, SparseRows):
             return self._bind_sparse(p, g, x)
+        if isinstance(x, SideBySide):
+            return self._bind_side_by_side(p, g, x, dx)
         if x.shape[-1] > self.n_in:  # x ends in a column of ones
             if self.bias:
                 return self._bind_with_ones(p, g, x, dx)
@@ -175,6 +178,28 @@ class Dense:
         if dx is not None:
             W = p.Wb[:, self.n_in + 1 - dx.shape[-1] :]
             backward.matmul(dy, W.swapaxes(-1, -2), out=dx)  # [dx, ·] = dy [W; b]ᵀ
+        return y, dy, forward, backward
+
+    def _bind_side_by_side(self, p: Any, g: Any, x: SideBySide, dx: Array) -> BoundLayer:
+        """The same in training where x is [s, e], of which s (1, B, d) is shared: y = s W_s + e W_e + b."""
+        forward, backward = Tape(), Tape()
+        d, own, ends_in_ones = x.shared.shape[2], x.own, x.shared.shape[2] + x.own.shape[2] > self.n_in
+        p_own, g_own = p.W[:, d:], g.W[:, d:]
+        if ends_in_ones and self.bias:  # b is the weight of the last input, 1
+            p_own, g_own = p.Wb[:, d:], g.Wb[:, d:]
+        elif ends_in_ones:
+            own = own[..., :-1]
+        y = np.empty((len(p.W), own.shape[1], self.n_out), p.W.dtype)
+        added, dy = np.empty_like(y), np.empty_like(y)
+        forward.matmul(x.shared, p.W[:, :d], out=y)
+        forward.matmul(own, p_own, out=added)
+        forward.add(y, added, out=y)
+        backward.matmul(x.shared.swapaxes(1, 2), dy, out=g.W[:, :d])
+        backward.matmul(own.swapaxes(1, 2), dy, out=g_own)
+        if self.bias and not ends_in_ones:
+            forward.add(y, p.b, out=y)
+            backward.sum_rows(dy, out=g.b)
+        backward.matmul(dy, p.W[:, d:].swapaxes(1, 2), out=dx)  # (K, B, e) without the ones
         return y, dy, forward, backward
 
     def _record_product(self, tape: Tape, x: Array, W: Array, y: Array, predicts: bool) -> None:

@@ -118,11 +118,20 @@ class Adam(Optimizer):
         """The arrays that a continued training needs, beside `count`."""
         return [self.m, self.v]
 
+    @property
+    def small(self) -> float:
+        """ε / √(1 - β₂), which is added to the root of the array `v`."""
+        return float(self.epsilon / (1 - self.beta_2) ** 0.5)
+
+    def size(self, learning_rate: float, count: int) -> float:
+        """Return the factor of m / (√v + `small`) at step t: η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · (1 - β₁) / √(1 - β₂)."""
+        correction = (1 - self.beta_2**count) ** 0.5 / (1 - self.beta_1**count)
+        return float(learning_rate * correction * (1 - self.beta_1) / (1 - self.beta_2) ** 0.5)
+
     def bind(self, p: Array, g: Array, rates: Array | None = None, members: slice = ALL) -> Step:
         """Record the update of `p` (K, P) by its gradient `g`; `rates` (P,) are factors on the learning rate."""
         tape, (blocks, buffer) = Tape(), _blocks(p)
-        size = np.array(0, p.dtype)  # η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · (1 - β₁) / √(1 - β₂), set at each step
-        root = (1 - self.beta_2) ** 0.5
+        size = np.array(0, p.dtype)  # set at each step
 
         def record(p: Array, g: Array, m: Array, v: Array, factor: Array | None) -> None:
             move = buffer[:, : p.shape[1]]
@@ -132,7 +141,7 @@ class Adam(Optimizer):
             tape.multiply(g, g, out=move)
             tape.add(v, move, out=v)  # v ← β₂ v + g²
             tape.sqrt(v, out=move)
-            tape.add(move, self.epsilon / root, out=move)  # √v + ε / √(1 - β₂)
+            tape.add(move, self.small, out=move)  # √v + ε / √(1 - β₂)
             tape.divide(m, move, out=move)
             tape.multiply(move, size, out=move)
             if factor is not None:
@@ -144,8 +153,7 @@ class Adam(Optimizer):
             record(p[:, block], g[:, block], *moments, _part(rates, block, p.dtype))
 
         def step(learning_rate: float, count: int) -> None:
-            correction = (1 - self.beta_2**count) ** 0.5 / (1 - self.beta_1**count)
-            size[()] = learning_rate * correction * (1 - self.beta_1) / root
+            size[()] = self.size(learning_rate, count)
             tape.run()
 
         return step

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..nn.tape import Array
-from .loop import Epoch, StepSettings
+from .epoch import Epoch, StepSettings
 from .optimizers import SGD, Adam
 from .schedules import Schedule
 from .time_limit import TimeLimit

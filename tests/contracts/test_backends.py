@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from threadpoolctl import threadpool_info
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.training.loop import Epoch
+from skscratch.training.epoch import Epoch
 from skscratch.training.threads import allowed_threads
 from tests.helpers.deadline import deadline
 

@@ -16,8 +16,9 @@ from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
 from skscratch.nn.tape import Tape
 from skscratch.training import optimizers
+from skscratch.training.epoch import StepSettings
 from skscratch.training.listeners import Listener
-from skscratch.training.loop import StepSettings, train
+from skscratch.training.loop import train
 from skscratch.training.objective import Objective
 from skscratch.training.optimizers import SGD, Adam
 from skscratch.training.parallel import Threads

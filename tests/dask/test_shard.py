@@ -21,9 +21,10 @@ from skscratch.nn.batch import Table, Targets  # noqa: E402
 from skscratch.nn.losses import make_loss  # noqa: E402
 from skscratch.nn.network import build  # noqa: E402
 from skscratch.training import step as step_module  # noqa: E402
+from skscratch.training.epoch import StepSettings
 from skscratch.training.evaluation import Evaluation, assign_folds  # noqa: E402
 from skscratch.training.listeners import Listener  # noqa: E402
-from skscratch.training.loop import StepSettings, train  # noqa: E402
+from skscratch.training.loop import train  # noqa: E402
 from skscratch.training.objective import Objective  # noqa: E402
 from skscratch.training.optimizers import SGD, Adam  # noqa: E402
 from skscratch.training.state import Progress, TrainingState  # noqa: E402

@@ -8,8 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
 from skscratch.nn.network import build
+from skscratch.training.epoch import Epoch, StepSettings
 from skscratch.training.listeners import Listener
-from skscratch.training.loop import Epoch, StepSettings, train
+from skscratch.training.loop import train
 from skscratch.training.objective import Objective
 from skscratch.training.optimizers import SGD, Adam
 from skscratch.training.parallel import Threads

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skscratch.nn.batch import Table
-from skscratch.nn.embedding import Embedding
+from skscratch.nn.embedding import BatchEmbedding, Embedding
 from skscratch.nn.parameters import Layout
 from tests.helpers.gradients import check_case, make_table
 
@@ -23,12 +23,14 @@ def test_each_row_is_its_numbers_and_the_vectors_of_its_codes(n_numeric):
     layer = Embedding(n_numeric, CATEGORIES, width=5)
     table = make_table(np.random.RandomState(1), 8, n_numeric, CATEGORIES)
     p, _, y, _, forward, _ = bound(layer, table)
-    forward.run()
-    assert y.shape == (2, 8, layer.n_out) and layer.n_out == n_numeric + 15
+    predicted, _, predict, _ = layer.bind(p, None, table)
+    forward.run(), predict.run()
+    assert predicted.shape == (2, 8, layer.n_out) and layer.n_out == n_numeric + 15
+    np.testing.assert_array_equal(y.joined(), predicted)
     for k in range(2):
         for i in range(8):
             vectors = [p.E[k, first + table.codes[i, j]] for j, first in enumerate((0, 5, 8))]
-            np.testing.assert_array_equal(y[k, i], np.concatenate([table.X[i], *vectors]))
+            np.testing.assert_array_equal(predicted[k, i], np.concatenate([table.X[i], *vectors]))
 
 
 def test_the_gradient_is_a_sum_over_the_rows_of_a_code():
@@ -52,10 +54,32 @@ def test_a_bound_buffer_accepts_other_codes():
     forward.run()
     table.codes[...] = [[3], [3], [0]]
     forward.run()
-    np.testing.assert_array_equal(y, p.E[:, [3, 3, 0]])
+    np.testing.assert_array_equal(y.own, p.E[:, [3, 3, 0]])
     dy[...] = 1
     backward.run()
     np.testing.assert_array_equal(g.E[0, :, 0], [1, 0, 0, 2])
+
+
+def test_the_vectors_of_a_batch_alone_give_the_same_output_and_gradient():
+    layer, rng = Embedding(2, CATEGORIES, width=5), np.random.RandomState(1)
+    table = make_table(rng, 8, 2, CATEGORIES)
+    p, g, y, dy, forward, backward = bound(layer, table)
+    forward.run()
+    dy[...] = rng.normal(size=dy.shape)
+    backward.run()
+    present = rng.permutation(np.unique(table.codes + layer.first_vectors))
+    places = np.full(layer.n_vectors, -1)
+    places[present] = np.arange(len(present))
+    small = BatchEmbedding(2, CATEGORIES, 5, places, len(present) + 2)
+    p_small, g_small, y_small, dy_small, forward, backward = bound(small, table)
+    assert p_small.E.shape == (2, len(present) + 2, 5)
+    p_small.E[:, : len(present)] = p.E[:, present]
+    forward.run()
+    np.testing.assert_array_equal(y_small.joined(), y.joined())
+    dy_small[...] = dy
+    backward.run()
+    np.testing.assert_array_equal(g_small.E[:, : len(present)], g.E[:, present])
+    np.testing.assert_array_equal(g_small.E[:, len(present) :], 0)
 
 
 def test_all_vectors_start_at_zero():

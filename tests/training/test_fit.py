@@ -13,10 +13,10 @@ from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.estimators.plan import fold_split
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.losses import make_loss
+from skscratch.training.epoch import StepSettings
 from skscratch.training.evaluation import Evaluation
 from skscratch.training.fit import ENSEMBLE_TEMPERATURE_POWER, REFIT_RATE, fit_network
 from skscratch.training.listeners import MIN_CYCLE_GAIN, Listener
-from skscratch.training.loop import StepSettings
 from skscratch.training.objective import Objective, out_of_fold_scores
 from skscratch.training.optimizers import SGD, Adam
 from skscratch.training.plan import TrainingPlan

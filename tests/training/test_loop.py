@@ -9,8 +9,8 @@ import pytest
 from skscratch.nn.batch import Table, Targets
 from skscratch.training import parallel
 from skscratch.training import step as step_module
+from skscratch.training.epoch import Epoch
 from skscratch.training.listeners import Listener
-from skscratch.training.loop import Epoch
 from skscratch.training.objective import Objective
 from skscratch.training.optimizers import Adam
 from skscratch.training.schedules import SCHEDULES

@@ -7,8 +7,9 @@ import pytest
 
 from skscratch.nn.batch import Targets
 from skscratch.nn.losses import make_loss
+from skscratch.training.epoch import StepSettings
 from skscratch.training.listeners import Listener
-from skscratch.training.loop import StepSettings, train
+from skscratch.training.loop import train
 from skscratch.training.objective import (
     Objective,
     fold_weights,
