@@ -39,6 +39,7 @@ ALLOWED = {
 }
 # where scikit-learn is the concern; the network and its training know nothing of it but its warning and its exceptions
 SCIKIT_LEARN = {
+    "__init__",
     "callbacks",
     "dask",
     "display",
