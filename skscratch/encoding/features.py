@@ -229,6 +229,12 @@ class FeatureEncoder:
         # without bins, flags and categories, X is the array itself
         return self.width == data.shape[1] and bool(data.dtype == dtype and data.flags.c_contiguous)
 
+    def only_converts(self, data: Any) -> bool:
+        """Whether a table is an array that needs no encoding but another precision; a missing value would need one."""
+        if not isinstance(data, np.ndarray) or data.dtype.kind != "f" or not self.passes_through(data, data.dtype):
+            return False
+        return bool(data.size and not np.isnan(data.min()))  # in a tenth of the memory of np.isnan(data)
+
     def _transform(self, data: Array | ColumnTable, dtype: np.dtype, ones: bool) -> Table:
         n = data.shape[0]
         X = np.empty((n, self.width + ones), dtype)

@@ -20,7 +20,15 @@ from .numeric import MissingFlags, Numbers
 from .quantiles import QuantileSketch, merge, sketch
 from .weights import Weights, in_common_unit
 
-__all__ = ["LazyTable", "MemmapTable", "StreamSample", "encode_lazily", "sketch_memmap", "transfer_weights"]
+__all__ = [
+    "ConvertedTable",
+    "LazyTable",
+    "MemmapTable",
+    "StreamSample",
+    "encode_lazily",
+    "sketch_memmap",
+    "transfer_weights",
+]
 
 CHUNK_VALUES = 2**20  # values of a memory-mapped array that are in memory at a time
 CHUNK_ROWS = 1024  # rows of an array that are encoded at a time
@@ -153,12 +161,31 @@ class LazyMemmapTable(LazyTable):
         return crc32(self._encoded(slice(256)).X, self.source.checksum)
 
 
+class ConvertedTable(LazyTable):
+    """Rows of an array that no encoding changes: a batch converts them to its precision, and appends its ones."""
+
+    def buffer(self, n: int) -> Table:
+        """A table of `n` rows, a buffer for `gather` and `load`."""
+        batch = super().buffer(n)
+        batch.X[:, self.source.shape[1] :] = 1
+        return batch
+
+    def load(self, start: int, stop: int, batch: Table) -> None:
+        """Copy rows `start` to `stop` into `batch`."""
+        batch.X[:, : self.source.shape[1]] = self.source[start:stop]
+
+    def gather(self, rows: Array, batch: Table) -> None:
+        """Copy the rows with these indices into `batch`."""
+        batch.X[:, : self.source.shape[1]] = self.source.take(rows, 0)
+
+
 def encode_lazily(encoder: FeatureEncoder, data: Array | MemmapTable, dtype: np.dtype, ones: bool) -> LazyTable:
     """A table that `encoder` encodes batch by batch."""
     if isinstance(data, MemmapTable):
         pass_through = encoder.passes_through(data.array, dtype) and not data.holds_nan
         return LazyMemmapTable(data, lambda rows: encoder.transform(rows, dtype, ones, pass_through))
-    table = LazyTable(data, lambda rows: encoder.transform(rows, dtype, ones, False))
+    lazy = ConvertedTable if encoder.only_converts(data) else LazyTable
+    table = lazy(data, lambda rows: encoder.transform(rows, dtype, ones, False))
     if not encoder.scale:
         table.checksum()  # raises ValueError for a number that is too large for `dtype`
     return table

@@ -53,6 +53,7 @@ FIRST_CYCLE_ROWS = 500_000  # rows that the first cycle of the learning rate sho
 LONG_TABLE = 125_000  # rows of a table in memory from which the batches grow
 MAX_BATCH = 1024  # rows of a step that "auto" chooses at most for a table in memory
 MIN_LAZY_BYTES = 2**21  # a smaller encoded table is always kept
+MIN_CONVERTED_BYTES = 2**19  # if only the precision changes, which takes 1 to 2 % of a step
 LAZY_WORK = 2000  # parameters for each encoded number from which rows are encoded at each use; 60 / 2000 is 3 %
 
 
@@ -246,7 +247,10 @@ def pays_to_encode_lazily(encoder: FeatureEncoder, data: Any, dtype: Any, n_memb
     """
     if not isinstance(data, np.ndarray) or np.dtype(dtype) != np.float32 or encoder.passes_through(data, dtype):
         return False
-    if len(data) * encoder.width * np.dtype(dtype).itemsize < MIN_LAZY_BYTES:
+    n_bytes = len(data) * encoder.width * np.dtype(dtype).itemsize
+    if n_bytes >= MIN_CONVERTED_BYTES and encoder.only_converts(data):
+        return True
+    if n_bytes < MIN_LAZY_BYTES:
         return False
     n_numbers, n_passes = data.shape[1], min(allowed_threads(), n_members) + 1
     work = 4 + (n_numbers if encoder.scale else n_numbers / 4) + 3 * encoder.n_bins

@@ -15,7 +15,7 @@ from skscratch.encoding import check_input, out_of_core
 from skscratch.encoding.bins import Bins
 from skscratch.encoding.features import FeatureEncoder
 from skscratch.encoding.numeric import Numbers
-from skscratch.encoding.out_of_core import SAMPLE_ROWS, StreamSample, encode_lazily, transfer_weights
+from skscratch.encoding.out_of_core import SAMPLE_ROWS, ConvertedTable, StreamSample, encode_lazily, transfer_weights
 from skscratch.encoding.targets import NumericTargets, target_scale
 from skscratch.encoding.weights import Weights
 from skscratch.estimators import base, plan
@@ -566,13 +566,15 @@ def test_a_sample_is_restored_from_its_state():
 
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray], ids=["C", "Fortran"])
 @pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("given", [np.float32, np.float64])
+@pytest.mark.parametrize("second", ["gaps", "normal"])
 @pytest.mark.parametrize(("scale", "bins"), [(True, 0), (True, 7), (False, 0), (False, 7)])
-def test_a_lazy_table_of_an_array_equals_a_table(monkeypatch, scale, bins, ones, layout):
+def test_a_lazy_table_of_an_array_equals_a_table(monkeypatch, scale, bins, second, given, ones, layout):
     monkeypatch.setattr(out_of_core, "CHUNK_ROWS", 17)
-    X = np.column_stack([column(kind, 99, 3) for kind in ("normal", "gaps", "heavy", "two")])
-    X, dtype, rows = layout(X.astype(np.float32)), np.dtype(np.float32), rng().permutation(99)[:20]
+    X = np.column_stack([column(kind, 99, 3) for kind in ("normal", second, "heavy", "two")])
+    X, dtype, rows = layout(X.astype(given)), np.dtype(np.float32), rng().permutation(99)[:20]
     encoder = FeatureEncoder(scale, False, bins).fit(X, None, list("abcd"))
-    eager, lazy = encoder.transform(X, dtype, ones), encode_lazily(encoder, X, dtype, ones)
+    eager, lazy = encoder.transform(X, dtype, ones, False), encode_lazily(encoder, X, dtype, ones)
     assert len(lazy) == len(eager) and lazy.checksum() == eager.checksum()
     np.testing.assert_array_equal(lazy.as_batch().X, eager.X)
     np.testing.assert_array_equal(lazy.take(rows).X, eager.take(rows).X)
@@ -592,7 +594,21 @@ def test_a_lazy_table_refuses_numbers_too_large_for_its_precision_at_once():
         encode_lazily(encoder, X, np.dtype(np.float32), True)
 
 
+def test_an_array_that_only_changes_its_precision_is_not_copied():
+    X, single = rng().normal(size=(50_000, 5)), np.dtype(np.float32)
+    plain = FeatureEncoder(False, False, 0).fit(X[:100], None, list("abcde"))
+    assert plain.only_converts(X) and pays_to_encode_lazily(plain, X, single, 1, 100)
+    assert isinstance(encode_lazily(plain, X, single, True), ConvertedTable)
+    assert not pays_to_encode_lazily(plain, X[:5000], single, 1, 100)  # a small table
+    X[7, 3] = np.nan
+    assert not plain.only_converts(X) and not pays_to_encode_lazily(plain, X, single, 1, 100)
+    assert not plain.only_converts(np.asfortranarray(X)) and not plain.only_converts(X[:0])
+    assert not plain.only_converts(np.ones((3, 5), int))
+    assert not FeatureEncoder(True, False, 0).fit(X[:100], None, list("abcde")).only_converts(X)
+
+
 @pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+@pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize(
     "options",
     [
@@ -605,14 +621,16 @@ def test_a_lazy_table_refuses_numbers_too_large_for_its_precision_at_once():
     ],
     ids=str,
 )
-def test_a_fit_has_the_same_bits_if_rows_are_encoded_at_each_use(monkeypatch, kind, options):
+def test_a_fit_has_the_same_bits_if_rows_are_encoded_at_each_use(monkeypatch, kind, options, gaps):
     X = rng().normal(size=(2000, 5))
-    X[::7, 2] = np.nan
+    if gaps:
+        X[::7, 2] = np.nan
     y, weight = np.nan_to_num(X).sum(axis=1) > 0, rng(1).uniform(size=2000)
     fits = []
     monkeypatch.setattr(plan, "MIN_LAZY_BYTES", 0)
     for work in (np.inf, 0):
         monkeypatch.setattr(plan, "LAZY_WORK", work)
+        monkeypatch.setattr(plan, "MIN_CONVERTED_BYTES", work)
         model = kind(**(SMALL | {"max_iter": 2} | options)).fit(X, y, weight)
         model.fit(X, y, weight)  # with warm_start it goes on
         fits.append(model)
