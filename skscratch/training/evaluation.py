@@ -4,8 +4,10 @@ These rows are either separate ones or, fold by fold, the training rows themselv
 does not see fold k mod F, and each row is scored by the members that have not seen it ("out of fold").
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from weakref import proxy
 
 import numpy as np
@@ -20,6 +22,7 @@ from .scored_rows import ScoredRows
 __all__ = ["FEW_ROWS", "Evaluation", "assign_folds", "equal_rows", "hold_out"]
 
 MAX_LOG_TEMPERATURE = 2.5  # temperatures lie between 0.08 and 12
+FIRST_STEP = MAX_LOG_TEMPERATURE / 4  # of the search for the best one, which doubles its steps
 DOUBTED_ROWS = 6.0  # the share (6 / n)² of each class counts as unknown when the temperature is chosen
 FEW_ROWS = 40  # a table of so many rows is trained full-batch; a row of weight 2 is two rows there
 
@@ -80,20 +83,36 @@ class Evaluation:
         pull = share * scored.pull_of_uniform_targets() if self.calibrate else 0.0
         rows = proxy(scored)  # SciPy leaves a reference cycle around `slope`, which must not keep the scores alive
 
+        @cache  # the search asks for some values twice
+        def sums_at(log_inverse_temperature: float) -> tuple[float, float, float]:
+            return rows.loss_at(log_inverse_temperature)  # type: ignore[no-any-return]
+
         def slope(log_inverse_temperature: float) -> float:  # of the mean loss with these targets
-            _, slopes, weight = rows.loss_at(log_inverse_temperature)
+            _, slopes, weight = sums_at(log_inverse_temperature)
             return float(slopes - pull * np.exp(log_inverse_temperature)) / float(weight)
 
-        log_inverse = 0.0
-        if self.calibrate:
-            bound = MAX_LOG_TEMPERATURE
-            low, high = slope(-bound), slope(bound)
-            if low < 0 < high:
-                log_inverse = brentq(slope, -bound, bound, xtol=0.02)
-            elif np.isfinite(low) and np.isfinite(high) and low:  # it is 0 for a single class: any T has the same loss
-                log_inverse = -bound if low > 0 else bound
-        loss, _, weight = scored.loss_at(log_inverse)
+        log_inverse = _minimum(slope) if self.calibrate else 0.0
+        loss, _, weight = sums_at(log_inverse)
         return loss / weight, float(np.exp(-log_inverse))
+
+
+def _minimum(slope: Callable[[float], float]) -> float:
+    """Return about where a function of one minimum has it, within `MAX_LOG_TEMPERATURE` of 0, from its slope.
+
+    The search begins at 0, near which most minima are.  The result is 0 where the slope is not finite on the way.
+    """
+    inner, at_inner = 0.0, slope(0.0)
+    outer = math.copysign(FIRST_STEP, -at_inner)
+    while at_inner:  # it is 0 for a single class: any T has the same loss
+        at_outer = slope(outer)
+        if not (math.isfinite(at_inner) and math.isfinite(at_outer)):
+            return 0.0
+        if at_inner * at_outer <= 0:
+            return float(brentq(slope, inner, outer, xtol=0.02))
+        if abs(outer) == MAX_LOG_TEMPERATURE:
+            return outer
+        inner, at_inner, outer = outer, at_outer, math.copysign(min(2 * abs(outer), MAX_LOG_TEMPERATURE), outer)
+    return inner
 
 
 def assign_folds(values: Array, n_folds: int, rng: np.random.RandomState) -> Array:

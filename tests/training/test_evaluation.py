@@ -267,7 +267,7 @@ class Calibration:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
+@pytest.mark.parametrize("sharpness", [0.12, 0.4, 0.9, 1.0, 3.0, 8.0])
 @pytest.mark.parametrize("kind", ["binary", "multilabel", "softmax"])
 def test_the_temperature_is_where_the_loss_is_lowest(kind, sharpness, weighted):
     z, t, loss, plain = sharpened(kind, sharpness)
@@ -277,6 +277,16 @@ def test_the_temperature_is_where_the_loss_is_lowest(kind, sharpness, weighted):
     calibration = Calibration(loss, t, weight)
     assert abs(np.log(calibration(z)[1]) - best.x) < 0.02  # the tolerance of the search
     assert abs(np.log(calibration(z)[1] / sharpness)) < 0.3  # and about the factor that sharpened the scores
+
+
+@pytest.mark.parametrize("sharpness", [0.12, 0.4, 1.0, 3.0, 8.0])
+def test_the_search_takes_few_passes_over_the_rows_and_none_twice(monkeypatch, sharpness):
+    z, t, loss, _ = sharpened("softmax", sharpness)
+    seen, loss_at = [], ScoredRows.loss_at
+    monkeypatch.setattr(ScoredRows, "loss_at", lambda self, log_beta: seen.append(log_beta) or loss_at(self, log_beta))
+    _, temperature = Calibration(loss, t)(z)
+    assert len(set(seen)) == len(seen) <= 9
+    assert any(np.exp(-log_beta) == pytest.approx(temperature) for log_beta in seen)
 
 
 @pytest.mark.parametrize("kind", ["binary", "multilabel", "softmax"])
