@@ -17,8 +17,8 @@ BLOCK = 2**15  # raw scores whose loss is evaluated at a time
 class ScoredRows:
     """Rows with their raw scores z (n, out), and the loss of z / T.
 
-    The search for T evaluates all rows five to eight times, in blocks that the cache holds: that takes 0.6 of the time with
-    1,000 classes, and 0.75 with ten.
+    The search for T evaluates all rows five to eight times, in blocks that the cache holds: that takes 0.6 of the time
+    with 1,000 classes, and 0.75 with ten.
 
     Parameters
     ----------
