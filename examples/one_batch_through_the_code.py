@@ -15,7 +15,7 @@ from sklearn.datasets import load_diabetes
 from skscratch import ScratchMLPRegressor
 from skscratch.encoding.columns import read
 from skscratch.encoding.features import FeatureEncoder
-from skscratch.encoding.targets import NumericTargets
+from skscratch.encoding.numeric_targets import NumericTargets
 from skscratch.estimators.plan import automatic_batch_size, automatic_bins
 from skscratch.nn.batch import Table, Targets
 from skscratch.nn.layers import Activation, Dense
@@ -61,7 +61,7 @@ def encode(X, y):
     scaling = NumericTargets(n_targets=1).fitted(y[:, None], None, loss, incremental=False)
     targets = scaling.encode(y[:, None], DTYPE)
     what = f"t = (y - {scaling.center[0]:.1f}) / {scaling.spread[0]:.1f}"
-    stop("encoding/targets", "NumericTargets.encode", what, y=y, t=targets.values)
+    stop("encoding/numeric_targets", "NumericTargets.encode", what, y=y, t=targets.values)
     return encoder, table, targets, loss
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.frozen import FrozenEstimator
 
-from .encoding.targets import ClassTargets, MultilabelTargets, NumericTargets
+from .encoding.class_targets import ClassTargets, MultilabelTargets
+from .encoding.numeric_targets import NumericTargets
 from .estimators.base import ScratchMLP
 from .estimators.check import table_to_predict
 from .estimators.fitted import FittedNetwork

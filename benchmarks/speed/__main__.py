@@ -29,7 +29,7 @@ from ..measure import RESULTS, Report, environment, installed, machine
 
 PER_LIMIT = ("steps", "fits", "quality", "predict")  # measured with each thread limit
 ONCE = ("threads", "growth", "memory", "large_tables", "pickles", "imports")  # measured once, without a thread limit
-SINGLE = ("shapes", "lazy_tables")  # measured once, with one thread
+SINGLE = ("shapes", "wide", "lazy_tables")  # measured once, with one thread
 
 NOISE = 0.1  # of a ratio, between runs of the same code
 

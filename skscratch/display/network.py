@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..encoding.targets import BinaryTargets, ClassTargets, MultilabelTargets
+from ..encoding.class_targets import BinaryTargets, ClassTargets, MultilabelTargets
 from ..estimators.base import ScratchMLP
 from ..estimators.fitted import FittedNetwork
 from ..inspection import find_network, names_of_features

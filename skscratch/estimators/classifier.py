@@ -5,8 +5,8 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
+from ..encoding.class_targets import ClassTargets, class_targets
 from ..encoding.columns import from_arrow
-from ..encoding.targets import ClassTargets, class_targets
 from ..encoding.weights import in_own_unit
 from ..nn.losses import Loss, make_loss
 from ..nn.tape import Array

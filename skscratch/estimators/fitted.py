@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..encoding.class_targets import BinaryTargets, MulticlassTargets, MultilabelTargets
 from ..encoding.features import FeatureEncoder
+from ..encoding.numeric_targets import NumericTargets
 from ..encoding.out_of_core import MemmapTable, encode_lazily
-from ..encoding.targets import MultilabelTargets, TargetEncoder, target_encoder
+from ..encoding.targets import TargetEncoder
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.tape import Array
@@ -23,7 +25,7 @@ from ..training.threads import one_blas_thread
 from ..version import VERSION
 from .conformal import Conformity
 
-__all__ = ["FORMAT", "UPGRADES", "FittedNetwork", "packed", "unpacked"]
+__all__ = ["FORMAT", "UPGRADES", "FittedNetwork", "packed", "target_encoder", "unpacked"]
 
 PREDICT_CHUNK_VALUES = 2**20  # numbers of an encoded table that prediction holds at a time
 SERIAL_MULTIPLICATIONS = 2**18  # below this number BLAS does not start threads
@@ -241,3 +243,11 @@ def unpacked(state: dict[str, Any], kind: str) -> dict[str, Any]:
     for old in range(found, FORMAT):
         state = UPGRADES[old](state)
     return {name: value for name, value in state.items() if name not in ("_format", "_version")}
+
+
+def target_encoder(state: dict[str, Any]) -> TargetEncoder:
+    """Make a target encoder from what its `to_state` returned."""
+    state = dict(state)
+    kinds = {k.__name__: k for k in (BinaryTargets, MulticlassTargets, MultilabelTargets, NumericTargets)}
+    kind: Callable[..., TargetEncoder] = kinds[state.pop("kind")]
+    return kind(**state)

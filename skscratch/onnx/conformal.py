@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..encoding.targets import BinaryTargets, ClassTargets, NumericTargets
+from ..encoding.class_targets import BinaryTargets, ClassTargets
+from ..encoding.numeric_targets import NumericTargets
 from ..estimators.base import ScratchMLP
 from ..estimators.classifier import ScratchMLPClassifier
 from ..estimators.conformal import Conformity, LocalScale, Side, check_coverage

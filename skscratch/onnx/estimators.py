@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..encoding.targets import BinaryTargets, MulticlassTargets, MultilabelTargets, NumericTargets
+from ..encoding.class_targets import BinaryTargets, MulticlassTargets, MultilabelTargets
+from ..encoding.numeric_targets import NumericTargets
 from ..estimators.fitted import FittedNetwork
 from ..nn.tape import Array
 from .encoding import Source, emit_table

@@ -17,5 +17,5 @@ def test_each_goal_has_a_row():
 def test_a_row_is_what_the_files_say(number):
     row, goal = TABLE.iloc[number], GOALS[number]
     now = reached(goal)
-    assert row["reached"] == pytest.approx(now["reached"], abs=6e-4)  # it is rounded to three digits
+    assert row["reached"] == pytest.approx(now["reached"], abs=6e-4, nan_ok=True)  # it is rounded to three digits
     assert (row["wanted"], row["verdict"], row["file"]) == (now["wanted"], now["verdict"], now["file"])

@@ -15,8 +15,8 @@ from skscratch.encoding import check_input, out_of_core
 from skscratch.encoding.bins import Bins
 from skscratch.encoding.features import FeatureEncoder
 from skscratch.encoding.numeric import Numbers
+from skscratch.encoding.numeric_targets import NumericTargets, target_scale
 from skscratch.encoding.out_of_core import SAMPLE_ROWS, ConvertedTable, StreamSample, encode_lazily, transfer_weights
-from skscratch.encoding.targets import NumericTargets, target_scale
 from skscratch.encoding.weights import Weights
 from skscratch.estimators import base, plan
 from skscratch.estimators.build import LocalBackend

@@ -9,17 +9,16 @@ from hypothesis.extra import numpy as arrays
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.encoding.targets import (
+from skscratch.encoding.class_targets import (
     BinaryTargets,
     ClassTargets,
     MulticlassTargets,
     MultilabelTargets,
-    NumericTargets,
     class_targets,
-    target_encoder,
-    target_scale,
 )
+from skscratch.encoding.numeric_targets import NumericTargets, target_scale
 from skscratch.encoding.weights import Weights
+from skscratch.estimators.fitted import target_encoder
 from skscratch.nn.batch import Targets
 from skscratch.nn.losses import REGRESSION_LOSSES, make_loss
 from tests.helpers.encoding import arrays_equal, is_plain

@@ -8,7 +8,7 @@ import pytest
 
 from skscratch import ScratchMLPRegressor
 from skscratch.encoding.check_input import Rows
-from skscratch.encoding.targets import NumericTargets
+from skscratch.encoding.numeric_targets import NumericTargets
 from skscratch.estimators.build import (
     SAMPLE_ROWS,
     LocalBackend,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.encoding.targets import NumericTargets
+from skscratch.encoding.numeric_targets import NumericTargets
 from skscratch.nn.losses import make_loss
 from tests.helpers.estimators import assert_refused
 

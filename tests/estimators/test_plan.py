@@ -6,7 +6,7 @@ from joblib import cpu_count
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
 from skscratch.encoding.check_input import Rows
-from skscratch.encoding.targets import class_targets
+from skscratch.encoding.class_targets import class_targets
 from skscratch.estimators.constraints import InvalidParameterError
 from skscratch.estimators.plan import (
     FLOAT64_PARAMETERS,

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_expit, log_softmax
 from sklearn import metrics
 
-from skscratch.encoding.targets import target_scale
+from skscratch.encoding.numeric_targets import target_scale
 from skscratch.nn import losses as losses_module
 from skscratch.nn.links import LINKS
 from skscratch.nn.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss, make_loss

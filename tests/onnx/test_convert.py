@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skscratch import ScratchMLPClassifier, ScratchMLPRegressor
-from skscratch.encoding.targets import ClassTargets
+from skscratch.encoding.class_targets import ClassTargets
 from skscratch.nn import links
 from skscratch.nn.activations import ACTIVATIONS
 from skscratch.nn.layers import Layer
