@@ -35,7 +35,7 @@ def shapes(report: Report, quick: bool, folder: Path | None) -> None:
     small = 4 if quick else 1
     rows = [
         _row("names", _names(8000 // small, 3000 // small), "without the column", _without_names, ("<=", 1.5), 5),
-        _row("more names", _names(50_000 // small, 30_000 // small), "without the column", _without_names),
+        _row("more names", _names(50_000 // small, 30_000 // small), "without the column", _without_names, ("<=", 1.5)),
         _row("wide", _wide(150, 8000 // small), "scikit-learn", _scikit_learn, runs=5),
         _row("1,000 classes", _clusters(3000, 1000 // small, 20), "scikit-learn", _scikit_learn),
         _predictions(100_000 // small),

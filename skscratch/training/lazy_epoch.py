@@ -125,9 +125,9 @@ class _BatchVectors:
         assert isinstance(embedding, Embedding) and isinstance(adam, Adam)
         width, n_vectors, n_codes = embedding.width, embedding.n_vectors, batch_size * len(embedding.categories)
         self._whole, self._adam, self._width = whole, adam, width
-        self._chosen = table.codes + embedding.first_vectors.astype(table.codes.dtype)  # (n, c), rows of E
-        self._present = self._chosen[:0].ravel()  # those of the batch, in the order of their places
-        self._places, self._numbers = np.zeros(n_vectors, self._chosen.dtype), np.arange(n_codes)
+        self._codes, self._first = table.codes, embedding.first_vectors.astype(table.codes.dtype)
+        self._present = self._first[:0]  # rows of E that the batch has, in the order of their places
+        self._places, self._numbers = np.zeros(n_vectors, self._codes.dtype), np.arange(n_codes)
         small = BatchEmbedding(embedding.n_numeric, embedding.categories, width, self._places, min(n_codes, n_vectors))
         layers = (small, *objective.network.layers[1:])
         self.network = Network(layers, Layout([layer.slots() for layer in layers]))
@@ -146,7 +146,12 @@ class _BatchVectors:
 
         self._skipped = SkippedSteps(adam, -(-len(table) // batch_size), width)
         self._last = np.zeros(n_vectors, np.intp)  # the step of this epoch that moved each vector last
-        counts = np.bincount(self._chosen.ravel(), minlength=n_vectors)
+        counts = np.concatenate(
+            [
+                np.bincount(column, minlength=n + 1)
+                for column, n in zip(table.codes.T, embedding.categories, strict=True)
+            ]
+        )
         self._inverse_probability = _inverse_probability(counts, len(table), batch_size).astype(parameters.dtype)
         self.pulls = np.zeros(small.n_slots * width, parameters.dtype)
 
@@ -165,7 +170,7 @@ class _BatchVectors:
 
     def look_up(self, rows: Array) -> None:
         """Copy the vectors of these rows of the table, and make up for the steps that they skipped."""
-        chosen, places = self._chosen[rows].ravel(), self._places
+        chosen, places = (self._codes[rows] + self._first).ravel(), self._places
         places[chosen] = self._numbers[: len(chosen)]  # of equal rows of E, one number remains
         self._present = present = chosen[places[chosen] == self._numbers[: len(chosen)]]
         places[present] = self._numbers[: len(present)]
