@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_array, validate_data
 
 from ..nn.tape import Array
-from . import columns
+from . import columns, values
 from .columns import ColumnTable
 from .out_of_core import MemmapTable
 from .sparse import summed_duplicates
@@ -100,7 +100,7 @@ def check_table(
     """
     if not reset and kinds is None and _needs_no_check(estimator, X):
         return X
-    X = columns.unmasked(X)
+    X = values.unmasked(X)
     by_column = columns.wants_columns(X, categorical_features) if reset else kinds is not None
     if by_column:
         return _check_columns(estimator, X, categorical_features, kinds, reset)
@@ -239,11 +239,11 @@ def check_weight(sample_weight: Any, n: int) -> Array | None:
     """Weights (n,) as finite float64, non-negative and not all zero; None if none are given."""
     if sample_weight is None:
         return None
-    columns.refuse_times(sample_weight, "sample_weight")
+    values.refuse_times(sample_weight, "sample_weight")
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
     try:
-        sample_weight = columns.without_na(sample_weight)
+        sample_weight = values.without_na(sample_weight)
         weight: Array = check_array(
             sample_weight, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name="sample_weight"
         )

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..nn.batch import Targets
 from ..nn.losses import Loss
 from ..nn.tape import Array
-from .columns import from_arrow, missing
 from .sparse import summed_duplicates
 from .targets import TargetEncoder
+from .values import from_arrow, missing
 from .weights import Weights
 
 __all__ = ["BinaryTargets", "ClassTargets", "MulticlassTargets", "MultilabelTargets", "class_targets"]

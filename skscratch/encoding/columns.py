@@ -3,10 +3,8 @@
 Times (dates, durations, times of day) become seconds, which are number columns; see `times`.
 """
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
@@ -14,7 +12,9 @@ import numpy as np
 
 from ..nn.tape import Array
 from . import times
+from .conversion import as_category, as_number, holds_text
 from .times import Kind
+from .values import column_values, missing
 
 __all__ = [
     "Column",
@@ -22,22 +22,14 @@ __all__ = [
     "RawTable",
     "as_numbers",
     "categories_of",
-    "column_values",
-    "from_arrow",
     "is_frame",
-    "missing",
     "read",
-    "refuse_times",
-    "unmasked",
     "wants_columns",
-    "without_na",
 ]
 
 Column = tuple[Array, Array | None]  # values (n,) of a number column, NaN where missing, and weights (n,), None for 1
 
 _CATEGORIES = (nw.Categorical, nw.Enum, nw.String)
-_MARKS = ("na", "n/a", "nan", "null", "none", "nil", "missing", "unknown")
-_PLACEHOLDERS = 3  # as many distinct texts in a column of numbers probably mark missing values
 
 
 @dataclass(frozen=True)
@@ -162,7 +154,7 @@ def read(X: Any, categorical_features: Any, kinds: Sequence[Kind] | None = None)
     names, values, are_texts, found = _raw_columns(X)
     for j, (column, name) in enumerate(zip(values, names, strict=True)):
         if column.dtype == object and not found[j].times:
-            are_texts[j] |= _holds_text(column, name)
+            are_texts[j] |= holds_text(column, name)
     if kinds is None:
         chosen = _choose(categorical_features, are_texts, names)
         kinds = [kind._replace(is_category=is_category) for kind, is_category in zip(found, chosen, strict=True)]
@@ -174,7 +166,7 @@ def read(X: Any, categorical_features: Any, kinds: Sequence[Kind] | None = None)
             column = times.seconds(column, found[j], kind.zone, name)
             values[j] = times.category_values(column, kind) if kind.is_category else column
         else:
-            values[j] = _category(column, name) if kind.is_category else _number(column, name)
+            values[j] = as_category(column, name) if kind.is_category else as_number(column, name)
     return ColumnTable(values, list(kinds), names)
 
 
@@ -225,35 +217,6 @@ def categories_of(column: Any) -> list[Any]:
     return categories
 
 
-def column_values(column: Any) -> Array:
-    """Values of a column of a DataFrame, a narwhals Series, as NumPy holds them.
-
-    A column of pyarrow is converted by pyarrow itself: neither pandas nor narwhals converts all of its types, and a
-    missing value of a dictionary becomes the dictionary's last entry in `to_numpy`.
-    """
-    native = column.to_native()
-    if not _is_arrow(column):
-        return np.asarray(column.to_numpy())
-    return _arrow_values(native.array.__arrow_array__() if column.implementation.is_pandas() else native)
-
-
-def _arrow_values(array: Any) -> Array:
-    """Values of a pyarrow Array or ChunkedArray."""
-    chunks = array.chunks if hasattr(array, "chunks") else [array]
-    if type(array.type).__name__ == "DictionaryType":
-        return np.concatenate([np.empty(0, dtype=object), *[_decoded(chunk) for chunk in chunks]])
-    return np.asarray(array.to_numpy() if hasattr(array, "chunks") else array.to_numpy(zero_copy_only=False))
-
-
-def _decoded(chunk: Any) -> Array:
-    """Values (n,) of an Arrow dictionary array, None where missing."""
-    entries = [*chunk.dictionary.to_pylist(), None]
-    values = np.empty(len(entries), dtype=object)
-    values[:] = entries
-    codes: Array = chunk.indices.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
-    return values[codes]
-
-
 def _choose(categorical_features: Any, are_texts: list[bool], names: list[str]) -> list[bool]:
     """Which columns are categories, by the estimator's parameter."""
     if categorical_features is None:
@@ -280,179 +243,3 @@ def _choose(categorical_features: Any, are_texts: list[bool], names: list[str]) 
         else:
             raise ValueError(f"categorical_features holds {feature!r}, but X has the columns 0 to {len(names) - 1}.")
     return chosen
-
-
-def _holds_text(column: Array, name: str) -> bool:
-    """Whether a column of objects holds strings; TypeError if it holds other types beside them."""
-    present = column[~missing(column)]
-    is_text = np.array([isinstance(value, str) for value in present], dtype=bool)
-    if is_text.any() and not is_text.all():
-        text, other = present[is_text], present[~is_text][0]
-        raise TypeError(
-            f"Column {name!r} mixes strings with other types, such as {other!r} ({type(other).__name__}) beside "
-            f"{text[0]!r}: make it all strings or all numbers.{_hint(text)}"
-        )
-    return bool(is_text.any())
-
-
-def missing(column: Array) -> Array:
-    """Which values are missing: None, NaN, NaT or pandas.NA."""
-    import pandas as pd
-
-    return np.asarray(pd.isna(column))
-
-
-def _category(column: Array, name: str) -> Array:
-    """Values as objects, None where missing; TypeError for values that cannot be told apart by `==`."""
-    objects: Array = column.astype(object)
-    objects[missing(objects)] = None
-    try:
-        set(objects.tolist())
-    except TypeError as error:
-        raise TypeError(
-            f"Column {name!r} is a column of categories, but holds values of another kind: {error}."
-        ) from error
-    return objects
-
-
-def _number(column: Array, name: str) -> Array:
-    """Values as float64, NaN where missing; TypeError or ValueError for other values and for infinity."""
-    if column.dtype == object:
-        column = _numbers_of_objects(column, name)
-    elif column.dtype.kind in "US":
-        raise _text_error(name, column)
-    elif column.dtype.kind == "c":
-        raise ValueError(f"Column {name!r} holds complex numbers, which are not supported.")
-    try:
-        floats: Array = column.astype(np.float64)
-    except OverflowError:
-        floats = np.array([np.inf])
-    if np.isinf(floats).any():
-        raise ValueError(f"Column {name!r} of X contains infinity, or a number too large for float64.")
-    return floats
-
-
-def _numbers_of_objects(column: Array, name: str) -> Array:
-    """Objects with NaN where missing; TypeError or ValueError unless all others are numbers."""
-    column = column.copy()
-    column[missing(column)] = np.nan
-    for i, value in enumerate(column):
-        if isinstance(value, numbers.Real | np.bool_ | Decimal):
-            continue
-        if isinstance(value, str | bytes):
-            raise _text_error(name, column)
-        try:
-            if isinstance(value, np.ndarray):  # which some versions of NumPy convert if it has a single value
-                raise TypeError("it is an array, not a number")
-            column[i] = float(value)
-        except TypeError as error:
-            raise TypeError(f"Column {name!r} is a column of numbers, but holds {value!r}: {error}.") from error
-    return column
-
-
-def _text_error(name: str, column: Array) -> ValueError:
-    """The error for text in a column of numbers."""
-    texts = [value for value in column.tolist() if isinstance(value, str | bytes)]
-    words = [text for text in texts if not _is_number(text)]
-    if not words:
-        return ValueError(
-            f"Column {name!r} is a column of numbers, but holds {texts[0]!r}, which is text: convert it to numbers."
-        )
-    hint = _hint(words) or (
-        "" if len(words) < len(texts) else " If it is a category, name it in categorical_features when fitting."
-    )
-    return ValueError(f"Column {name!r} is a column of numbers, but holds {words[0]!r}, which is text.{hint}")
-
-
-def _hint(texts: Sequence[Any]) -> str:
-    """What to do about a few texts in a column of numbers, if they look like marks of missing values."""
-    distinct = list(dict.fromkeys(str(text) for text in texts))
-    marks = [text for text in distinct if not any(c.isalpha() for c in text) or text.strip().lower() in _MARKS]
-    if not marks or len(distinct) > _PLACEHOLDERS:
-        return ""
-    return f" If {' or '.join(map(repr, marks))} marks a missing value, read the table with na_values={marks!r}."
-
-
-def _is_number(text: Any) -> bool:
-    """Whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def refuse_times(array: Any, name: str) -> None:
-    """Raise TypeError if an array, a column or a frame holds dates, times or durations.
-
-    NumPy would convert most of them to numbers, in units that depend on where they come from.
-    """
-    series = nw.from_native(array, eager_only=True, allow_series=True, pass_through=True)
-    if isinstance(series, nw.DataFrame | nw.Series):
-        each = list(series.iter_columns()) if isinstance(series, nw.DataFrame) else [series]
-        values = [column_values(column) for column in each if not isinstance(column.dtype, nw.String)]
-    elif isinstance(array, np.ndarray | list | tuple) or hasattr(array, "__array__"):
-        values = [_flat(array)]
-    else:
-        values = []
-    found = [kind for column in values for kind in times.times_in(column)]
-    if found:
-        raise TypeError(
-            f"{name} holds dates or times ({found[0]}), which are neither classes nor numbers: convert them to numbers "
-            "(a year, an hour, seconds since a date)."
-        )
-
-
-def unmasked(array: Any) -> Any:
-    """A masked array as an ordinary one with NaN, or None among objects, where it is masked; anything else as it is."""
-    if not isinstance(array, np.ma.MaskedArray):
-        return array
-    mask, values = np.ma.getmaskarray(array), np.asarray(array)
-    if not mask.any():
-        return values
-    if values.dtype.kind in "mM":
-        return np.where(mask, np.array("NaT", values.dtype), values)
-    if values.dtype.kind in "fiub":
-        return np.where(mask, np.nan, values)
-    objects = values.astype(object)
-    objects[mask] = None
-    return objects
-
-
-def from_arrow(array: Any) -> Any:
-    """The values of a column or frame that pyarrow holds, or of a masked array, as an array; anything else as it is."""
-    array = unmasked(array)
-    if type(array).__module__.partition(".")[0] == "pyarrow" and hasattr(array, "type"):
-        return _arrow_values(array)
-    frame = nw.from_native(array, eager_only=True, allow_series=True, pass_through=True)
-    if isinstance(frame, nw.Series):
-        return column_values(frame) if _is_arrow(frame) else array
-    if isinstance(frame, nw.DataFrame) and any([_is_arrow(column) for column in frame.iter_columns()]):
-        return np.column_stack([column_values(column) for column in frame.iter_columns()])
-    return array
-
-
-def _is_arrow(column: Any) -> bool:
-    if column.implementation.is_pandas():
-        return type(column.to_native().dtype).__name__ == "ArrowDtype"
-    return bool(column.implementation.is_pyarrow())
-
-
-def without_na(array: Any) -> Any:
-    """The array, with NaN where it is one of objects and a value is missing: NumPy cannot convert pandas.NA."""
-    array = from_arrow(array)
-    if hasattr(array, "dtype") and getattr(array.dtype, "kind", "") != "O":
-        return array
-    try:
-        objects = np.asarray(array)
-    except (TypeError, ValueError):  # its own check says what is wrong
-        return array
-    return np.where(missing(objects), np.nan, objects) if objects.dtype == object else array
-
-
-def _flat(array: Any) -> Array:
-    """The values of an array-like as one column; empty where it is ragged."""
-    try:
-        return np.asarray(array).ravel()
-    except (TypeError, ValueError):  # its own check says what is wrong
-        return np.empty(0)

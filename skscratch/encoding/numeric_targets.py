@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..nn.batch import Targets
 from ..nn.losses import Loss, Quantile
 from ..nn.tape import Array
-from .columns import refuse_times, without_na
 from .quantiles import weighted_mean_std, weighted_quantiles
 from .targets import TargetEncoder
+from .values import refuse_times, without_na
 
 __all__ = ["NumericTargets", "target_scale"]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 
 from ..encoding.class_targets import ClassTargets, class_targets
-from ..encoding.columns import from_arrow
+from ..encoding.values import from_arrow
 from ..encoding.weights import in_own_unit
 from ..nn.losses import Loss, make_loss
 from ..nn.tape import Array

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
 import numpy as np
 
-from ..encoding.columns import from_arrow
 from ..encoding.numeric_targets import NumericTargets
+from ..encoding.values import from_arrow
 from ..encoding.weights import in_own_unit
 from ..nn.losses import Loss, Quantile, make_loss
 from ..nn.tape import Array

@@ -24,8 +24,9 @@ import narwhals.stable.v1 as nw
 import numpy as np
 import scipy.sparse as sp
 
-from ..encoding.columns import column_values, is_frame, missing
+from ..encoding.columns import is_frame
 from ..encoding.times import DATES, as_instants, kind_of, seconds
+from ..encoding.values import column_values, missing
 from ..nn.tape import Array
 
 __all__ = ["ZONES", "input_feed", "input_type", "tensors_of"]
