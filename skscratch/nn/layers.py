@@ -45,17 +45,17 @@ class Layer(Protocol):
         x : ndarray of shape (1 or K, B, n_in)
             The input.  The first layer may also get SparseRows or, if it is an Embedding, a Table; the layer after an
             Embedding, SideBySide.
-        dx : ndarray of shape (1 or K, B, n), or None
-            Buffer for the loss's gradient with respect to the last n columns of x; None for the first layer, and where
-            none is needed.  An Embedding, whose numbers need none, has a narrower one than x.
+        dx : ndarray of shape (1 or K, B, n_in), or None
+            Buffer for the loss's gradient with respect to x, or to the vectors in x if it is SideBySide; None for the
+            first layer, and where none is needed.
         rng : Generator or None
             Source of dropout masks in training; None for prediction.
 
         Returns
         -------
         y, dy : ndarray of shape (K, B, n_out)
-            The output, and the buffer for the loss's gradient with respect to y (None if g and dx are), or to its last
-            columns.  They are the next layer's x and dx.
+            The output, and the buffer for the loss's gradient with respect to y (None if g and dx are).  They are the
+            next layer's x and dx.
         forward, backward : Tape
             `forward` computes y.  `backward` computes g and dx from dy; it overwrites them, so that they need not be
             zeroed.
@@ -146,8 +146,8 @@ class Dense:
             return self._bind_side_by_side(p, g, x, dx)
         if x.shape[-1] > self.n_in:  # x ends in a column of ones
             if self.bias:
-                return self._bind_with_ones(p, g, x, dx)
-            x, dx = x[..., : self.n_in], dx if dx is None else dx[..., :-1]
+                return self._bind_with_ones(p, g, x)
+            x = x[..., : self.n_in]
         forward, backward = Tape(), Tape()
         y = np.empty((len(p.W), x.shape[1], self.n_out), p.W.dtype)
         self._record_product(forward, x, p.W, y, g is None)  # y = x W
@@ -162,12 +162,11 @@ class Dense:
             if self.bias:
                 backward.sum_rows(dy, out=g.b)  # db = Σ dy over the rows
         if dx is not None:
-            W = p.W[:, self.n_in - dx.shape[-1] :]  # the rows of the inputs that need a gradient: of all, as a rule
-            backward.matmul(dy, W.swapaxes(-1, -2), out=dx)  # dx = dy Wᵀ
+            backward.matmul(dy, p.W.swapaxes(-1, -2), out=dx)  # dx = dy Wᵀ
         return y, dy, forward, backward
 
-    def _bind_with_ones(self, p: Any, g: Any, x: Array, dx: Array | None) -> BoundLayer:
-        """The same where x is [x, 1], (1 or K, B, n_in + 1): b is the last row of [W; b], and two calls are saved."""
+    def _bind_with_ones(self, p: Any, g: Any, x: Array) -> BoundLayer:
+        """The same for a table [x, 1], (1 or K, B, n_in + 1): b is the last row of [W; b], and two calls are saved."""
         forward, backward = Tape(), Tape()
         y = np.empty((len(p.Wb), x.shape[1], self.n_out), p.Wb.dtype)
         self._record_product(forward, x, p.Wb, y, g is None)  # y = [x, 1] [W; b]
@@ -175,9 +174,6 @@ class Dense:
             return y, None, forward, backward
         dy = np.empty_like(y)
         backward.matmul(x.swapaxes(-1, -2), dy, out=g.Wb)  # [dW; db] = [x, 1]ᵀ dy
-        if dx is not None:
-            W = p.Wb[:, self.n_in + 1 - dx.shape[-1] :]
-            backward.matmul(dy, W.swapaxes(-1, -2), out=dx)  # [dx, ·] = dy [W; b]ᵀ
         return y, dy, forward, backward
 
     def _bind_side_by_side(self, p: Any, g: Any, x: SideBySide, dx: Array) -> BoundLayer:
@@ -191,15 +187,15 @@ class Dense:
             own = own[..., :-1]
         y = np.empty((len(p.W), own.shape[1], self.n_out), p.W.dtype)
         added, dy = np.empty_like(y), np.empty_like(y)
-        forward.matmul(x.shared, p.W[:, :d], out=y)
-        forward.matmul(own, p_own, out=added)
+        forward.matmul(x.shared, p.W[:, :d], out=y)  # s W_s
+        forward.matmul(own, p_own, out=added)  # e W_e, or [e, 1] [W_e; b]
         forward.add(y, added, out=y)
-        backward.matmul(x.shared.swapaxes(1, 2), dy, out=g.W[:, :d])
-        backward.matmul(own.swapaxes(1, 2), dy, out=g_own)
+        backward.matmul(x.shared.swapaxes(1, 2), dy, out=g.W[:, :d])  # dW_s = sᵀ dy
+        backward.matmul(own.swapaxes(1, 2), dy, out=g_own)  # dW_e = eᵀ dy
         if self.bias and not ends_in_ones:
             forward.add(y, p.b, out=y)
             backward.sum_rows(dy, out=g.b)
-        backward.matmul(dy, p.W[:, d:].swapaxes(1, 2), out=dx)  # (K, B, e) without the ones
+        backward.matmul(dy, p.W[:, d:].swapaxes(1, 2), out=dx)  # de = dy W_eᵀ
         return y, dy, forward, backward
 
     def _record_product(self, tape: Tape, x: Array, W: Array, y: Array, predicts: bool) -> None:
