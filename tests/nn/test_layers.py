@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from skscratch.nn.activations import ACTIVATIONS
-from skscratch.nn.batch import SparseRows
+from skscratch.nn.batch import SideBySide, SparseRows
 from skscratch.nn.initializers import INITIALIZERS, initialise_from_data
 from skscratch.nn.layers import Activation, Dense, Dropout
 from skscratch.nn.parameters import Layout
@@ -14,12 +14,13 @@ from tests.helpers.gradients import check_case
 RNG = np.random.RandomState
 
 
-def bound(layer, x, n_members=2, seed=0, **options):
+def bound(layer, x, n_members=2, seed=0, with_dx=True, **options):
     """Parameters, gradient (of NaN) and the bound layer, with a place for dx."""
     layout = Layout([layer.slots()])
     (p,) = layout.views(RNG(seed).normal(size=(n_members, layout.size)))
     (g,) = layout.views(np.full((n_members, layout.size), np.nan))
-    dx = None if isinstance(x, SparseRows) else np.full((n_members, *x.shape[1:]), np.nan)
+    without = isinstance(x, SparseRows) or not with_dx
+    dx = None if without else np.full((n_members, *x.shape[1:]), np.nan)
     return p, g, dx, *layer.bind(p, g, x, dx, **options)
 
 
@@ -47,21 +48,41 @@ def test_dense_forward_and_backward(n_inputs, bias):
 
 
 def test_the_bias_is_the_weight_of_a_column_of_ones():
-    """[x, 1] [W; b] = x W + b, and so are the gradients; the gradient of the ones is never used."""
+    """[x, 1] [W; b] = x W + b, and so are the gradients; a table needs none itself."""
     x, layer = RNG(1).normal(size=(2, 5, 3)), Dense(3, 4)
-    _, g, dx, y, dy, forward, backward = bound(layer, x)
-    _, g1, dx1, y1, dy1, forward1, backward1 = bound(layer, np.concatenate([x, np.ones((2, 5, 1))], axis=-1))
+    _, g, _, y, dy, forward, backward = bound(layer, x, with_dx=False)
+    _, g1, _, y1, dy1, forward1, backward1 = bound(layer, np.dstack([x, np.ones((2, 5, 1))]), with_dx=False)
     assert len(forward1) == len(forward) - 1 and len(backward1) == len(backward) - 1
     forward.run(), forward1.run()
     dy[...] = dy1[...] = RNG(2).normal(size=dy.shape)
     backward.run(), backward1.run()
-    for one, other in ((y, y1), (g.W, g1.W), (g.b, g1.b), (dx, dx1[..., :-1])):
+    for one, other in ((y, y1), (g.W, g1.W), (g.b, g1.b)):
+        np.testing.assert_allclose(other, one, rtol=1e-13, atol=1e-14)  # the same terms, added in another order
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("ones", [True, False])
+@pytest.mark.parametrize("n_shared", [0, 2])
+def test_inputs_side_by_side_give_what_they_give_joined(n_shared, ones, bias):
+    shared, own = RNG(1).normal(size=(1, 5, n_shared)), RNG(3).normal(size=(2, 5, 3))
+    layer = Dense(n_shared + 3, 4, bias)
+    x = SideBySide(shared, np.dstack([own, np.ones((2, 5, 1))]) if ones else own)
+    assert x.joined().shape == (2, 5, n_shared + 3 + ones)
+    _, g, dx, y, dy, forward, backward = bound(layer, SideBySide(shared, own).joined())
+    p1, g1, *_ = bound(layer, SideBySide(shared, own).joined())
+    dx1 = np.empty_like(own)
+    y1, dy1, forward1, backward1 = layer.bind(p1, g1, x, dx1)
+    forward.run(), forward1.run()
+    dy[...] = dy1[...] = RNG(2).normal(size=dy.shape)
+    backward.run(), backward1.run()
+    pairs = [(y, y1), (g.W, g1.W), (dx[..., n_shared:], dx1), *([(g.b, g1.b)] if bias else [])]
+    for one, other in pairs:
         np.testing.assert_allclose(other, one, rtol=1e-13, atol=1e-14)  # the same terms, added in another order
 
 
 def test_without_a_bias_a_column_of_ones_is_left_out():
     x = RNG(1).normal(size=(1, 5, 3))
-    *_, y, _, forward, _ = bound(Dense(3, 4, bias=False), np.concatenate([x, np.ones((1, 5, 1))], axis=-1))
+    *_, y, _, forward, _ = bound(Dense(3, 4, bias=False), np.dstack([x, np.ones((1, 5, 1))]), with_dx=False)
     p = bound(Dense(3, 4, bias=False), x)[0]
     forward.run()
     np.testing.assert_allclose(y, x @ p.W, rtol=1e-13, atol=1e-14)
