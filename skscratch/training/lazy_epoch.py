@@ -207,13 +207,11 @@ def _as_items(values: Array, width: int) -> Array:
 
 def _inverse_probability(counts: Array, n_rows: int, batch_size: int) -> Array:
     """Return 1 / P, where P is the mean share of the batches that have one of the `counts` rows of a category."""
-    n_batches = -(-n_rows // batch_size)
-    sizes = np.full(n_batches, batch_size)
-    sizes[-1] = n_rows - batch_size * (n_batches - 1)
-    share, different = np.zeros(len(counts)), {int(size): np.count_nonzero(sizes == size) for size in sizes[[0, -1]]}
-    for size, n in different.items():
-        share += (1 - _missed(counts, n_rows, size)) * n / n_batches
-    return 1 / np.where(counts, share, 1)
+    n_full, rest = divmod(n_rows, batch_size)
+    n_with_a_row = n_full * (1 - _missed(counts, n_rows, batch_size))
+    if rest:
+        n_with_a_row += 1 - _missed(counts, n_rows, rest)
+    return np.where(counts, (n_full + bool(rest)) / np.where(counts, n_with_a_row, 1), 1)
 
 
 def _missed(counts: Array, n_rows: int, size: int) -> Array:
